@@ -1,0 +1,42 @@
+//! The contracts between the compiler, the runtime and people: execution plan, schedule, run report.
+//!
+//! Types, their loaders, the one evaluator of expressions, the one parser of units. It does no
+//! input or output and knows neither how a plan is made nor how it is run.
+//!
+//! | document | type | made by | read by |
+//! |---|---|---|---|
+//! | execution plan | [`ExecutionPlan`] | compiler | runtime |
+//! | schedule | [`Schedule`] | scheduler | runtime, people |
+//! | run report | [`RunReport`] | runtime | people, JUnit |
+//!
+//! All three are two lines of JSON, see [`document`].
+
+pub mod class;
+pub mod document;
+pub mod eval;
+pub mod exit;
+pub mod expr;
+pub mod id;
+pub mod plan;
+pub mod report;
+pub mod schedule;
+pub mod schema;
+pub mod step;
+pub mod table;
+pub mod template;
+pub mod unit;
+pub mod validate;
+pub mod value;
+pub mod verdict;
+pub mod version;
+
+pub use class::FailureClass;
+pub use document::{DocumentKind, LoadError, LoadErrorKind};
+pub use exit::ExitCode;
+pub use id::{CellId, RunId, TestId};
+pub use plan::ExecutionPlan;
+pub use report::RunReport;
+pub use schedule::Schedule;
+pub use value::{Type, Value};
+pub use verdict::Verdict;
+pub use version::FormatVersion;

@@ -1,0 +1,158 @@
+//! A small plan that uses every part of the contract.
+
+use std::collections::BTreeMap;
+
+use dva_plan::expr::{
+    CellFact, Comparison, DiskFact, ExpressionBuilder, MachineFact, Node, Operator,
+};
+use dva_plan::id::{CellId, TestId};
+use dva_plan::plan::*;
+use dva_plan::step::*;
+use dva_plan::table::Table;
+use dva_plan::template::{Piece, Place, Template};
+use dva_plan::unit::SizeUnit;
+use dva_plan::value::{Type, Value};
+
+/// Two tests, the second after the first, in two cells.
+pub fn plan() -> ExecutionPlan {
+    let mut nodes = ExpressionBuilder::default();
+    let device = nodes.add(Node::Disk {
+        disk: DiskIx(0),
+        what: DiskFact::Device,
+    });
+    let file_system = nodes.add(Node::Cell(CellFact::Axis("filesystem".into())));
+    let exit = nodes.add(Node::Exit);
+    let zero = nodes.add(Node::Const(Value::Int(0)));
+    let exits_with_zero = nodes.add(Node::Compare {
+        how: Comparison::Equal,
+        left: exit,
+        right: zero,
+    });
+    let total = nodes.add(Node::Slot(SlotIx(0)));
+    let memory = nodes.add(Node::Machine(MachineFact::Memory));
+    let share = nodes.add(Node::Const(Value::Ratio(90, 100)));
+    let least = nodes.add(Node::Arithmetic {
+        how: Operator::Share,
+        left: share,
+        right: memory,
+    });
+    let enough = nodes.add(Node::Compare {
+        how: Comparison::Greater,
+        left: total,
+        right: least,
+    });
+
+    let step = |kind, line| Step {
+        kind,
+        within_ms: Some(30_000),
+        source: SourceText {
+            text: "run `…`".into(),
+            line,
+        },
+    };
+    let format = Test {
+        id: TestId::new("format"),
+        doc: "A file system on the whole disk.".into(),
+        effects: vec![Effect {
+            kind: EffectKind::Writes,
+            disk: DiskIx(0),
+        }],
+        within_ms: 600_000,
+        takes_ms: Some(2_000),
+        slots: Table::new(),
+        steps: vec![step(
+            StepKind::Run(Run {
+                command: Template(vec![
+                    Piece::Lit("mkfs -t ".into()),
+                    Piece::Arg {
+                        expr: file_system,
+                        place: Place::Bare,
+                    },
+                    Piece::Lit(" ".into()),
+                    Piece::Arg {
+                        expr: device,
+                        place: Place::Bare,
+                    },
+                ]),
+                expect: Some(exits_with_zero),
+                capture: None,
+            }),
+            10,
+        )],
+        finally: vec![],
+        source: SourceText::default(),
+    };
+    let memory = Test {
+        id: TestId::new("memory"),
+        doc: String::new(),
+        effects: vec![],
+        within_ms: 600_000,
+        takes_ms: None,
+        slots: Table::from(vec![Slot {
+            name: "total".into(),
+            r#type: Type::Bytes,
+        }]),
+        steps: vec![
+            step(
+                StepKind::Run(Run {
+                    command: Template(vec![Piece::Lit("cat /proc/meminfo".into())]),
+                    expect: Some(exits_with_zero),
+                    capture: Some(Capture {
+                        slot: SlotIx(0),
+                        from: CaptureFrom::Find(r"MemTotal: +(\d+) kB".into()),
+                        unit: Some(SizeUnit::KiB),
+                    }),
+                }),
+                20,
+            ),
+            step(StepKind::Check(enough), 21),
+        ],
+        finally: vec![],
+        source: SourceText::default(),
+    };
+    let cell = |file_system: &str| Cell {
+        id: CellId::of("sizes", [("filesystem", file_system), ("image", "host")]),
+        axes: BTreeMap::from([
+            ("filesystem".to_owned(), file_system.to_owned()),
+            ("image".to_owned(), "host".to_owned()),
+        ]),
+        image: ImageIx(0),
+        shape: ShapeIx(0),
+        candidates: vec![MachineIx(0)],
+    };
+    ExecutionPlan {
+        producer: "dva 0.1.0".into(),
+        name: "gate".into(),
+        source: "gate.plan".into(),
+        images: Table::from(vec![Image {
+            name: "host".into(),
+            os: "linux".into(),
+            version: None,
+            arch: "x86_64".into(),
+            sources: vec![ImageSource::LocalHost],
+        }]),
+        disks: Table::from(vec![Disk {
+            name: "data".into(),
+            size_bytes: 1 << 30,
+        }]),
+        expressions: nodes.finish(),
+        tests: Table::from(vec![format, memory]),
+        shapes: Table::from(vec![Shape {
+            tests: vec![TestIx(0), TestIx(1)],
+            after: vec![Edge {
+                test: TestIx(1),
+                after: TestIx(0),
+            }],
+            order: vec![],
+        }]),
+        machines: Table::from(vec![Machine {
+            region: "local".into(),
+            r#type: "local.small".into(),
+            vcpus: 1,
+            memory_bytes: 512 << 20,
+            arch: "x86_64".into(),
+        }]),
+        cells: Table::from(vec![cell("xfs"), cell("ext4")]),
+        policy: Policy { lanes: 4 },
+    }
+}

@@ -1,0 +1,8 @@
+//! Tests of the contracts from outside: documents, schemas, the evaluator, shell quoting.
+
+mod document;
+mod eval;
+mod fixture;
+mod schema;
+mod shell;
+mod validate;

@@ -1,0 +1,121 @@
+//! Every rule of validation refuses a plan that breaks it, and only that.
+
+use dva_plan::ExecutionPlan;
+use dva_plan::expr::{ExprIx, Node};
+use dva_plan::plan::*;
+use dva_plan::step::{CaptureFrom, SlotIx, StepKind};
+use dva_plan::table::Table;
+use dva_plan::template::Piece;
+use dva_plan::validate::validate;
+use dva_plan::value::Value;
+
+use crate::fixture;
+
+#[test]
+fn the_fixture_holds_together() {
+    assert_eq!(validate(&fixture::plan()), vec![]);
+}
+
+#[test]
+fn each_rule_is_broken_once() {
+    type Break = fn(&mut ExecutionPlan);
+    let capture_from = |plan: &mut ExecutionPlan, from| {
+        let StepKind::Run(run) = &mut plan.tests[TestIx(1)].steps[0].kind else {
+            panic!("the fixture has changed");
+        };
+        run.capture.as_mut().expect("it captures").from = from;
+    };
+    let cases: Vec<(&str, Break)> = vec![
+        ("a child does not come before its parent", |plan| {
+            let last = ExprIx(plan.expressions.len() as u32);
+            plan.expressions.push(Node::Not(last));
+        }),
+        ("it names a slot that is not there", |plan| {
+            plan.expressions.push(Node::Other {
+                test: TestIx(0),
+                slot: SlotIx(0),
+            });
+        }),
+        ("it names a disk that is not there", |plan| {
+            plan.disks = Table::new();
+        }),
+        ("it is no regular expression", |plan| {
+            plan.expressions.push(Node::Const(Value::Regex("(".into())));
+        }),
+        ("a ratio's second number is not above zero", |plan| {
+            plan.expressions.push(Node::Const(Value::Ratio(1, 0)));
+        }),
+        ("another test has the same id", |plan| {
+            plan.tests[TestIx(1)].id = plan.tests[TestIx(0)].id.clone();
+        }),
+        ("a command holds a NUL", |plan| {
+            let StepKind::Run(run) = &mut plan.tests[TestIx(0)].steps[0].kind else {
+                return;
+            };
+            run.command.0.push(Piece::Lit("\0".into()));
+        }),
+        ("it names an expression that is not there", |plan| {
+            plan.tests[TestIx(1)].steps[1].kind = StepKind::Check(ExprIx(999));
+        }),
+        ("it names a slot that is not there", |plan| {
+            let slot = plan.expressions.push(Node::Slot(SlotIx(7)));
+            plan.tests[TestIx(1)].steps[1].kind = StepKind::Check(slot);
+        }),
+        ("it has no tests", |plan| {
+            plan.shapes[ShapeIx(0)] = Shape::default();
+        }),
+        ("its tests are not ascending", |plan| {
+            plan.shapes[ShapeIx(0)].tests.reverse();
+        }),
+        ("an edge leaves it", |plan| {
+            plan.shapes[ShapeIx(0)].tests.pop();
+        }),
+        ("its edges are not ascending", |plan| {
+            let edge = plan.shapes[ShapeIx(0)].after[0];
+            plan.shapes[ShapeIx(0)].after.push(edge);
+        }),
+        ("its edges form a cycle", |plan| {
+            plan.shapes[ShapeIx(0)].order = vec![Edge {
+                test: TestIx(0),
+                after: TestIx(1),
+            }];
+        }),
+        ("there are none", |plan| plan.cells = Table::new()),
+        ("another cell has the same id", |plan| {
+            plan.cells[CellIx(1)].id = plan.cells[CellIx(0)].id.clone();
+        }),
+        ("it names an image that is not there", |plan| {
+            plan.cells[CellIx(0)].image = ImageIx(4);
+        }),
+        ("it names a shape that is not there", |plan| {
+            plan.cells[CellIx(0)].shape = ShapeIx(4);
+        }),
+        ("it has no candidates", |plan| {
+            plan.cells[CellIx(0)].candidates.clear();
+        }),
+        ("it names a machine that is not there", |plan| {
+            plan.cells[CellIx(0)].candidates.push(MachineIx(4));
+        }),
+        ("there must be at least one lane", |plan| {
+            plan.policy.lanes = 0;
+        }),
+    ];
+    for (what, break_it) in cases {
+        let mut plan = fixture::plan();
+        break_it(&mut plan);
+        let faults = validate(&plan);
+        assert!(
+            faults.iter().any(|fault| fault.what == what),
+            "{what}: {faults:?}"
+        );
+    }
+    for from in [
+        CaptureFrom::Lines,
+        CaptureFrom::Find("no group".into()),
+        CaptureFrom::Find("(".into()),
+    ] {
+        let mut plan = fixture::plan();
+        capture_from(&mut plan, from.clone());
+        assert_eq!(validate(&plan).len(), 1, "{from:?}");
+    }
+}
