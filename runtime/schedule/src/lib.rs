@@ -1,0 +1,34 @@
+//! Packs test runs onto machines; pure: no input or output, no clock, no async.
+//!
+//! | part | does |
+//! |---|---|
+//! | [`schedule()`] | decides on which life and when each test run is to be executed |
+//! | [`summarize()`] | counts what a schedule comes to, and what no schedule of its lives could beat |
+//! | [`check()`] | judges any schedule by the rules below, without a line of the code that made it |
+//!
+//! An estimate and a run use the same [`schedule()`], so they cannot disagree about the packing.
+//!
+//! # The rules of a schedule
+//!
+//! | [`Rule`] | holds where |
+//! |---|---|
+//! | `references` | every row that is named exists, and a life runs only tests of its cell's shape |
+//! | `one-verdict` | each test of each cell has exactly one execution that gives its verdict |
+//! | `life-closed` | what a test is `after` is on the same life |
+//! | `order-kept` | a test starts when what it is `after` has ended, and so with `order` on one life |
+//! | `as-shipped` | who reads a disk has ended before any test writes it on that life that the reader is not `after` |
+//! | `one-writer-chain` | the writers of a disk on one life lie on one chain of `after` |
+//! | `lanes` | a lane runs one test at a time, and there are no more lanes than the policy has |
+//! | `machine-fits` | a life's machine is a candidate of its cell and has its image's architecture |
+//! | `setup-elsewhere` | a setup execution's test has its verdict on another life |
+//! | `times` | launch, readiness, executions and ends follow each other; the makespan is the last end |
+//! | `row-order` | lives are listed by launch, then cell; executions by start, then lane |
+//! | `plan-digest` | it was made for this plan |
+
+pub mod check;
+pub mod packing;
+pub mod summary;
+
+pub use check::{Rule, Violation, check};
+pub use packing::{Assumptions, schedule};
+pub use summary::{Summary, summarize};

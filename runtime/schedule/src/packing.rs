@@ -1,0 +1,123 @@
+//! Makes a schedule: which lives there are, and what runs on them when.
+//!
+//! The packing is simple as yet: a cell is one life on its first candidate, and all are launched at
+//! the start of the run. Cells do not touch each other, so each shape is solved once for all cells
+//! that have it, by list scheduling. It does not know prices, quotas or more than one kind of
+//! boot, and it reads no clock: its effort is bounded by the number of lanes.
+
+mod network;
+
+use std::collections::BTreeMap;
+
+use dva_plan::ExecutionPlan;
+use dva_plan::document::PRODUCER;
+use dva_plan::plan::{CellIx, ShapeIx};
+use dva_plan::schedule::{PlannedExecution, PlannedLife, Schedule};
+use dva_plan::table::Table;
+
+use network::{Network, Order};
+
+/// What is taken for true where nobody stated or measured it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Assumptions {
+    /// From the launch of a life until it is ready for its first test, in milliseconds.
+    pub boot_ms: u64,
+    /// How long a test takes that says nothing of it, in milliseconds.
+    pub default_takes_ms: u64,
+}
+
+impl Default for Assumptions {
+    /// What the simulator does: 30 seconds to boot, 1 second for a test.
+    fn default() -> Self {
+        Self {
+            boot_ms: 30_000,
+            default_takes_ms: 1_000,
+        }
+    }
+}
+
+/// The schedule of `plan`, whose document has the digest `plan_digest`.
+///
+/// A life gets as many lanes as the policy allows and its cell has tests. Fewer, where that ends
+/// sooner: lists have anomalies in which one more lane delays the end, and for their sake the best
+/// of all numbers of lanes is kept. So the makespan never rises with the lanes of the policy.
+///
+/// Nothing depends on the order in which the plan lists tests and cells, except the order of the
+/// schedule's own rows. An execution is planned to take at least 1 ms, and times end at [`u64::MAX`].
+///
+/// The plan must be valid, see [`dva_plan::validate`]; of shapes with a cycle, the tests on it and
+/// behind it are left out.
+///
+/// # Panics
+/// If the plan names a row that is not there.
+#[must_use]
+pub fn schedule(plan: &ExecutionPlan, plan_digest: &str, assumptions: &Assumptions) -> Schedule {
+    let mut batches = BTreeMap::new();
+    let mut lives = Table::new();
+    let (mut makespan_ms, mut defaulted_durations) = (0, 0_u32);
+    for (index, cell) in plan.cells.enumerate() {
+        let batch = batches
+            .entry(cell.shape)
+            .or_insert_with(|| Batch::of(plan, cell.shape, assumptions));
+        let life = batch.on_a_life_of(plan, index, assumptions);
+        makespan_ms = makespan_ms.max(life.end_ms);
+        defaulted_durations = defaulted_durations.saturating_add(batch.defaulted_durations);
+        lives.push(life);
+    }
+    Schedule {
+        producer: PRODUCER.into(),
+        plan_digest: plan_digest.to_owned(),
+        lives,
+        makespan_ms,
+        defaulted_durations,
+    }
+}
+
+/// The tests of one shape in the order and on the lanes in which any of its cells runs them.
+struct Batch {
+    order: Order,
+    defaulted_durations: u32,
+}
+
+impl Batch {
+    fn of(plan: &ExecutionPlan, shape: ShapeIx, assumptions: &Assumptions) -> Self {
+        let shape = &plan.shapes[shape];
+        let lanes = u32::try_from(shape.tests.len())
+            .unwrap_or(u32::MAX)
+            .min(plan.policy.lanes)
+            .max(1);
+        let defaulted = shape
+            .tests
+            .iter()
+            .filter(|test| plan.tests[**test].takes_ms.is_none());
+        Self {
+            defaulted_durations: u32::try_from(defaulted.count()).unwrap_or(u32::MAX),
+            order: Network::of(plan, shape, assumptions.default_takes_ms).best_order(lanes),
+        }
+    }
+
+    fn on_a_life_of(
+        &self,
+        plan: &ExecutionPlan,
+        cell: CellIx,
+        assumptions: &Assumptions,
+    ) -> PlannedLife {
+        let launch_ms = 0;
+        let ready_ms = assumptions.boot_ms;
+        let executions = self.order.executions.iter().map(|execution| {
+            let mut execution: PlannedExecution = *execution;
+            execution.start_ms = execution.start_ms.saturating_add(ready_ms);
+            execution.end_ms = execution.end_ms.saturating_add(ready_ms);
+            execution
+        });
+        PlannedLife {
+            cell,
+            machine: plan.cells[cell].candidates[0],
+            lanes: self.order.lanes,
+            launch_ms,
+            ready_ms,
+            executions: executions.collect(),
+            end_ms: self.order.length_ms.saturating_add(ready_ms),
+        }
+    }
+}

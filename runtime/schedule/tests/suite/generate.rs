@@ -1,0 +1,341 @@
+//! Random plans that are valid and can be packed one cell to a life; the same seed, the same plan.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use dva_plan::document::PRODUCER;
+use dva_plan::expr::Expressions;
+use dva_plan::plan::{
+    Cell, CellIx, Disk, DiskIx, Edge, Effect, EffectKind, ExecutionPlan, Image, ImageIx,
+    ImageSource, Machine, MachineIx, Policy, Shape, ShapeIx, Test, TestIx,
+};
+use dva_plan::step::SourceText;
+use dva_plan::table::{Index, Table};
+use dva_plan::{CellId, TestId};
+
+/// Random numbers that are the same everywhere (SplitMix64).
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+    /// At least 0 and below `end`, which is above 0.
+    pub fn below(&mut self, end: usize) -> usize {
+        (self.next() % end as u64) as usize
+    }
+    pub fn one_in(&mut self, n: usize) -> bool {
+        self.below(n) == 0
+    }
+    pub fn pick<'a, T>(&mut self, from: &'a [T]) -> Option<&'a T> {
+        (!from.is_empty()).then(|| &from[self.below(from.len())])
+    }
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
+        for end in (1..items.len()).rev() {
+            items.swap(end, self.below(end + 1));
+        }
+    }
+}
+
+/// How large a plan is.
+#[derive(Clone, Copy, Debug)]
+pub struct Size {
+    pub tests: usize,
+    pub cells: usize,
+    pub lanes: u32,
+}
+
+pub fn test(id: &str, takes_ms: Option<u64>) -> Test {
+    Test {
+        id: TestId::new(id),
+        doc: String::new(),
+        effects: Vec::new(),
+        within_ms: 60_000,
+        takes_ms,
+        slots: Table::new(),
+        steps: Vec::new(),
+        finally: Vec::new(),
+        source: SourceText::default(),
+    }
+}
+
+pub fn image(arch: &str) -> Image {
+    Image {
+        name: format!("image_{arch}"),
+        os: "linux".to_owned(),
+        version: None,
+        arch: arch.to_owned(),
+        sources: vec![ImageSource::LocalHost],
+    }
+}
+
+pub fn machine(r#type: &str, arch: &str) -> Machine {
+    Machine {
+        region: "local".to_owned(),
+        r#type: r#type.to_owned(),
+        vcpus: 2,
+        memory_bytes: 1 << 30,
+        arch: arch.to_owned(),
+    }
+}
+
+pub fn cell(number: usize, image: ImageIx, shape: ShapeIx, candidates: Vec<MachineIx>) -> Cell {
+    let number = number.to_string();
+    Cell {
+        id: CellId::of("matrix", [("number", number.as_str())]),
+        axes: BTreeMap::from([("number".to_owned(), number)]),
+        image,
+        shape,
+        candidates,
+    }
+}
+
+/// A plan of one cell, for tests that say exactly what is in it.
+pub fn single(tests: Vec<Test>, after: &[(u32, u32)], order: &[(u32, u32)]) -> ExecutionPlan {
+    let edges = |pairs: &[(u32, u32)]| {
+        let mut edges: Vec<_> = pairs
+            .iter()
+            .map(|(test, after)| Edge {
+                test: TestIx(*test),
+                after: TestIx(*after),
+            })
+            .collect();
+        edges.sort_unstable();
+        edges
+    };
+    let shape = Shape {
+        tests: (0..tests.len()).map(TestIx::from_row).collect(),
+        after: edges(after),
+        order: edges(order),
+    };
+    ExecutionPlan {
+        producer: PRODUCER.into(),
+        name: "single".to_owned(),
+        source: String::new(),
+        images: vec![image("x86_64")].into(),
+        disks: Table::new(),
+        expressions: Expressions::default(),
+        tests: tests.into(),
+        shapes: vec![shape].into(),
+        machines: vec![machine("local.small", "x86_64")].into(),
+        cells: vec![cell(0, ImageIx(0), ShapeIx(0), vec![MachineIx(0)])].into(),
+        policy: Policy { lanes: 2 },
+    }
+}
+
+/// A plan of `size`. Its tests are a random graph of which every shape takes a part that is closed
+/// under `after`; writers of a disk lie on a chain, and readers come before the writers that they are not after.
+pub fn plan(seed: u64, size: Size) -> ExecutionPlan {
+    let random = &mut Random(seed);
+    let mut graph = Graph::random(random, size.tests);
+    let disks = random.below(5);
+    for disk in 0..disks {
+        graph.use_disk(random, DiskIx::from_row(disk));
+    }
+    // Rows must not tell the order of the graph.
+    let mut rows: Vec<_> = (0..size.tests).map(TestIx::from_row).collect();
+    random.shuffle(&mut rows);
+    let mut tests: Vec<_> = graph.nodes.iter().zip(&rows).collect();
+    tests.sort_by_key(|(_, row)| **row);
+    let tests = tests
+        .into_iter()
+        .map(|(node, row)| Test {
+            effects: node.effects.clone(),
+            ..test(
+                &format!("test_{:04x}_{}", random.next() as u16, row.row()),
+                node.takes_ms,
+            )
+        })
+        .collect();
+    let shapes: Table<ShapeIx, Shape> = (0..1 + random.below(3))
+        .map(|_| graph.shape(random, &rows))
+        .collect();
+    let archs = ["x86_64", "aarch64"];
+    let machines = ["a", "b", "c", "d"]
+        .iter()
+        .enumerate()
+        .map(|(row, name)| machine(&format!("local.{name}"), archs[row % 2]))
+        .collect();
+    let cells = (0..size.cells)
+        .map(|number| {
+            let arch = random.below(2);
+            let mut candidates = vec![MachineIx::from_row(arch), MachineIx::from_row(arch + 2)];
+            random.shuffle(&mut candidates);
+            candidates.truncate(1 + random.below(2));
+            let shape = ShapeIx::from_row(random.below(shapes.len()));
+            cell(number, ImageIx::from_row(arch), shape, candidates)
+        })
+        .collect();
+    ExecutionPlan {
+        producer: PRODUCER.into(),
+        name: "random".to_owned(),
+        source: String::new(),
+        images: archs.iter().map(|arch| image(arch)).collect(),
+        disks: (0..disks)
+            .map(|disk| Disk {
+                name: format!("disk_{disk}"),
+                size_bytes: 1 << 30,
+            })
+            .collect(),
+        expressions: Expressions::default(),
+        tests,
+        shapes,
+        machines,
+        cells,
+        policy: Policy { lanes: size.lanes },
+    }
+}
+
+/// Tests in an order in which all edges lead forward.
+struct Graph {
+    nodes: Vec<Node>,
+}
+
+struct Node {
+    takes_ms: Option<u64>,
+    effects: Vec<Effect>,
+    after: BTreeSet<usize>,
+    order: BTreeSet<usize>,
+    /// All it is `after`, directly or not.
+    ancestors: BTreeSet<usize>,
+}
+
+impl Graph {
+    fn random(random: &mut Random, tests: usize) -> Self {
+        let mut nodes: Vec<Node> = Vec::new();
+        // Few distinct durations in some plans, so that ties are common.
+        let longest = if random.one_in(3) { 4 } else { 5_000 };
+        for row in 0..tests {
+            let mut after = BTreeSet::new();
+            if row > 0 && !random.one_in(4) {
+                after.extend((0..random.below(4)).map(|_| random.below(row)));
+            }
+            let mut ancestors = after.clone();
+            for other in &after {
+                ancestors.extend(&nodes[*other].ancestors);
+            }
+            let mut order = BTreeSet::new();
+            if row > 0 && random.one_in(8) {
+                order.insert(random.below(row));
+            }
+            nodes.push(Node {
+                takes_ms: (!random.one_in(5)).then(|| 1 + random.below(longest) as u64),
+                effects: Vec::new(),
+                after,
+                order,
+                ancestors,
+            });
+        }
+        Self { nodes }
+    }
+
+    fn use_disk(&mut self, random: &mut Random, disk: DiskIx) {
+        let mut writers: Vec<usize> = Vec::new();
+        for row in 0..self.nodes.len() {
+            let chained = writers
+                .iter()
+                .all(|writer| self.nodes[row].ancestors.contains(writer));
+            if chained && random.one_in(3) {
+                writers.push(row);
+            }
+        }
+        for row in 0..self.nodes.len() {
+            let ancestors = &self.nodes[row].ancestors;
+            let unseen: Vec<_> = writers
+                .iter()
+                .filter(|writer| **writer != row && !ancestors.contains(*writer))
+                .copied()
+                .collect();
+            if unseen.iter().all(|writer| *writer > row) && random.one_in(3) {
+                self.nodes[row].effects.push(Effect {
+                    kind: EffectKind::Reads,
+                    disk,
+                });
+                for writer in unseen {
+                    self.nodes[writer].order.insert(row);
+                }
+            }
+            if writers.contains(&row) {
+                self.nodes[row].effects.push(Effect {
+                    kind: EffectKind::Writes,
+                    disk,
+                });
+            }
+        }
+    }
+
+    /// About two thirds of the tests and all these are after.
+    fn shape(&self, random: &mut Random, rows: &[TestIx]) -> Shape {
+        let mut chosen: BTreeSet<_> = [random.below(self.nodes.len())].into();
+        chosen.extend((0..self.nodes.len()).filter(|_| !random.one_in(3)));
+        for row in chosen.clone() {
+            chosen.extend(&self.nodes[row].ancestors);
+        }
+        let edges = |of: fn(&Node) -> &BTreeSet<usize>| {
+            let mut edges: Vec<_> = chosen
+                .iter()
+                .flat_map(|row| of(&self.nodes[*row]).iter().map(move |after| (row, after)))
+                .filter(|(_, after)| chosen.contains(after))
+                .map(|(row, after)| Edge {
+                    test: rows[*row],
+                    after: rows[*after],
+                })
+                .collect();
+            edges.sort_unstable();
+            edges
+        };
+        let (after, order) = (edges(|node| &node.after), edges(|node| &node.order));
+        let mut tests: Vec<_> = chosen.iter().map(|row| rows[*row]).collect();
+        tests.sort_unstable();
+        Shape {
+            tests,
+            after,
+            order,
+        }
+    }
+}
+
+/// The same plan with its tests, cells, shapes and machines listed in another order.
+pub fn reordered(plan: &ExecutionPlan, seed: u64) -> ExecutionPlan {
+    let random = &mut Random(seed);
+    let mut order: Vec<_> = plan.tests.indices().collect();
+    random.shuffle(&mut order);
+    let mut moved: BTreeMap<TestIx, TestIx> = BTreeMap::new();
+    for (row, old) in order.iter().enumerate() {
+        moved.insert(*old, TestIx::from_row(row));
+    }
+    let edges = |edges: &[Edge]| {
+        let mut edges: Vec<_> = edges
+            .iter()
+            .map(|edge| Edge {
+                test: moved[&edge.test],
+                after: moved[&edge.after],
+            })
+            .collect();
+        edges.sort_unstable();
+        edges
+    };
+    let mut cells: Vec<Cell> = plan.cells.iter().cloned().collect();
+    random.shuffle(&mut cells);
+    ExecutionPlan {
+        tests: order.iter().map(|old| plan.tests[*old].clone()).collect(),
+        shapes: plan
+            .shapes
+            .iter()
+            .map(|shape| {
+                let mut tests: Vec<_> = shape.tests.iter().map(|test| moved[test]).collect();
+                tests.sort_unstable();
+                Shape {
+                    tests,
+                    after: edges(&shape.after),
+                    order: edges(&shape.order),
+                }
+            })
+            .collect(),
+        cells: cells.into_iter().collect::<Table<CellIx, Cell>>(),
+        ..plan.clone()
+    }
+}

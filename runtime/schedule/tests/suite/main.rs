@@ -1,0 +1,6 @@
+//! What the scheduler makes and what the checker refuses.
+
+mod exact;
+mod generate;
+mod mutations;
+mod properties;

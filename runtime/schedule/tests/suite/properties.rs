@@ -1,0 +1,173 @@
+//! What holds of every schedule, on random plans.
+
+use std::collections::BTreeMap;
+
+use dva_plan::ExecutionPlan;
+use dva_plan::document::to_bytes;
+use dva_plan::plan::{CellIx, MachineIx, Policy, TestIx};
+use dva_plan::schedule::{PlannedExecution, PlannedLife, Schedule};
+use dva_plan::validate::validate;
+use dva_schedule::{Assumptions, check, schedule, summarize};
+use proptest::prelude::*;
+
+use crate::generate::{Random, Size, plan, reordered};
+
+const DIGEST: &str = "sha256:00";
+
+fn size() -> impl Strategy<Value = Size> {
+    (1..=30_usize, 1..=20_usize, 1..=6_u32).prop_map(|(tests, cells, lanes)| Size {
+        tests,
+        cells,
+        lanes,
+    })
+}
+
+fn assumptions() -> impl Strategy<Value = Assumptions> {
+    (0..=5_000_u64, 0..=3_000_u64).prop_map(|(boot_ms, default_takes_ms)| Assumptions {
+        boot_ms,
+        default_takes_ms,
+    })
+}
+
+/// When and where each test of each cell runs, by names.
+fn by_name(
+    plan: &ExecutionPlan,
+    schedule: &Schedule,
+) -> BTreeMap<(String, String), (u64, u64, u32)> {
+    schedule
+        .lives
+        .iter()
+        .flat_map(|life| {
+            life.executions
+                .iter()
+                .map(move |execution| (life, execution))
+        })
+        .map(|(life, execution)| {
+            let cell = plan.cells[life.cell].id.as_str().to_owned();
+            let test = plan.tests[execution.test].id.as_str().to_owned();
+            let at = (execution.start_ms, execution.end_ms, execution.lane);
+            ((cell, test), at)
+        })
+        .collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_schedule_keeps_every_rule_and_lies_between_its_bounds(
+        seed: u64, size in size(), assumptions in assumptions(),
+    ) {
+        let plan = plan(seed, size);
+        prop_assert_eq!(validate(&plan), vec![]);
+        let made = schedule(&plan, DIGEST, &assumptions);
+        prop_assert_eq!(check(&plan, DIGEST, &made), vec![]);
+
+        let takes = |test: &TestIx| plan.tests[*test].takes_ms.unwrap_or(assumptions.default_takes_ms).max(1);
+        let serial_ms = plan.cells.iter()
+            .map(|cell| plan.shapes[cell.shape].tests.iter().map(takes).sum::<u64>())
+            .max().unwrap_or(0) + assumptions.boot_ms;
+        let summary = summarize(&plan, &made);
+        prop_assert!(summary.makespan_lower_bound_ms <= made.makespan_ms);
+        prop_assert!(made.makespan_ms <= serial_ms);
+        // Graham's bound, of what follows the boot.
+        let (rest, least) = (made.makespan_ms - assumptions.boot_ms, summary.makespan_lower_bound_ms - assumptions.boot_ms);
+        prop_assert!(rest < 2 * least || rest == least);
+
+        prop_assert_eq!(summary.makespan_ms, made.makespan_ms);
+        prop_assert_eq!(summary.lives as usize, plan.cells.len());
+        prop_assert_eq!(summary.launches, summary.lives);
+        prop_assert_eq!(summary.test_runs as usize, plan.test_runs());
+        prop_assert_eq!(summary.setup_executions, 0);
+        prop_assert_eq!(summary.machines_by_type.values().sum::<u32>(), summary.lives);
+        prop_assert!(summary.peak_lanes >= 1 && summary.peak_lanes <= size.lanes * summary.lives);
+        let work = plan.cells.iter().flat_map(|cell| &plan.shapes[cell.shape].tests);
+        prop_assert_eq!(summary.busy_ms, work.clone().map(takes).sum::<u64>());
+        let defaulted = work.filter(|test| plan.tests[**test].takes_ms.is_none()).count();
+        prop_assert_eq!(summary.defaulted_durations as usize, defaulted);
+    }
+
+    #[test]
+    fn a_test_starts_the_moment_it_can(seed: u64, size in size()) {
+        let plan = plan(seed, size);
+        let made = schedule(&plan, DIGEST, &Assumptions::default());
+        for life in &made.lives {
+            let shape = &plan.shapes[plan.cells[life.cell].shape];
+            let ends: BTreeMap<_, _> = life.executions.iter().map(|execution| (execution.test, execution.end_ms)).collect();
+            for execution in &life.executions {
+                let could_ms = shape.after.iter().chain(&shape.order)
+                    .filter(|edge| edge.test == execution.test)
+                    .map(|edge| ends[&edge.after]).max().unwrap_or(life.ready_ms);
+                // From then until its start, there was no instant at which a lane was free.
+                for instant in ends.values().copied().chain([could_ms]).filter(|end| (could_ms..execution.start_ms).contains(end)) {
+                    let busy = life.executions.iter().filter(|other| other.start_ms <= instant && instant < other.end_ms).count();
+                    prop_assert_eq!(busy, life.lanes as usize);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn more_lanes_never_raise_the_makespan(seed: u64, size in size()) {
+        let mut plan = plan(seed, size);
+        let mut before_ms = u64::MAX;
+        for lanes in 1..=8 {
+            plan.policy = Policy { lanes };
+            let made = schedule(&plan, DIGEST, &Assumptions::default());
+            prop_assert_eq!(check(&plan, DIGEST, &made), vec![]);
+            prop_assert!(made.makespan_ms <= before_ms);
+            before_ms = made.makespan_ms;
+        }
+    }
+
+    #[test]
+    fn the_order_of_tests_and_cells_changes_nothing(seed: u64, size in size()) {
+        let plan = plan(seed, size);
+        let made = schedule(&plan, DIGEST, &Assumptions::default());
+        let other_plan = reordered(&plan, seed);
+        prop_assert_eq!(validate(&other_plan), vec![]);
+        let other = schedule(&other_plan, DIGEST, &Assumptions::default());
+        prop_assert_eq!(made.makespan_ms, other.makespan_ms);
+        prop_assert_eq!(by_name(&plan, &made), by_name(&other_plan, &other));
+        prop_assert_eq!(summarize(&plan, &made), summarize(&other_plan, &other));
+    }
+
+    #[test]
+    fn the_same_plan_gives_the_same_bytes(seed: u64, size in size()) {
+        let bytes = || to_bytes(&schedule(&plan(seed, size), DIGEST, &Assumptions::default()));
+        prop_assert_eq!(bytes(), bytes());
+    }
+
+    #[test]
+    fn any_schedule_at_all_can_be_checked(seed: u64, size in size()) {
+        let plan = plan(seed, size);
+        let random = &mut Random(seed);
+        let mut number = || match random.below(4) {
+            0 => random.next(),
+            1 => u64::MAX,
+            _ => random.below(12) as u64,
+        };
+        let schedule = Schedule {
+            producer: String::new(),
+            plan_digest: String::new(),
+            lives: (0..number() % 5).map(|_| PlannedLife {
+                cell: CellIx(number() as u32),
+                machine: MachineIx(number() as u32),
+                lanes: number() as u32,
+                launch_ms: number(),
+                ready_ms: number(),
+                executions: (0..number() % 40).map(|_| PlannedExecution {
+                    test: TestIx(number() as u32),
+                    lane: number() as u32,
+                    start_ms: number(),
+                    end_ms: number(),
+                    setup: number() % 2 == 0,
+                }).collect(),
+                end_ms: number(),
+            }).collect(),
+            makespan_ms: number(),
+            defaulted_durations: 0,
+        };
+        prop_assert!(!check(&plan, DIGEST, &schedule).is_empty());
+    }
+}
