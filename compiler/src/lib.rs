@@ -1,0 +1,113 @@
+//! Compiles `.plan` sources into execution plans.
+//!
+//! Pure: no input or output, no clock, no async. The same source and options give the same bytes.
+//!
+//! ```text
+//! bytes ─► source ─► syntax ─► resolve ─► types ─► expand ─► emit ─► ExecutionPlan
+//!                     ast       hir       typed    cells
+//! ```
+//!
+//! Each stage is a total function that returns its output and adds what it found to a
+//! [`diagnostic::Bag`]; parts that are broken become error nodes that later stages accept silently, so
+//! one mistake gives one message. [`compile`] runs them all.
+
+pub mod diagnostic;
+pub mod effects;
+pub mod emit;
+pub mod expand;
+pub mod hir;
+pub mod order;
+pub mod resolve;
+pub mod shell;
+pub mod source;
+pub mod span;
+mod suggest;
+pub mod syntax;
+pub mod types;
+
+use std::collections::BTreeMap;
+
+use dva_plan::ExecutionPlan;
+use dva_stdlib::Catalog;
+
+use diagnostic::{Bag, Diagnostic};
+use expand::Reason;
+use source::Source;
+
+/// What an author may choose beside the source.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// The `plan` item to compile; needed only where the source has several.
+    pub plan: Option<String>,
+}
+
+/// What became of a source.
+#[derive(Debug)]
+pub struct Compilation {
+    /// The source, where its bytes are text; messages are shown in it.
+    pub source: Option<Source>,
+    /// The execution plan; `None` where one of the diagnostics is an error.
+    pub plan: Option<ExecutionPlan>,
+    /// What was found, in the order of the source.
+    pub diagnostics: Vec<Diagnostic>,
+    /// What the matrix of the plan came to.
+    pub outcome: Outcome,
+}
+
+/// What a matrix came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// The product of its axes.
+    pub combinations: usize,
+    /// How many of those are no cells, by reason.
+    pub dropped: BTreeMap<Reason, usize>,
+}
+
+/// Compiles `bytes`, a source that messages call `name`.
+#[must_use]
+pub fn compile(name: &str, bytes: &[u8], options: &Options) -> Compilation {
+    compile_with(name, bytes, options, Catalog::embedded())
+}
+
+/// As [`compile`], with a catalog other than the embedded one.
+#[must_use]
+pub fn compile_with(name: &str, bytes: &[u8], options: &Options, catalog: &Catalog) -> Compilation {
+    let mut bag = Bag::default();
+    let source = syntax::decode(name, bytes, &mut bag);
+    let mut outcome = Outcome::default();
+    let plan = source
+        .as_ref()
+        .and_then(|source| stages(source, options, catalog, &mut outcome, &mut bag))
+        .filter(|_| !bag.has_errors());
+    Compilation {
+        source,
+        plan,
+        diagnostics: bag.into_sorted(),
+        outcome,
+    }
+}
+
+fn stages(
+    source: &Source,
+    options: &Options,
+    catalog: &Catalog,
+    outcome: &mut Outcome,
+    bag: &mut Bag,
+) -> Option<ExecutionPlan> {
+    let module = syntax::parse(source.text(), bag);
+    let hir = resolve::resolve(&module, catalog, bag);
+    let order = order::order(&hir, bag);
+    let typed = types::check(&hir, &order, source, catalog, bag);
+    effects::report_undeclared(&hir, &typed, bag);
+    let layouts = emit::lay_out(&hir, &order, &typed, catalog, bag);
+    let chosen = emit::choose(&hir, options.plan.as_deref(), bag)?;
+    let layout = layouts[chosen].as_ref()?;
+    *outcome = Outcome {
+        combinations: layout.cells.combinations,
+        dropped: layout.cells.dropped.clone(),
+    };
+    if bag.has_errors() {
+        return None;
+    }
+    emit::emit(&hir, &typed, source, chosen, layout)
+}

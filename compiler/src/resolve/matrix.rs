@@ -1,0 +1,172 @@
+//! Axes and matrices: which axes a matrix has, and which values each of them.
+
+use super::{Resolution, check_name, dotted};
+use crate::diagnostic::{Code, Diagnostic};
+use crate::hir::{Axis, AxisValue, ItemRef, Matrix, MatrixAxis};
+use crate::span::Span;
+use crate::suggest::{did_you_mean, listed};
+use crate::syntax::ast;
+
+/// The axes that every matrix has.
+pub const REQUIRED_AXES: [&str; 3] = ["image", "region", "instance"];
+
+impl<'a> Resolution<'a, '_> {
+    pub(super) fn axis(&mut self, axis: &'a ast::Axis) -> Axis<'a> {
+        let mut values: Vec<&ast::Name> = Vec::new();
+        for value in &axis.values {
+            check_name(&value.name, self.catalog, self.bag);
+            self.fields(value, &[], "the value of an axis");
+            match values.iter().find(|known| known.text == value.name.text) {
+                Some(first) => {
+                    let what = format!("`{}`", value.name.text);
+                    self.said_twice(value.name.span, first.span, &what);
+                }
+                None => values.push(&value.name),
+            }
+        }
+        if values.is_empty() {
+            let text = format!("`{}` has no values", axis.name.text);
+            self.bag
+                .push(Diagnostic::new(Code::P0401, axis.name.span, text).help(
+                    "An axis lists its values in braces: `axis filesystem { xfs { } ext4 { } }`.",
+                ));
+        }
+        Axis {
+            name: &axis.name,
+            values,
+        }
+    }
+
+    pub(super) fn matrix(&mut self, matrix: &'a ast::Matrix) -> Matrix<'a> {
+        let mut intact = true;
+        let mut axes: Vec<MatrixAxis<'a>> = Vec::new();
+        let mut named = Vec::new();
+        for line in &matrix.axes {
+            named.push(line.axis.text.as_str());
+            if let Some(first) = axes.iter().find(|known| known.name.text == line.axis.text) {
+                let what = format!("the axis `{}`", line.axis.text);
+                self.said_twice(line.axis.span, first.name.span, &what);
+                intact = false;
+                continue;
+            }
+            let values = self.axis_values(line);
+            intact &= values
+                .as_ref()
+                .is_some_and(|values| values.len() == line.values.len());
+            axes.push(MatrixAxis {
+                name: &line.axis,
+                values: values.unwrap_or_default(),
+            });
+        }
+        for required in REQUIRED_AXES {
+            if !named.contains(&required) {
+                intact = false;
+                // A misspelt axis was reported as an unknown name with this one offered.
+                if named
+                    .iter()
+                    .any(|name| did_you_mean(name, [required]).is_some())
+                {
+                    continue;
+                }
+                let text = format!("`{}` has no axis `{required}`", matrix.name.text);
+                let example = match required {
+                    "image" => "image = each host",
+                    "region" => "region = each local",
+                    _ => "instance = each local.small",
+                };
+                self.bag.push(
+                    Diagnostic::new(Code::P0402, matrix.name.span, text).help(format!(
+                        "A machine is started from an image, in a region, as an instance of a type: \
+                         every matrix has these three axes. Add for example `{example}`."
+                    )),
+                );
+            }
+        }
+        Matrix {
+            name: &matrix.name,
+            axes,
+            excludes: matrix.excludes.iter().collect(),
+            intact,
+        }
+    }
+
+    /// The values of a matrix's axis that exist, each once; `None` where the axis itself does not.
+    fn axis_values(&mut self, line: &ast::MatrixAxis) -> Option<Vec<AxisValue>> {
+        let known: Vec<String> = match line.axis.text.as_str() {
+            "image" => self
+                .hir
+                .images
+                .iter()
+                .map(|image| image.name.text.clone())
+                .collect(),
+            "region" => self
+                .catalog
+                .regions()
+                .map(|region| region.name.clone())
+                .collect(),
+            "instance" => self
+                .catalog
+                .machine_types()
+                .map(|machine| machine.name.clone())
+                .collect(),
+            author => {
+                let to = match self.hir.names.get(author).copied() {
+                    Some((ItemRef::Axis(axis), _)) => axis,
+                    None if self.offer_required_axis(&line.axis) => return None,
+                    found => {
+                        self.unknown(&line.axis.text, line.axis.span, found, "an axis", |to| {
+                            matches!(to, ItemRef::Axis(_))
+                        });
+                        return None;
+                    }
+                };
+                self.hir.axes[to]
+                    .values
+                    .iter()
+                    .map(|value| value.text.clone())
+                    .collect()
+            }
+        };
+        let mut values: Vec<AxisValue> = Vec::new();
+        for path in &line.values {
+            let name = dotted(path);
+            if !known.contains(&name) {
+                self.unknown_value(line, &name, path.span, &known);
+            } else if let Some(first) = values.iter().find(|value| value.name == name) {
+                self.said_twice(path.span, first.span, &format!("`{name}`"));
+            } else {
+                values.push(AxisValue {
+                    name,
+                    span: path.span,
+                });
+            }
+        }
+        Some(values)
+    }
+
+    /// Reports an unknown axis that is spelt like one that every matrix has; false where it is not.
+    fn offer_required_axis(&mut self, axis: &ast::Name) -> bool {
+        let Some(help) = did_you_mean(&axis.text, REQUIRED_AXES) else {
+            return false;
+        };
+        let text = format!("no axis is named `{}`", axis.text);
+        self.bag
+            .push(Diagnostic::new(Code::P0204, axis.span, text).help(help));
+        true
+    }
+
+    fn unknown_value(&mut self, line: &ast::MatrixAxis, name: &str, span: Span, known: &[String]) {
+        let axis = line.axis.text.as_str();
+        let found = self.hir.names.get(name).map(|(to, _)| *to);
+        let may_be_unread = self.hir.has_unread || found == Some(ItemRef::Unread);
+        if axis == "image" && may_be_unread {
+            return;
+        }
+        let known = || known.iter().map(String::as_str);
+        let help = did_you_mean(name, known())
+            .unwrap_or_else(|| format!("The values of `{axis}` are {}.", listed(known())));
+        let text = format!("`{name}` is not a value of `{axis}`");
+        self.bag
+            .push(Diagnostic::new(Code::P0304, span, text).help(help));
+    }
+}

@@ -1,0 +1,61 @@
+//! Names as authors write them: which may be declared.
+
+use dva_stdlib::Catalog;
+
+use crate::diagnostic::{Bag, Code, Diagnostic};
+use crate::syntax::ast;
+
+/// The words that no author may declare: the language's own values, and those that operators are
+/// made of.
+pub const RESERVED: [&str; 20] = [
+    "all", "and", "any", "each", "exit", "false", "has", "image", "in", "instance", "matches",
+    "not", "of", "or", "raw", "region", "stderr", "stdout", "true", "without",
+];
+
+/// Reports a name that no author may declare.
+pub(crate) fn check_name(name: &ast::Name, catalog: &Catalog, bag: &mut Bag) {
+    let text = name.text.as_str();
+    let well_formed = text.starts_with(|first: char| first.is_ascii_lowercase())
+        && text
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    if !well_formed {
+        let better: String = text
+            .chars()
+            .map(|c| match c {
+                'A'..='Z' => c.to_ascii_lowercase(),
+                'a'..='z' | '0'..='9' => c,
+                _ => '_',
+            })
+            .collect();
+        let better = better.trim_start_matches(|c: char| !c.is_ascii_lowercase());
+        let mut help =
+            "A name that is declared has lower-case letters, digits and `_`, and begins \
+                        with a letter. Hyphens and dots belong to the names of the catalog."
+                .to_owned();
+        if !better.is_empty() {
+            help.push_str(&format!(" `{better}` would do."));
+        }
+        let label = format!("`{text}` is not a name of this form");
+        bag.push(Diagnostic::new(Code::P0202, name.span, label).help(help));
+    } else if RESERVED.contains(&text) {
+        let label = format!("`{text}` is a word of the language");
+        bag.push(Diagnostic::new(Code::P0203, name.span, label).help("Choose another name."));
+    } else if catalog.holds(text) {
+        let label = format!("`{text}` is in the catalog of regions, types and architectures");
+        bag.push(Diagnostic::new(Code::P0203, name.span, label).help(
+            "A word of the catalog means the same in every file, so it cannot be declared. Choose \
+             another name.",
+        ));
+    }
+}
+
+/// The words of `path` with their dots.
+pub(crate) fn dotted(path: &ast::Path) -> String {
+    let words: Vec<_> = path
+        .segments
+        .iter()
+        .map(|name| name.text.as_str())
+        .collect();
+    words.join(".")
+}

@@ -1,0 +1,179 @@
+//! Expressions: flat in the grammar, given their levels here.
+
+use std::sync::LazyLock;
+
+use dva_grammar::Rule;
+use pest::iterators::Pair;
+use pest::pratt_parser::{Assoc, Op, PrattParser};
+
+use super::{Builder, Parts, bug};
+use crate::diagnostic::{Code, Diagnostic};
+use crate::span::Span;
+use crate::syntax::ast::{BinaryOperator, Expr, ExprKind};
+
+/// The levels, from loosest to tightest. Everything groups to the left, comparisons too: a chain of them
+/// is refused one stage later, where a good message can be given.
+static LEVELS: LazyLock<PrattParser<Rule>> = LazyLock::new(|| {
+    let left = |rule| Op::infix(rule, Assoc::Left);
+    PrattParser::new()
+        .op(left(Rule::op_or))
+        .op(left(Rule::op_and))
+        .op(Op::prefix(Rule::op_not))
+        .op(left(Rule::op_equal)
+            | left(Rule::op_not_equal)
+            | left(Rule::op_less)
+            | left(Rule::op_at_most)
+            | left(Rule::op_greater)
+            | left(Rule::op_at_least)
+            | left(Rule::op_in)
+            | left(Rule::op_has)
+            | left(Rule::op_has_all)
+            | left(Rule::op_matches))
+        .op(left(Rule::op_range))
+        .op(left(Rule::op_add) | left(Rule::op_without))
+        .op(left(Rule::op_multiply) | left(Rule::op_of))
+});
+
+/// How deep the tree of an expression may be. Each operator is a level, since it may become the operand
+/// of the next one.
+const MAX_TREE_DEPTH: usize = 256;
+
+impl Builder<'_> {
+    /// An expression.
+    pub(super) fn expr(&mut self, pair: Pair<'_, Rule>) -> Expr {
+        if is_too_deep(&pair) {
+            let text = pair.as_str().trim_end();
+            let start = pair.as_span().start();
+            let span = self.shift(start, start + text.len());
+            self.bag.push(
+                Diagnostic::new(
+                    Code::P0106,
+                    span,
+                    format!("more than {MAX_TREE_DEPTH} operators in one another"),
+                )
+                .help("Split the expression. A list with `in` says the same as many `or`."),
+            );
+            return Expr {
+                span,
+                kind: ExprKind::Error,
+            };
+        }
+        self.levels(pair)
+    }
+
+    /// An expression that is known not to be too deep.
+    fn levels(&mut self, pair: Pair<'_, Rule>) -> Expr {
+        let base = self.base;
+        LEVELS
+            .map_primary(|primary| self.primary(Parts::of(primary).one()))
+            .map_prefix(|not, value| {
+                let span = Span::new(base + not.as_span().start(), base + not.as_span().end());
+                Expr {
+                    span: span.to(value.span),
+                    kind: ExprKind::Not(Box::new(value)),
+                }
+            })
+            .map_infix(|left, operator, right| {
+                let span = Span::new(
+                    base + operator.as_span().start(),
+                    base + operator.as_span().end(),
+                );
+                Expr {
+                    span: left.span.to(right.span),
+                    kind: ExprKind::Binary {
+                        operator: binary_operator(operator.as_rule()),
+                        operator_span: span,
+                        left: Box::new(left),
+                        right: Box::new(right),
+                    },
+                }
+            })
+            .parse(pair.into_inner())
+    }
+
+    fn primary(&mut self, pair: Pair<'_, Rule>) -> Expr {
+        if pair.as_rule() == Rule::reference {
+            return self.reference(pair);
+        }
+        let span = self.span(&pair);
+        let written = pair.as_str();
+        let kind = match pair.as_rule() {
+            Rule::boolean => ExprKind::Bool(written == "true"),
+            Rule::quantity => ExprKind::Quantity(written.to_owned()),
+            Rule::number => ExprKind::Number(written.to_owned()),
+            Rule::string => self
+                .text(written, pair.as_span().start())
+                .map_or(ExprKind::Error, ExprKind::Text),
+            Rule::command => ExprKind::Command(self.plain_text(pair)),
+            Rule::list => ExprKind::List(self.values(pair)),
+            Rule::group => ExprKind::Group(Box::new(self.levels(Parts::of(pair).one()))),
+            other => bug(other),
+        };
+        Expr { span, kind }
+    }
+
+    /// A name, or a call of one.
+    pub(super) fn reference(&mut self, pair: Pair<'_, Rule>) -> Expr {
+        let mut parts = Parts::of(pair);
+        let path = self.path(parts.one());
+        match parts.next() {
+            None => Expr {
+                span: path.span,
+                kind: ExprKind::Path(path),
+            },
+            Some(arguments) => Expr {
+                span: path.span.to(self.span(&arguments)),
+                kind: ExprKind::Call {
+                    callee: path,
+                    arguments: self.values(arguments),
+                },
+            },
+        }
+    }
+
+    fn values(&mut self, pair: Pair<'_, Rule>) -> Vec<Expr> {
+        Parts::of(pair).map(|value| self.levels(value)).collect()
+    }
+}
+
+/// Whether the tree of an expression would be deeper than [`MAX_TREE_DEPTH`], brackets apart. Those are
+/// known to be few, so this may recurse with them.
+pub(super) fn is_too_deep(pair: &Pair<'_, Rule>) -> bool {
+    fn depth(pair: Pair<'_, Rule>) -> usize {
+        let is_expr = pair.as_rule() == Rule::expr;
+        let mut operators = 0;
+        let mut deepest = 0;
+        for part in pair.into_inner() {
+            if is_expr && part.as_rule() != Rule::primary {
+                operators += 1;
+            } else {
+                deepest = deepest.max(depth(part));
+            }
+        }
+        operators + deepest
+    }
+    depth(pair.clone()) > MAX_TREE_DEPTH
+}
+
+fn binary_operator(rule: Rule) -> BinaryOperator {
+    match rule {
+        Rule::op_or => BinaryOperator::Or,
+        Rule::op_and => BinaryOperator::And,
+        Rule::op_equal => BinaryOperator::Equal,
+        Rule::op_not_equal => BinaryOperator::NotEqual,
+        Rule::op_less => BinaryOperator::Less,
+        Rule::op_at_most => BinaryOperator::AtMost,
+        Rule::op_greater => BinaryOperator::Greater,
+        Rule::op_at_least => BinaryOperator::AtLeast,
+        Rule::op_in => BinaryOperator::In,
+        Rule::op_has => BinaryOperator::Has,
+        Rule::op_has_all => BinaryOperator::HasAll,
+        Rule::op_matches => BinaryOperator::Matches,
+        Rule::op_range => BinaryOperator::Range,
+        Rule::op_add => BinaryOperator::Add,
+        Rule::op_without => BinaryOperator::Without,
+        Rule::op_multiply => BinaryOperator::Multiply,
+        Rule::op_of => BinaryOperator::Of,
+        other => bug(other),
+    }
+}

@@ -1,0 +1,208 @@
+//! Fields of images and disks, limits, and the conditions of a matrix.
+
+use dva_plan::expr::Node;
+use dva_plan::plan;
+use dva_plan::unit::display_size;
+use dva_plan::value::{Type, Value};
+
+use crate::diagnostic::Code;
+use crate::hir::{Disk, Image, Matrix};
+use crate::resolve::dotted;
+use crate::span::Span;
+use crate::suggest::did_you_mean;
+use crate::syntax::ast;
+use crate::types::scope::Scope;
+use crate::types::{Checker, Exclude, Operand, Uses, a_type};
+
+/// The largest disk, in bytes.
+const MAX_DISK_BYTES: u64 = 1 << 40;
+/// Disks come in whole sectors of this many bytes.
+const SECTOR_BYTES: u64 = 512;
+
+impl Checker<'_, '_> {
+    pub(crate) fn image(&mut self, image: &Image<'_>) -> Option<plan::Image> {
+        self.scope = Scope::Constant;
+        let os = image.fields.get("os").map(|field| self.os(&field.value));
+        let arch = image
+            .fields
+            .get("arch")
+            .map(|field| self.arch(&field.value));
+        let mut sources = Some(Vec::new());
+        if let Some(local) = image.fields.get("local") {
+            sources = self.local(&local.value).map(|source| vec![source]);
+        }
+        let (os, version) = os??;
+        Some(plan::Image {
+            name: image.name.text.clone(),
+            os,
+            version,
+            arch: arch??,
+            sources: sources?,
+        })
+    }
+
+    /// `rhel` or `rhel(9.4)`.
+    fn os(&mut self, value: &ast::Expr) -> Option<(String, Option<String>)> {
+        let refuse = |checker: &mut Self, span: Span, text: &str| {
+            let help = "Write the bare name, with its version where it matters: `os = linux` or `os = rhel(9.4)`.";
+            checker.report(Code::P0301, span, text, help);
+            None
+        };
+        match &value.kind {
+            ast::ExprKind::Error => None,
+            ast::ExprKind::Path(path) if path.segments.len() == 1 => Some((dotted(path), None)),
+            ast::ExprKind::Call { callee, arguments } if callee.segments.len() == 1 => {
+                let [version] = arguments.as_slice() else {
+                    return refuse(self, value.span, "an operating system has one version");
+                };
+                let operand = self.expression(version, Some(&Type::Version))?;
+                match self.nodes.node(operand.expr) {
+                    Node::Const(Value::Version(text)) => Some((dotted(callee), Some(text.clone()))),
+                    _ => refuse(self, version.span, "this is no version"),
+                }
+            }
+            _ => refuse(self, value.span, "this is no operating system"),
+        }
+    }
+
+    fn arch(&mut self, value: &ast::Expr) -> Option<String> {
+        let wanted = Type::Name("arch".to_owned());
+        let operand = self.expression(value, Some(&wanted))?;
+        match self.nodes.node(operand.expr) {
+            Node::Const(Value::Name(name)) => Some(name.clone()),
+            _ => {
+                let text = format!("this is {}, not an architecture", a_type(&operand.r#type));
+                self.report(
+                    Code::P0301,
+                    value.span,
+                    text,
+                    "Write it without quotes: `arch = x86_64`.",
+                );
+                None
+            }
+        }
+    }
+
+    fn local(&mut self, value: &ast::Expr) -> Option<plan::ImageSource> {
+        match &value.kind {
+            ast::ExprKind::Error => None,
+            ast::ExprKind::Path(path) if dotted(path) == "host" => {
+                Some(plan::ImageSource::LocalHost)
+            }
+            ast::ExprKind::Path(path) => {
+                let help = did_you_mean(&dotted(path), ["host"]).unwrap_or_else(|| {
+                    "There is `host`, the file system of the host that runs `dva`.".to_owned()
+                });
+                let text = format!("`{}` is no source of a local image", dotted(path));
+                self.report(Code::P0304, value.span, text, help);
+                None
+            }
+            _ => {
+                let help = "There is `local = host`, the file system of the host that runs `dva`.";
+                self.report(
+                    Code::P0304,
+                    value.span,
+                    "this is no source of a local image",
+                    help,
+                );
+                None
+            }
+        }
+    }
+
+    pub(crate) fn disk(&mut self, disk: &Disk<'_>) -> Option<plan::Disk> {
+        let field = disk.fields.get("size")?;
+        Some(plan::Disk {
+            name: disk.name.text.clone(),
+            size_bytes: self.size_of_disk(&field.value)?,
+        })
+    }
+
+    /// The size of a disk in bytes.
+    pub(crate) fn size_of_disk(&mut self, value: &ast::Expr) -> Option<u64> {
+        let scope = std::mem::replace(&mut self.scope, Scope::Constant);
+        let uses = self.uses.clone();
+        let operand = self.constant(
+            value,
+            &Type::Bytes,
+            "a disk has a size, for example `10GiB`",
+        );
+        self.scope = scope;
+        self.uses = uses;
+        let Value::Bytes(bytes) = operand? else {
+            return None;
+        };
+        let what = if bytes == 0 {
+            "a disk of nothing".to_owned()
+        } else if bytes > MAX_DISK_BYTES {
+            format!("{} is too large", display_size(bytes))
+        } else if !bytes.is_multiple_of(SECTOR_BYTES) {
+            format!("{bytes} bytes are no whole number of sectors")
+        } else {
+            return Some(bytes);
+        };
+        let help = format!(
+            "A disk has at least {SECTOR_BYTES} bytes, at most {}, and a multiple of {SECTOR_BYTES} bytes.",
+            display_size(MAX_DISK_BYTES)
+        );
+        self.report(Code::P0407, value.span, what, help);
+        None
+    }
+
+    /// A limit or an expected duration, in milliseconds. `noun` says which: `a limit`.
+    pub(crate) fn duration(&mut self, value: &ast::Expr, noun: &str) -> Option<u64> {
+        let help = format!("{noun} is a duration, for example `4min`");
+        match self.constant(value, &Type::Ms, &help)? {
+            Value::Ms(0) => {
+                let text = "no time at all";
+                let help = "It must be longer than that. Leave it out for the default.";
+                self.report(Code::P0509, value.span, text, help);
+                None
+            }
+            Value::Ms(ms) => Some(ms),
+            _ => None,
+        }
+    }
+
+    /// A value of type `wanted` that is known now. `help` says what is wanted, without a full stop.
+    fn constant(&mut self, value: &ast::Expr, wanted: &Type, help: &str) -> Option<Value> {
+        let Operand { expr, r#type } = self.expression(value, Some(wanted))?;
+        let mut sentence = help.to_owned();
+        sentence.replace_range(..1, &help[..1].to_uppercase());
+        sentence.push('.');
+        if r#type != *wanted {
+            self.report(
+                Code::P0301,
+                value.span,
+                format!("this is {}", a_type(&r#type)),
+                sentence,
+            );
+            return None;
+        }
+        match self.nodes.node(expr) {
+            Node::Const(value) => Some(value.clone()),
+            _ => {
+                let text = "this is known only when the test runs";
+                self.report(Code::P0316, value.span, text, sentence);
+                None
+            }
+        }
+    }
+
+    /// The conditions behind `exclude`.
+    pub(crate) fn excludes(&mut self, matrix: &Matrix<'_>) -> Vec<Exclude> {
+        self.scope = Scope::Matrix;
+        let mut excludes = Vec::new();
+        for expr in &matrix.excludes {
+            self.uses = Uses::default();
+            if let Some(condition) = self.condition_in(expr, "`exclude`") {
+                excludes.push(Exclude {
+                    span: expr.span,
+                    condition,
+                    uses: std::mem::take(&mut self.uses),
+                });
+            }
+        }
+        excludes
+    }
+}

@@ -1,0 +1,146 @@
+//! Names of a type: which there are, and what to say of a word that is none of them.
+
+use dva_plan::value::Type;
+
+use crate::diagnostic::Code;
+use crate::hir::ItemRef;
+use crate::resolve::dotted;
+use crate::span::Span;
+use crate::suggest::{did_you_mean, listed};
+use crate::syntax::ast;
+use crate::types::scope::{Output, Scope};
+use crate::types::{Checker, a_type};
+
+impl Checker<'_, '_> {
+    /// Whether `name` is a name of type `kind`.
+    pub(crate) fn is_value_of(&self, kind: &str, name: &str) -> bool {
+        match kind {
+            "region" => self.catalog.region(name).is_some(),
+            "instance" => self.catalog.machine_type(name).is_some(),
+            _ => self.values_of(kind).iter().any(|known| known == name),
+        }
+    }
+
+    /// The names of type `kind`.
+    pub(crate) fn values_of(&self, kind: &str) -> Vec<String> {
+        let owned = |name: &str| name.to_owned();
+        match kind {
+            "region" => self
+                .catalog
+                .regions()
+                .map(|region| region.name.clone())
+                .collect(),
+            "instance" => self
+                .catalog
+                .machine_types()
+                .map(|of| of.name.clone())
+                .collect(),
+            "arch" => self.catalog.architectures().map(owned).collect(),
+            "image" => self
+                .hir
+                .images
+                .iter()
+                .map(|image| image.name.text.clone())
+                .collect(),
+            "os" => {
+                // An author's image may have an operating system that the catalog does not know.
+                let own = self.hir.images.iter().filter_map(|image| {
+                    match &image.fields.get("os")?.value.kind {
+                        ast::ExprKind::Path(path) => Some(dotted(path)),
+                        ast::ExprKind::Call { callee, .. } => Some(dotted(callee)),
+                        _ => None,
+                    }
+                });
+                self.catalog
+                    .operating_systems()
+                    .map(owned)
+                    .chain(own)
+                    .collect()
+            }
+            axis => match self.hir.names.get(axis) {
+                Some((ItemRef::Axis(axis), _)) => self.hir.axes[*axis]
+                    .values
+                    .iter()
+                    .map(|value| value.text.clone())
+                    .collect(),
+                _ => Vec::new(),
+            },
+        }
+    }
+
+    /// Reports a word that is no value, or not one of those that are expected.
+    pub(crate) fn unknown(&mut self, path: &ast::Path, whole: &str, expected: Option<&Type>) {
+        if let Some(Type::Name(kind)) = expected {
+            self.no_such_value(kind, whole, path.span);
+            return;
+        }
+        if self.hir.has_unread {
+            return;
+        }
+        let mut known: Vec<&str> = vec!["instance", "region", "image"];
+        known.extend(self.hir.names.iter().filter_map(|(name, (item, _))| {
+            matches!(item, ItemRef::Axis(_) | ItemRef::Disk(_) | ItemRef::Test(_)).then_some(*name)
+        }));
+        if let Scope::Step {
+            test,
+            captured,
+            output,
+        } = self.scope
+        {
+            known.extend(
+                self.lets[test]
+                    .iter()
+                    .take(captured)
+                    .map(|of| of.name.text.as_str()),
+            );
+            if output == Output::Of {
+                known.extend(["exit", "stdout", "stderr"]);
+            }
+        }
+        let first = path
+            .segments
+            .first()
+            .map_or(whole, |first| first.text.as_str());
+        let help = match (did_you_mean(first, known.iter().copied()), expected) {
+            (help, Some(Type::String)) => {
+                let help = help.map_or(String::new(), |help| format!(" {help}"));
+                format!("Text stands in quotes: `\"{whole}\"`.{help}")
+            }
+            (Some(help), _) => help,
+            (None, Some(Type::Version)) => {
+                format!("A version that is no number stands in quotes: `\"{whole}\"`.")
+            }
+            (None, Some(_) | None) => {
+                "A value is an axis, a field of `instance` or `image`, something of a disk, or what an \
+                 earlier `let` captured."
+                    .to_owned()
+            }
+        };
+        self.report(
+            Code::P0204,
+            path.span,
+            format!("nothing is named `{whole}` here"),
+            help,
+        );
+    }
+
+    /// Reports a name that is not one of type `kind`.
+    pub(crate) fn no_such_value(&mut self, kind: &str, name: &str, span: Span) {
+        let is_unread = matches!(self.hir.names.get(name), Some((ItemRef::Unread, _)));
+        if kind == "image" && (self.hir.has_unread || is_unread) {
+            return;
+        }
+        let known = self.values_of(kind);
+        let known = || known.iter().map(String::as_str);
+        let also = self.catalog.our_name_for(name).filter(|_| kind == "arch");
+        let help = also
+            .map(|ours| format!("It is called `{ours}` here."))
+            .or_else(|| did_you_mean(name, known()))
+            .unwrap_or_else(|| match known().count() {
+                1 => format!("The only one is {}.", listed(known())),
+                _ => format!("There are {}.", listed(known())),
+            });
+        let text = format!("`{name}` is not {}", a_type(&Type::Name(kind.to_owned())));
+        self.report(Code::P0304, span, text, help);
+    }
+}

@@ -1,0 +1,405 @@
+//! What a name means in its place.
+//!
+//! The first word of a path is looked up among the values that the place can see; where it is none,
+//! the whole path is a name of the type that is expected, such as `xfs`, `x86_64` or `local.small`.
+//! Where both are so, neither is taken.
+
+use dva_plan::expr::{CellFact, DiskFact, MachineFact, Node};
+use dva_plan::plan::{DiskIx, TestIx};
+use dva_plan::value::{Type, Value};
+
+use crate::diagnostic::{Code, Diagnostic};
+use crate::hir::{AxisIx, ItemRef};
+use crate::resolve::dotted;
+use crate::span::Span;
+use crate::suggest::{did_you_mean, listed};
+use crate::syntax::ast;
+use crate::types::capture::Let;
+use crate::types::{Checker, Operand, a_type};
+
+/// Where an expression stands, so what it can see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// A field or a limit: a value known when the plan is made.
+    Constant,
+    /// A condition on the combinations of a matrix.
+    Matrix,
+    /// A step.
+    Step {
+        /// Its test.
+        test: TestIx,
+        /// How many of the test's values were captured before it.
+        captured: usize,
+        /// Whether it speaks of a command just run.
+        output: Output,
+    },
+}
+
+/// Whether `exit`, `stdout` and `stderr` mean something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Output {
+    /// They are the command's just run.
+    Of,
+    /// There is no such command.
+    None,
+}
+
+/// What the first word of a path means.
+enum Meaning<'c, 'a> {
+    Let(usize, &'c Let<'a>),
+    Instance,
+    Region,
+    Image,
+    Axis(AxisIx),
+    Disk(DiskIx),
+    Test(TestIx),
+    Output(&'static str),
+    /// An item without a value.
+    Item(ItemRef, Span),
+    /// A part of the source that was reported.
+    Unread,
+}
+
+impl<'c, 'a> Checker<'c, 'a> {
+    /// The value of `path`, where one of type `expected` may be named without quotes.
+    pub(crate) fn path(&mut self, path: &ast::Path, expected: Option<&Type>) -> Option<Operand> {
+        let first = path.segments.first()?;
+        let whole = dotted(path);
+        let name = match expected {
+            Some(Type::Name(kind)) => self.is_value_of(kind, &whole).then(|| kind.clone()),
+            _ => None,
+        };
+        match (self.meaning(first), name) {
+            (Some(Meaning::Unread), None) => None,
+            (None | Some(Meaning::Unread | Meaning::Item(..)), Some(kind)) => {
+                Some(self.known(Value::Name(whole), Type::Name(kind)))
+            }
+            (Some(_), Some(kind)) => {
+                let text = format!(
+                    "`{whole}` is {} and a value of this file",
+                    a_type(&Type::Name(kind))
+                );
+                let help = format!("Write `\"{whole}\"` for the name, or rename the value.");
+                self.report(Code::P0209, path.span, text, help);
+                None
+            }
+            (Some(meaning), None) => self.field(&meaning, path),
+            (None, None) => {
+                self.unknown(path, &whole, expected);
+                None
+            }
+        }
+    }
+
+    fn meaning(&self, first: &ast::Name) -> Option<Meaning<'c, 'a>> {
+        let word = first.text.as_str();
+        if let Scope::Step { test, .. } = self.scope {
+            let lets = &self.lets[test];
+            if let Some(at) = lets.iter().position(|known| known.name.text == word) {
+                return Some(Meaning::Let(at, &lets[at]));
+            }
+        }
+        Some(match word {
+            "instance" => Meaning::Instance,
+            "region" => Meaning::Region,
+            "image" => Meaning::Image,
+            "exit" => Meaning::Output("exit"),
+            "stdout" => Meaning::Output("stdout"),
+            "stderr" => Meaning::Output("stderr"),
+            _ => match self.hir.names.get(word)? {
+                (ItemRef::Axis(axis), _) => Meaning::Axis(*axis),
+                (ItemRef::Disk(disk), _) => Meaning::Disk(*disk),
+                (ItemRef::Test(test), _) => Meaning::Test(*test),
+                (ItemRef::Unread, _) => Meaning::Unread,
+                (item, place) => Meaning::Item(*item, *place),
+            },
+        })
+    }
+
+    /// Whether the first word of `path` is no value here, so that the path may be a name.
+    pub(crate) fn is_bare_word(&self, path: &ast::Path) -> bool {
+        let meaning = path.segments.first().and_then(|first| self.meaning(first));
+        matches!(meaning, None | Some(Meaning::Item(..)))
+    }
+
+    /// What the words behind the first one say of `meaning`.
+    fn field(&mut self, meaning: &Meaning<'_, '_>, path: &ast::Path) -> Option<Operand> {
+        let first = path.segments.first()?;
+        let fields = &path.segments[1..];
+        let deeper = fields.get(1);
+        match meaning {
+            Meaning::Unread => None,
+            Meaning::Let(at, value) => {
+                if let Some(field) = fields.first() {
+                    let text = format!("`{}` has no fields", first.text);
+                    self.report(Code::P0206, field.span, text, "It is one value.");
+                    return None;
+                }
+                self.own_value(*at, value, path.span)
+            }
+            Meaning::Instance => {
+                match self.one_field(fields, "instance", &["arch", "memory", "vcpus"])? {
+                    "" => self.fact(MachineFact::Type, Type::Name("instance".into())),
+                    "arch" => self.fact(MachineFact::Arch, Type::Name("arch".into())),
+                    "memory" => self.fact(MachineFact::Memory, Type::Bytes),
+                    _ => self.fact(MachineFact::Vcpus, Type::Int),
+                }
+            }
+            Meaning::Region => {
+                self.one_field(fields, "region", &[])?;
+                self.fact(MachineFact::Region, Type::Name("region".into()))
+            }
+            Meaning::Image => match self.one_field(fields, "image", &["arch", "os", "version"])? {
+                "" => self.cell(CellFact::Axis("image".into()), Type::Name("image".into())),
+                "arch" => self.cell(CellFact::ImageArch, Type::Name("arch".into())),
+                "os" => self.cell(CellFact::ImageOs, Type::Name("os".into())),
+                _ => {
+                    self.uses.image_version.get_or_insert(path.span);
+                    self.cell(CellFact::ImageVersion, Type::Version)
+                }
+            },
+            Meaning::Axis(axis) => {
+                let name = self.hir.axes[*axis].name.text.clone();
+                self.one_field(fields, &name, &[])?;
+                self.uses.axes.entry(name.clone()).or_insert(path.span);
+                self.cell(CellFact::Axis(name.clone()), Type::Name(name))
+            }
+            Meaning::Disk(disk) => self.disk_field(*disk, fields, path),
+            Meaning::Test(test) => {
+                let Some(field) = fields.first() else {
+                    let text = format!("`{}` is a test, not a value", first.text);
+                    let help =
+                        format!("A value that it captures is written `{}.NAME`.", first.text);
+                    self.report(Code::P0205, path.span, text, help);
+                    return None;
+                };
+                if let Some(deeper) = deeper {
+                    self.report(
+                        Code::P0206,
+                        deeper.span,
+                        "a captured value has no fields",
+                        "It is one value.",
+                    );
+                    return None;
+                }
+                self.value_of_other(*test, field, path.span)
+            }
+            Meaning::Output(which) => {
+                self.one_field(fields, which, &[])?;
+                self.output(which, path.span)
+            }
+            Meaning::Item(item, place) => {
+                let text = format!("`{}` is {}, not a value", first.text, item.noun());
+                let finding = Diagnostic::new(Code::P0205, path.span, text);
+                self.bag
+                    .push(finding.and(*place, "declared here").help(match item {
+                        ItemRef::Image(_) => "The image under test is written `image`.",
+                        _ => "Expressions name axes, disks and captured values.",
+                    }));
+                None
+            }
+        }
+    }
+
+    /// The one field behind `of`: empty where there is none; reported where it is unknown.
+    fn one_field(
+        &mut self,
+        fields: &[ast::Name],
+        of: &str,
+        known: &[&'static str],
+    ) -> Option<&'static str> {
+        let Some(field) = fields.first() else {
+            return Some("");
+        };
+        let found = known.iter().find(|known| **known == field.text);
+        if let (Some(found), None) = (found, fields.get(1)) {
+            return Some(found);
+        }
+        let wrong = if found.is_some() { &fields[1] } else { field };
+        let help = match known {
+            [] => format!("`{of}` is one value."),
+            _ if found.is_some() => format!("`{of}.{}` is one value.", field.text),
+            _ => did_you_mean(&field.text, known.iter().copied())
+                .unwrap_or_else(|| format!("`{of}` has {}.", listed(known.iter().copied()))),
+        };
+        let text = format!("`{of}` has no field `{}`", wrong.text);
+        self.report(Code::P0206, wrong.span, text, help);
+        None
+    }
+
+    fn own_value(&mut self, at: usize, value: &Let<'_>, span: Span) -> Option<Operand> {
+        let Scope::Step { captured, .. } = self.scope else {
+            return None;
+        };
+        if at >= captured {
+            self.bag.push(
+                Diagnostic::new(Code::P0210, span, "it is not captured yet")
+                    .and(value.name.span, "it is captured here")
+                    .help(
+                        "Steps run in the order they are written. Move this one behind the `let`.",
+                    ),
+            );
+            return None;
+        }
+        let r#type = value.r#type.clone()?;
+        let expr = self.nodes.add(Node::Slot(value.slot));
+        Some(Operand { expr, r#type })
+    }
+
+    fn value_of_other(&mut self, other: TestIx, field: &ast::Name, span: Span) -> Option<Operand> {
+        let Scope::Step { test, .. } = self.scope else {
+            let text = "a value of a test is not known here";
+            self.report(
+                Code::P0210,
+                span,
+                text,
+                "Tests capture values when they run; steps can use them.",
+            );
+            return None;
+        };
+        let name = &self.hir.tests[other].name.text;
+        let lets = &self.lets[other];
+        let Some(value) = lets.iter().find(|value| value.name.text == field.text) else {
+            let known = || lets.iter().map(|value| value.name.text.as_str());
+            let help = did_you_mean(&field.text, known())
+                .unwrap_or_else(|| format!("`{name}` captures {}.", listed(known())));
+            let text = format!("`{name}` captures no `{}`", field.text);
+            self.report(Code::P0206, field.span, text, help);
+            return None;
+        };
+        if other == test {
+            let text = "a test names its own values without its name";
+            self.report(Code::P0210, span, text, format!("Write `{}`.", field.text));
+            return None;
+        }
+        if value.in_finally {
+            self.bag.push(
+                Diagnostic::new(
+                    Code::P0210,
+                    span,
+                    "it is captured in `finally`, behind the verdict",
+                )
+                .and(value.name.span, "here")
+                .help("Capture it among the steps of the test."),
+            );
+            return None;
+        }
+        if !self.order.is_after(test, other) {
+            // An edge that was reported may be the one that is missing.
+            if self.hir.tests[test].intact {
+                let own = &self.hir.tests[test].name;
+                let text = format!("`{}` may run before `{name}`, or without it", own.text);
+                self.bag.push(
+                    Diagnostic::new(Code::P0507, span, text)
+                        .and(own.span, "this test")
+                        .help(format!(
+                            "Say that it comes later: `test {} after {name}`.",
+                            own.text
+                        )),
+                );
+            }
+            return None;
+        }
+        let r#type = value.r#type.clone()?;
+        let slot = value.slot;
+        let expr = self.nodes.add(Node::Other { test: other, slot });
+        Some(Operand { expr, r#type })
+    }
+
+    fn disk_field(
+        &mut self,
+        disk: DiskIx,
+        fields: &[ast::Name],
+        path: &ast::Path,
+    ) -> Option<Operand> {
+        let name = self.hir.disks[disk].name.text.clone();
+        if let [field] = fields
+            && field.text == "part"
+        {
+            let text = "the number of the partition is missing";
+            let help = format!("Write for example `{name}.part(1)`.");
+            self.report(Code::P0301, path.span, text, help);
+            return None;
+        }
+        match self.one_field(fields, &name, &["device", "part", "size"])? {
+            "" => {
+                let text = format!("`{name}` is a disk, not a value");
+                let help = format!(
+                    "Its device node is `{name}.device`, its first partition's `{name}.part(1)`, \
+                                    its size `{name}.size`."
+                );
+                self.report(Code::P0205, path.span, text, help);
+                None
+            }
+            "size" => {
+                // Known already, so it is a constant; an unknown size was reported.
+                let field = self.hir.disks[disk].fields.get("size")?;
+                let size = self.size_of_disk(&field.value)?;
+                Some(self.known(Value::Bytes(size), Type::Bytes))
+            }
+            _ => self.on_disk(disk, DiskFact::Device, path.span),
+        }
+    }
+
+    /// Something of a disk that only a machine with this disk has.
+    pub(crate) fn on_disk(&mut self, disk: DiskIx, what: DiskFact, span: Span) -> Option<Operand> {
+        if self.scope == Scope::Matrix {
+            let text = "a disk's device is not known here";
+            self.report(
+                Code::P0210,
+                span,
+                text,
+                "A matrix is laid out before there are machines.",
+            );
+            return None;
+        }
+        self.uses.disks.entry(disk).or_insert(span);
+        let expr = self.nodes.add(Node::Disk { disk, what });
+        Some(Operand {
+            expr,
+            r#type: Type::String,
+        })
+    }
+
+    fn output(&mut self, which: &str, span: Span) -> Option<Operand> {
+        if !matches!(
+            self.scope,
+            Scope::Step {
+                output: Output::Of,
+                ..
+            }
+        ) {
+            let text = format!("there is no command whose `{which}` this could be");
+            let help = "`exit`, `stdout` and `stderr` mean something in the `expect` of a command only. \
+                        Capture a value to use it later: ``let name: string = run `hostname` ``.";
+            self.report(Code::P0210, span, text, help);
+            return None;
+        }
+        let (node, r#type) = match which {
+            "exit" => {
+                self.uses.exit.get_or_insert(span);
+                (Node::Exit, Type::Int)
+            }
+            "stdout" => (Node::Stdout, Type::String),
+            _ => (Node::Stderr, Type::String),
+        };
+        let expr = self.nodes.add(node);
+        Some(Operand { expr, r#type })
+    }
+
+    fn fact(&mut self, fact: MachineFact, r#type: Type) -> Option<Operand> {
+        let expr = self.nodes.add(Node::Machine(fact));
+        Some(Operand { expr, r#type })
+    }
+
+    fn cell(&mut self, fact: CellFact, r#type: Type) -> Option<Operand> {
+        let expr = self.nodes.add(Node::Cell(fact));
+        Some(Operand { expr, r#type })
+    }
+
+    /// A constant.
+    pub(crate) fn known(&mut self, value: Value, r#type: Type) -> Operand {
+        let expr = self.nodes.add(Node::Const(value));
+        Operand { expr, r#type }
+    }
+}

@@ -1,0 +1,218 @@
+//! An execution plan as lines that people can read and a specification can expect.
+//!
+//! ```text
+//! cells 4
+//! test mount after format
+//! command format 1: mkfs -t <bare filesystem> <bare data.part(1)>
+//! check mount 3: fstype == filesystem
+//! ```
+
+use dva_compiler::Compilation;
+use dva_plan::ExecutionPlan;
+use dva_plan::expr::{CellFact, DiskFact, ExprIx, MachineFact, Node, Operator};
+use dva_plan::plan::{EffectKind, Test, TestIx};
+use dva_plan::step::{CaptureFrom, Step, StepKind};
+use dva_plan::template::{Piece, Place};
+use dva_plan::unit::display_duration;
+
+/// The lines of the plan; none where there is none.
+pub fn describe(compilation: &Compilation) -> Vec<String> {
+    let Some(plan) = &compilation.plan else {
+        return Vec::new();
+    };
+    let mut lines = vec![
+        format!("plan {}", plan.name),
+        format!("combinations {}", compilation.outcome.combinations),
+        format!("cells {}", plan.cells.len()),
+        format!("lanes {}", plan.policy.lanes),
+    ];
+    for (reason, count) in &compilation.outcome.dropped {
+        lines.push(format!("dropped {count}: {reason}"));
+    }
+    for image in &plan.images {
+        let version = image
+            .version
+            .as_ref()
+            .map_or(String::new(), |version| format!(" {version}"));
+        lines.push(format!(
+            "image {}: {}{version} {}",
+            image.name, image.os, image.arch
+        ));
+    }
+    for disk in &plan.disks {
+        lines.push(format!(
+            "disk {}: {}",
+            disk.name,
+            dva_plan::unit::display_size(disk.size_bytes)
+        ));
+    }
+    for cell in &plan.cells {
+        let axes: Vec<_> = cell
+            .axes
+            .iter()
+            .map(|(axis, value)| format!("{axis}={value}"))
+            .collect();
+        lines.push(format!("cell {}", axes.join(" ")));
+    }
+    let name = |test: TestIx| plan.tests[test].id.as_str();
+    for shape in &plan.shapes {
+        let tests: Vec<_> = shape.tests.iter().map(|test| name(*test)).collect();
+        lines.push(format!("tests {}", tests.join(", ")));
+        for edge in &shape.after {
+            lines.push(format!(
+                "test {} after {}",
+                name(edge.test),
+                name(edge.after)
+            ));
+        }
+        for edge in &shape.order {
+            lines.push(format!(
+                "test {} waits for {}",
+                name(edge.test),
+                name(edge.after)
+            ));
+        }
+    }
+    for test in &plan.tests {
+        describe_test(plan, test, &mut lines);
+    }
+    lines
+}
+
+fn describe_test(plan: &ExecutionPlan, test: &Test, lines: &mut Vec<String>) {
+    let id = &test.id;
+    lines.push(format!(
+        "test {id} within {}",
+        display_duration(test.within_ms)
+    ));
+    if let Some(takes) = test.takes_ms {
+        lines.push(format!("test {id} takes {}", display_duration(takes)));
+    }
+    if !test.doc.is_empty() {
+        lines.push(format!("doc {id}: {}", test.doc.replace('\n', " ")));
+    }
+    for effect in &test.effects {
+        let kind = match effect.kind {
+            EffectKind::Reads => "reads",
+            EffectKind::Writes => "writes",
+        };
+        lines.push(format!("test {id} {kind} {}", plan.disks[effect.disk].name));
+    }
+    let steps = (1..)
+        .zip(&test.steps)
+        .map(|(number, step)| (format!("{id} {number}"), step));
+    let finally = (1..)
+        .zip(&test.finally)
+        .map(|(number, step)| (format!("{id} finally {number}"), step));
+    for (place, step) in steps.chain(finally) {
+        describe_step(plan, test, &place, step, lines);
+    }
+}
+
+fn describe_step(
+    plan: &ExecutionPlan,
+    test: &Test,
+    place: &str,
+    step: &Step,
+    lines: &mut Vec<String>,
+) {
+    let show = |expr: ExprIx| show(plan, test, expr);
+    if let Some(within) = step.within_ms {
+        lines.push(format!("limit {place}: {}", display_duration(within)));
+    }
+    match &step.kind {
+        StepKind::Check(condition) => lines.push(format!("check {place}: {}", show(*condition))),
+        StepKind::Run(run) => {
+            let pieces = run.command.0.iter().map(|piece| match piece {
+                Piece::Lit(text) => text.clone(),
+                Piece::Raw(expr) => format!("<raw {}>", show(*expr)),
+                Piece::Arg { expr, place } => {
+                    let place = match place {
+                        Place::Bare => "bare",
+                        Place::Double => "double",
+                        Place::Single => "single",
+                    };
+                    format!("<{place} {}>", show(*expr))
+                }
+            });
+            lines.push(format!("command {place}: {}", pieces.collect::<String>()));
+            let expect = run.expect.map_or("any".to_owned(), show);
+            lines.push(format!("expect {place}: {expect}"));
+            if let Some(capture) = &run.capture {
+                let slot = &test.slots[capture.slot];
+                let unit = capture
+                    .unit
+                    .map_or(String::new(), |unit| format!(" in {unit}"));
+                let from = match &capture.from {
+                    CaptureFrom::Text => String::new(),
+                    CaptureFrom::Lines => " lines".to_owned(),
+                    CaptureFrom::Find(pattern) => format!(" find `{pattern}`"),
+                };
+                lines.push(format!(
+                    "capture {place}: {}: {}{unit}{from}",
+                    slot.name, slot.r#type
+                ));
+            }
+        }
+    }
+}
+
+/// The expression as an author would write it, with all of its parentheses.
+fn show(plan: &ExecutionPlan, test: &Test, expr: ExprIx) -> String {
+    let all = |expr: &ExprIx| show(plan, test, *expr);
+    let part = |expr: &ExprIx| match &plan.expressions[*expr] {
+        Node::And(..) | Node::Or(..) => format!("({})", show(plan, test, *expr)),
+        _ => show(plan, test, *expr),
+    };
+    match &plan.expressions[expr] {
+        Node::Const(value) => value.to_string(),
+        Node::Slot(slot) => test.slots[*slot].name.clone(),
+        Node::Other { test, slot } => {
+            let other = &plan.tests[*test];
+            format!("{}.{}", other.id, other.slots[*slot].name)
+        }
+        Node::Exit => "exit".to_owned(),
+        Node::Stdout => "stdout".to_owned(),
+        Node::Stderr => "stderr".to_owned(),
+        Node::Cell(CellFact::Axis(axis)) => axis.clone(),
+        Node::Cell(CellFact::ImageOs) => "image.os".to_owned(),
+        Node::Cell(CellFact::ImageVersion) => "image.version".to_owned(),
+        Node::Cell(CellFact::ImageArch) => "image.arch".to_owned(),
+        Node::Machine(fact) => match fact {
+            MachineFact::Vcpus => "instance.vcpus",
+            MachineFact::Memory => "instance.memory",
+            MachineFact::Type => "instance",
+            MachineFact::Region => "region",
+            MachineFact::Arch => "instance.arch",
+        }
+        .to_owned(),
+        Node::Disk { disk, what } => {
+            let disk = &plan.disks[*disk].name;
+            match what {
+                DiskFact::Device => format!("{disk}.device"),
+                DiskFact::Part(number) => format!("{disk}.part({number})"),
+                DiskFact::Size => format!("{disk}.size"),
+            }
+        }
+        Node::Not(of) => format!("not {}", part(of)),
+        Node::And(left, right) => format!("{} and {}", part(left), part(right)),
+        Node::Or(left, right) => format!("{} or {}", part(left), part(right)),
+        Node::Compare { how, left, right } => {
+            format!("{} {} {}", all(left), how.symbol(), all(right))
+        }
+        Node::Arithmetic { how, left, right } => {
+            let operator = match how {
+                Operator::Add => "+",
+                Operator::Subtract => "less",
+                Operator::Multiply => "*",
+                Operator::Share => "of",
+            };
+            format!("{} {operator} {}", all(left), all(right))
+        }
+        Node::Matches { text, regex } => format!("{} matches {}", all(text), all(regex)),
+        Node::Has { whole, part } => format!("{} has {}", all(whole), all(part)),
+        Node::HasAll { whole, parts } => format!("{} has all {}", all(whole), all(parts)),
+        Node::Without { whole, parts } => format!("{} without {}", all(whole), all(parts)),
+        Node::In { value, list } => format!("{} in {}", all(value), all(list)),
+    }
+}

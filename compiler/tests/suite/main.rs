@@ -1,0 +1,15 @@
+//! All integration tests of the compiler, in one binary.
+//!
+//! What the language means is in `tests/spec/`; see [`spec`] for its form.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests read specifications and manifests, and hold commands to a real shell"
+)]
+
+mod codes;
+mod describe;
+mod layers;
+mod quoting;
+mod spec;
+mod whole;

@@ -1,0 +1,226 @@
+//! Whole sources: what holds of every compilation.
+
+use dva_compiler::diagnostic::Code;
+use dva_compiler::expand::Reason;
+use dva_compiler::{Options, compile, compile_with};
+use dva_plan::document::{read, to_bytes};
+use dva_plan::eval::{Facts, eval};
+use dva_plan::expr::{CellFact, DiskFact, MachineFact};
+use dva_plan::plan::{DiskIx, TestIx};
+use dva_plan::step::{SlotIx, StepKind};
+use dva_plan::{ExecutionPlan, Value};
+use dva_stdlib::Catalog;
+use proptest::prelude::*;
+
+/// A source that uses most of the language.
+const STORAGE: &str = include_str!("storage.plan");
+
+fn compiled(text: &str) -> Vec<u8> {
+    let found = compile("storage.plan", text.as_bytes(), &Options::default());
+    let plan = found
+        .plan
+        .unwrap_or_else(|| panic!("{:#?}", found.diagnostics));
+    to_bytes(&plan)
+}
+
+#[test]
+fn the_same_source_gives_the_same_bytes() {
+    assert_eq!(compiled(STORAGE), compiled(STORAGE));
+}
+
+#[test]
+fn what_is_emitted_can_be_loaded() {
+    let loaded =
+        read::<ExecutionPlan>(compiled(STORAGE).as_slice()).expect("the runtime's loader takes it");
+    assert_eq!(loaded.body.cells.len(), 4);
+    assert_eq!(loaded.body.test_runs(), 16);
+}
+
+#[test]
+fn comments_and_line_ends_do_not_change_cells() {
+    let ids = |text: &str| {
+        let loaded = read::<ExecutionPlan>(compiled(text).as_slice()).expect("it loads");
+        let mut ids: Vec<_> = loaded
+            .body
+            .cells
+            .iter()
+            .map(|cell| cell.id.clone())
+            .collect();
+        ids.sort();
+        ids
+    };
+    let spread = STORAGE.replace("each xfs, ext4", "each ext4, xfs // turned round");
+    assert_ne!(STORAGE, spread);
+    assert_eq!(ids(STORAGE), ids(&spread));
+}
+
+#[test]
+fn a_source_cut_anywhere_makes_nothing_panic() {
+    for end in 0..STORAGE.len() {
+        if let Some(text) = STORAGE.get(..end) {
+            let found = compile("cut.plan", text.as_bytes(), &Options::default());
+            assert_eq!(
+                found.plan.is_none(),
+                end + 1 < STORAGE.len(),
+                "cut at {end}"
+            );
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    /// Takes a word or a sign of the source away, or puts one twice: whatever that gives, the compiler
+    /// ends with a plan or with an error.
+    #[test]
+    fn a_source_with_damage_makes_nothing_panic(places in proptest::collection::vec((0_usize..4096, 0_u8..3), 1..4)) {
+        let mut words: Vec<&str> = STORAGE.split_inclusive(|c: char| !c.is_alphanumeric()).collect();
+        for (place, how) in places {
+            let at = place % words.len();
+            match how {
+                0 => { words.remove(at); }
+                1 => words.insert(at, words[at]),
+                _ => { let other = (at * 7) % words.len(); words.swap(at, other); }
+            }
+        }
+        let found = compile("damaged.plan", words.concat().as_bytes(), &Options::default());
+        prop_assert!(found.plan.is_some() || !found.diagnostics.is_empty());
+        if let Some(plan) = &found.plan {
+            prop_assert_eq!(dva_plan::validate::validate(plan), vec![]);
+        }
+    }
+}
+
+/// What a machine said: a captured value, the cell's file system, and 512 MiB of memory.
+struct Seen {
+    captured: Value,
+    filesystem: &'static str,
+}
+
+impl Facts for Seen {
+    fn slot(&self, _: SlotIx) -> Option<Value> {
+        Some(self.captured.clone())
+    }
+    fn other(&self, _: TestIx, _: SlotIx) -> Option<Value> {
+        None
+    }
+    fn exit(&self) -> Option<Value> {
+        None
+    }
+    fn stdout(&self) -> Option<Value> {
+        None
+    }
+    fn stderr(&self) -> Option<Value> {
+        None
+    }
+    fn cell(&self, fact: &CellFact) -> Option<Value> {
+        (*fact == CellFact::Axis("filesystem".into())).then(|| Value::Name(self.filesystem.into()))
+    }
+    fn machine(&self, fact: MachineFact) -> Option<Value> {
+        (fact == MachineFact::Memory).then_some(Value::Bytes(512 << 20))
+    }
+    fn disk(&self, _: DiskIx, _: DiskFact) -> Option<Value> {
+        None
+    }
+}
+
+/// The runtime's evaluator decides the emitted checks as their author means them.
+#[test]
+fn emitted_checks_decide_as_they_read() {
+    let loaded = read::<ExecutionPlan>(compiled(STORAGE).as_slice()).expect("it loads");
+    let plan = loaded.body;
+    let holds = |test: &str, captured: Value| {
+        let test = plan
+            .tests
+            .iter()
+            .find(|own| own.id.as_str() == test)
+            .expect("it is there");
+        let checks = test.steps.iter().filter_map(|step| match &step.kind {
+            StepKind::Check(condition) => Some(*condition),
+            StepKind::Run(_) => None,
+        });
+        let seen = Seen {
+            captured,
+            filesystem: "xfs",
+        };
+        let mut checks = checks.map(|check| eval(&plan.expressions, check, &seen));
+        checks.all(|value| value == Ok(Value::Bool(true)))
+    };
+    assert!(holds("mount", Value::String("xfs".into())));
+    assert!(!holds("mount", Value::String("ext4".into())));
+    assert!(holds("memory", Value::Bytes(500 << 20)));
+    assert!(!holds("memory", Value::Bytes(400 << 20)));
+    assert!(!holds("memory", Value::Bytes(513 << 20)));
+}
+
+/// Pairs that cannot boot are no cells, and are counted by the first reason that holds.
+#[test]
+fn what_cannot_boot_is_counted_by_reason() {
+    let mut catalog = Catalog::embedded().clone();
+    catalog
+        .add(
+            r#"
+            [[region]]
+            name = "attic"
+            partition = "local"
+            [[region]]
+            name = "moon-1"
+            partition = "moon"
+            [[type]]
+            name = "power.small"
+            vcpus = 4
+            memory_mib = 4096
+            arch = ["ppc64le", "x86_64"]
+            regions = ["attic", "moon-1", "local"]
+            "#,
+        )
+        .expect("the rows have the form of the catalog");
+    let source = "
+        image host { os = linux  arch = x86_64  local = host }
+        image power { os = linux  arch = ppc64le  local = host }
+        matrix sizes {
+          image    = each host, power
+          region   = each local, attic
+          instance = each local.small, power.small
+          exclude image == host and region == attic
+        }
+        test t { run `true` }
+        plan p { matrix sizes  tests t }
+    ";
+    let found = compile_with("all.plan", source.as_bytes(), &Options::default(), &catalog);
+    let plan = found
+        .plan
+        .unwrap_or_else(|| panic!("{:#?}", found.diagnostics));
+    assert_eq!(found.outcome.combinations, 8);
+    let dropped: Vec<_> = found.outcome.dropped.into_iter().collect();
+    assert_eq!(dropped, [(Reason::Architecture, 2), (Reason::Excluded, 2)]);
+    assert_eq!(plan.cells.len(), 4);
+
+    let moved = source
+        .replace("local, attic", "local, moon-1")
+        .replace("region == attic", "instance == local.small");
+    let found = compile_with("all.plan", moved.as_bytes(), &Options::default(), &catalog);
+    assert!(found.plan.is_none(), "no image has a source for moon-1");
+
+    let alone = source.replace("each host, power", "each host").replace(
+        "image == host and region == attic",
+        "instance == local.small and region == local",
+    );
+    let found = compile_with("all.plan", alone.as_bytes(), &Options::default(), &catalog);
+    let codes: Vec<_> = found
+        .diagnostics
+        .iter()
+        .map(|finding| finding.code)
+        .collect();
+    assert_eq!(
+        codes,
+        [Code::P0404],
+        "local.small is excluded in local and not offered in attic"
+    );
+    assert!(
+        found.diagnostics[0].help.contains("does not offer"),
+        "{:?}",
+        found.diagnostics
+    );
+}

@@ -1,0 +1,125 @@
+//! The grammar of `.plan` files: the only pest derive of the project.
+//!
+//! It says which texts are accepted and what a [`Rule`] is called in a message. It builds no tree and
+//! finds no mistakes beyond the first one; both are the compiler's. What the language means stands in
+//! this crate's `README.md`.
+
+pub use parser::{PlanParser, Rule};
+
+/// The derived parser. The module is there for the lint alone: the derive makes an enum whose variants
+/// cannot be documented but in the grammar.
+#[expect(
+    missing_docs,
+    reason = "the rules are described in plan.pest, where they are defined"
+)]
+mod parser {
+    /// The parser; see [`Rule`] for what it can be asked to parse.
+    #[derive(pest_derive::Parser)]
+    #[grammar = "plan.pest"]
+    pub struct PlanParser;
+}
+
+/// What an author calls a rule, as in "expected …": a keyword or a mark in backticks, or a thing with
+/// its article. `None` where a rule is never worth naming, since what it starts with says more.
+///
+/// The match is exhaustive, so that no rule can be added without deciding this.
+#[must_use]
+pub fn rule_name(rule: Rule) -> Option<&'static str> {
+    Some(match rule {
+        Rule::EOI => "the end",
+        Rule::file | Rule::one_item => "an item",
+        Rule::image_item => "`image`",
+        Rule::axis_item => "`axis`",
+        Rule::matrix_item => "`matrix`",
+        Rule::disk_item => "`disk`",
+        Rule::test_item => "`test`",
+        Rule::plan_item => "`plan`",
+        Rule::one_hole | Rule::hole_body => "a name or a call",
+        Rule::field => "a field",
+        Rule::axis_value => "a value of the axis",
+        Rule::matrix_clause | Rule::matrix_axis => "an axis",
+        Rule::exclude | Rule::kw_exclude => "`exclude`",
+        Rule::plan_clause => "a clause",
+        Rule::plan_matrix | Rule::kw_matrix => "`matrix`",
+        Rule::plan_tests | Rule::kw_tests => "`tests`",
+        Rule::clause => "a clause",
+        Rule::step => "a step",
+        Rule::after_clause | Rule::kw_after => "`after`",
+        Rule::reads | Rule::kw_reads => "`reads`",
+        Rule::writes | Rule::kw_writes => "`writes`",
+        Rule::within_clause | Rule::within | Rule::kw_within => "`within`",
+        Rule::takes | Rule::kw_takes => "`takes`",
+        Rule::finally | Rule::kw_finally => "`finally`",
+        Rule::run_step | Rule::run | Rule::kw_run => "`run`",
+        Rule::let_step | Rule::kw_let => "`let`",
+        Rule::check_step | Rule::kw_check => "`check`",
+        Rule::modifier => "a modifier",
+        Rule::expect | Rule::kw_expect => "`expect`",
+        Rule::find | Rule::kw_find => "`find`",
+        Rule::type_expr | Rule::type_list => "a type",
+        Rule::expr
+        | Rule::primary
+        | Rule::group
+        | Rule::list
+        | Rule::boolean
+        | Rule::quantity
+        | Rule::number
+        | Rule::reference
+        | Rule::op_not => "a value",
+        Rule::arguments => "`(`",
+        Rule::infix
+        | Rule::op_or
+        | Rule::op_and
+        | Rule::op_equal
+        | Rule::op_not_equal
+        | Rule::op_at_most
+        | Rule::op_at_least
+        | Rule::op_less
+        | Rule::op_greater
+        | Rule::op_in
+        | Rule::op_has_all
+        | Rule::op_has
+        | Rule::op_matches
+        | Rule::op_range
+        | Rule::op_add
+        | Rule::op_without
+        | Rule::op_multiply
+        | Rule::op_of => "an operator",
+        Rule::string => "a text in quotes",
+        Rule::command => "a command in backticks",
+        Rule::hole => "`${`",
+        Rule::name | Rule::path | Rule::path_segment => "a name",
+        Rule::kw_image => "`image`",
+        Rule::kw_axis => "`axis`",
+        Rule::kw_disk => "`disk`",
+        Rule::kw_test => "`test`",
+        Rule::kw_plan => "`plan`",
+        Rule::kw_each => "`each`",
+        Rule::kw_any => "`any`",
+        Rule::kw_in => "`in`",
+        Rule::kw_all => "`all`",
+        Rule::kw_raw => "`raw`",
+        Rule::brace_open => "`{`",
+        Rule::brace_close | Rule::hole_close => "`}`",
+        Rule::paren_open => "`(`",
+        Rule::paren_close => "`)`",
+        Rule::bracket_open => "`[`",
+        Rule::bracket_close => "`]`",
+        Rule::comma => "`,`",
+        Rule::colon => "`:`",
+        Rule::assign => "`=`",
+        Rule::module_doc => "`//!`",
+        Rule::item_doc => "`///`",
+        Rule::item
+        | Rule::hole_escape
+        | Rule::command_text
+        | Rule::decimal
+        | Rule::unit
+        | Rule::segment_start
+        | Rule::word_rest
+        | Rule::word_char
+        | Rule::reserved
+        | Rule::WHITESPACE
+        | Rule::COMMENT => return None,
+    })
+}
