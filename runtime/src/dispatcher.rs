@@ -1,0 +1,508 @@
+//! The dispatcher: the only owner of a run's state.
+//!
+//! One loop with one `select!`; whatever comes in is handled synchronously, to its end, before the
+//! next. Lives run as tasks of their own (`executor`) and talk to it by messages alone. Every
+//! event is recorded before the call it announces.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::panic::resume_unwind;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dva_plan::document::Loaded;
+use dva_plan::plan::CellIx;
+use dva_plan::schedule::LifeIx;
+use dva_plan::table::Index;
+use dva_plan::{ExecutionPlan, FailureClass, Schedule};
+use tokio::sync::mpsc;
+use tokio::task::{self, JoinError, JoinSet};
+use tokio::time::{Instant, sleep_until, timeout};
+use tracing::{error, warn};
+
+use crate::clock;
+use crate::environment::RunMark;
+use crate::event::{Ending, Event, Record, StopCause, Stopping};
+use crate::executor::{self, Life, Message, Order};
+use crate::journal::Journal;
+use crate::options::{MachineLeft, RunOptions, RunOutcome, StopSignal};
+use crate::provider::{Backend, MachineToken, Provider};
+use crate::report::report;
+use crate::state::{LifePhase, RunState};
+
+/// Runs `plan` by `schedule` on `backend` to its end, with a verdict for every test run and every
+/// machine released, whatever happens to them.
+///
+/// # Panics
+/// If the schedule is none of this plan, see [`RunState::new`]; then nothing was started. If the
+/// observer panics, or we have broken our own rules; then the machines were released before.
+///
+/// # Cancellation
+/// Dropping the future leaves machines behind. A run is stopped by [`RunOptions::stop`].
+pub async fn run(
+    plan: &Loaded<ExecutionPlan>,
+    schedule: Schedule,
+    backend: Backend,
+    options: RunOptions,
+) -> RunOutcome {
+    let provider = Arc::clone(&backend.provider);
+    let limit = options.limits.release;
+    let tokens: Vec<_> = schedule
+        .lives
+        .indices()
+        .map(|life| token(&options, life))
+        .collect();
+    let (outbox, inbox) = mpsc::unbounded_channel();
+    let mut dispatcher = Dispatcher::new(plan, schedule, backend, options, outbox);
+    let digest = plan.header.digest.clone();
+    // A task of its own, so that a panic ends here; a set, so that it ends with this future.
+    let mut task = JoinSet::new();
+    task.spawn(async move {
+        dispatcher.begin(&digest);
+        dispatcher.dispatch(inbox).await;
+        dispatcher.end()
+    });
+    match task.join_next().await {
+        Some(Ok(outcome)) => outcome,
+        Some(Err(error)) => {
+            release_all(&provider, tokens, limit).await;
+            match error.try_into_panic() {
+                Ok(payload) => resume_unwind(payload),
+                Err(error) => panic!("nobody else ends the dispatcher's task: {error}"),
+            }
+        }
+        None => unreachable!("the set holds one task"),
+    }
+}
+
+/// Releases what a dispatcher that has panicked may have started. Tokens of machines that never were
+/// do no harm.
+async fn release_all(provider: &Arc<dyn Provider>, tokens: Vec<MachineToken>, limit: Duration) {
+    let mut releases = JoinSet::new();
+    for token in tokens {
+        let provider = Arc::clone(provider);
+        releases.spawn(async move {
+            let released = timeout(limit, provider.release_token(&token)).await;
+            if !matches!(released, Ok(Ok(()))) {
+                error!(%token, "a machine may still be there");
+            }
+        });
+    }
+    while releases.join_next().await.is_some() {}
+}
+
+/// The cells that `provider` can start on none of their machines. A run with any of them is refused
+/// before anything is launched.
+#[must_use]
+pub fn unserved(plan: &ExecutionPlan, provider: &dyn Provider) -> Vec<CellIx> {
+    let served = |cell: &dva_plan::plan::Cell| {
+        cell.candidates.iter().any(|machine| {
+            plan.images[cell.image]
+                .sources
+                .iter()
+                .any(|source| provider.serves(source, &plan.machines[*machine]))
+        })
+    };
+    plan.cells
+        .enumerate()
+        .filter(|(_, cell)| !served(cell))
+        .map(|(index, _)| index)
+        .collect()
+}
+
+struct Dispatcher {
+    state: RunState,
+    backend: Backend,
+    options: RunOptions,
+    /// The journal of the run folder.
+    journal: Option<Box<dyn Journal>>,
+    folder_problem: Option<String>,
+    origin: Instant,
+    mark: RunMark,
+    outbox: mpsc::UnboundedSender<(LifeIx, Message)>,
+    /// Lives to be launched, each when its time has come.
+    unlaunched: BTreeSet<LifeIx>,
+    /// Lives whose machines are there, or may be.
+    live: BTreeMap<LifeIx, LiveLife>,
+    tasks: JoinSet<()>,
+    lives_of_tasks: HashMap<task::Id, LifeIx>,
+}
+
+/// A life that has a task.
+struct LiveLife {
+    life: Arc<Life>,
+    orders: mpsc::UnboundedSender<Order>,
+    /// Whether its task has panicked and another one is releasing the machine.
+    crashed: bool,
+}
+
+impl Dispatcher {
+    fn new(
+        plan: &Loaded<ExecutionPlan>,
+        schedule: Schedule,
+        backend: Backend,
+        mut options: RunOptions,
+        outbox: mpsc::UnboundedSender<(LifeIx, Message)>,
+    ) -> Self {
+        let state = RunState::new(Arc::new(plan.body.clone()), Arc::new(schedule));
+        let journal = options
+            .folder
+            .as_mut()
+            .and_then(|folder| folder.journal())
+            .map(|journal| Box::new(journal) as Box<dyn Journal>);
+        Self {
+            unlaunched: state.schedule().lives.indices().collect(),
+            state,
+            backend,
+            options,
+            journal,
+            folder_problem: None,
+            origin: Instant::now(),
+            mark: RunMark::new(clock::random()),
+            outbox,
+            live: BTreeMap::new(),
+            tasks: JoinSet::new(),
+            lives_of_tasks: HashMap::new(),
+        }
+    }
+
+    fn begin(&mut self, plan_digest: &str) {
+        self.record(Event::RunStarted {
+            run: self.options.run.clone(),
+            plan: self.state.plan().name.clone(),
+            plan_digest: plan_digest.to_owned(),
+            provider: self.backend.provider.name().to_owned(),
+            started_unix_ms: self.options.started.unix_ms(),
+        });
+        self.launch();
+    }
+
+    /// Handles what comes, one thing after the other, until the run is over.
+    async fn dispatch(&mut self, mut inbox: mpsc::UnboundedReceiver<(LifeIx, Message)>) {
+        let mut stop = self.options.stop.clone();
+        let signal = *stop.borrow_and_update();
+        self.on_signal(signal);
+        let mut heeds_stop = true;
+        while !self.is_over() {
+            let launch = self.next_launch();
+            tokio::select! {
+                biased;
+                changed = stop.changed(), if heeds_stop => match changed {
+                    Ok(()) => {
+                        let signal = *stop.borrow_and_update();
+                        self.on_signal(signal);
+                    }
+                    Err(_) => heeds_stop = false,
+                },
+                Some((life, message)) = inbox.recv() => self.on_message(life, message),
+                Some(ended) = self.tasks.join_next_with_id() => {
+                    // What the task said before it ended comes first.
+                    while let Ok((life, message)) = inbox.try_recv() {
+                        self.on_message(life, message);
+                    }
+                    match ended {
+                        Ok((task, ())) => self.on_task_end(task),
+                        Err(error) => self.on_task_crash(error),
+                    }
+                }
+                () = sleep_until(launch.unwrap_or_else(Instant::now)), if launch.is_some() => {
+                    self.launch();
+                }
+            }
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.live.is_empty() && self.unlaunched.is_empty()
+    }
+
+    fn end(mut self) -> RunOutcome {
+        let exit = self.state.exit();
+        self.record(Event::RunEnded { exit });
+        #[expect(clippy::expect_used, reason = "the first event was recorded")]
+        let report = report(&self.state).expect("the run has started");
+        if let Some(folder) = &self.options.folder
+            && let Err(error) = folder.write_report(&report)
+        {
+            let problem = format!("The report could not be written: {error}.");
+            self.folder_problem.get_or_insert(problem);
+        }
+        let machines_left = self
+            .state
+            .lives()
+            .enumerate()
+            .filter_map(|(index, life)| {
+                Some(MachineLeft {
+                    token: token(&self.options, index),
+                    id: life.id().map(str::to_owned),
+                    message: life.release_problem()?.to_owned(),
+                })
+            })
+            .collect();
+        RunOutcome {
+            report,
+            machines_left,
+            folder_problem: self.folder_problem,
+        }
+    }
+
+    /// Launches what is to be launched by now.
+    fn launch(&mut self) {
+        let now_ms = self.now_ms();
+        let most = self.options.machines.map_or(usize::MAX, |most| most.get());
+        let due: Vec<_> = self
+            .unlaunched
+            .iter()
+            .copied()
+            .filter(|life| self.state.schedule().lives[*life].launch_ms <= now_ms)
+            .take(most.saturating_sub(self.live.len()))
+            .collect();
+        for life in due {
+            self.unlaunched.remove(&life);
+            if self.state.is_wanted(life) {
+                self.launch_life(life);
+            }
+        }
+    }
+
+    /// When the next life is to be launched that nothing but time keeps waiting.
+    fn next_launch(&self) -> Option<Instant> {
+        let most = self.options.machines.map_or(usize::MAX, |most| most.get());
+        if self.live.len() >= most {
+            return None;
+        }
+        self.unlaunched
+            .iter()
+            .map(|life| self.state.schedule().lives[*life].launch_ms)
+            .min()
+            .map(|launch_ms| self.origin + Duration::from_millis(launch_ms))
+    }
+
+    fn launch_life(&mut self, index: LifeIx) {
+        let token = token(&self.options, index);
+        self.record(Event::LifeLaunching {
+            life: index,
+            token: token.to_string(),
+        });
+        let life = Arc::new(Life {
+            index,
+            plan: Arc::clone(self.state.plan()),
+            planned: self.state.schedule().lives[index].clone(),
+            run: self.options.run.clone(),
+            token,
+            mark: self.mark,
+            backend: self.backend.clone(),
+            limits: self.options.limits,
+            folder: self.folder_path(),
+        });
+        let (orders, received) = mpsc::unbounded_channel();
+        let task = self.tasks.spawn(executor::live(
+            Arc::clone(&life),
+            received,
+            self.outbox.clone(),
+        ));
+        self.lives_of_tasks.insert(task.id(), index);
+        let live = LiveLife {
+            life,
+            orders,
+            crashed: false,
+        };
+        self.live.insert(index, live);
+    }
+
+    fn folder_path(&self) -> Option<PathBuf> {
+        let folder = self.options.folder.as_ref()?;
+        Some(folder.path().to_owned())
+    }
+
+    fn on_message(&mut self, life: LifeIx, message: Message) {
+        let phase = self.state.lives()[life].phase();
+        let releasing = phase == LifePhase::Releasing;
+        match message {
+            // Said before the order to end the life had arrived.
+            Message::Acquired { .. } | Message::Ready | Message::Failed { .. } if releasing => {}
+            Message::Acquired { id, machine } => {
+                self.record(Event::LifeAcquired { life, id, machine });
+            }
+            Message::Ready => self.record(Event::LifeReady { life }),
+            Message::Failed { trouble, message } => {
+                warn!(life = life.row(), message, "a life failed");
+                self.record(Event::LifeFailed {
+                    life,
+                    trouble,
+                    message,
+                });
+            }
+            Message::Ended(ended) => self.record(Event::ExecutionEnded {
+                life,
+                test: ended.test,
+                ending: ended.ending,
+                message: ended.message,
+                steps: ended.steps,
+            }),
+            Message::ProcessesLeft { test, names } => {
+                self.record(Event::ProcessesLeft { life, test, names });
+            }
+            Message::Released(Ok(())) => {
+                self.live.remove(&life);
+                self.record(Event::LifeEnded { life });
+            }
+            Message::Released(Err(message)) => {
+                error!(life = life.row(), message, "a machine may still be there");
+                self.live.remove(&life);
+                self.record(Event::ReleaseFailed { life, message });
+            }
+        }
+        self.advance(life);
+        self.launch();
+        self.heed_folder();
+    }
+
+    /// Starts on a life what can start, or releases it where nothing is left to do.
+    fn advance(&mut self, life: LifeIx) {
+        for (test, lane) in self.state.startable(life) {
+            self.record(Event::ExecutionStarted { life, test, lane });
+            self.order(life, Order::Start(test));
+        }
+        if self.state.is_done(life) {
+            self.record(Event::LifeReleasing { life });
+            self.order(life, Order::End);
+        }
+    }
+
+    fn order(&self, life: LifeIx, order: Order) {
+        if let Some(live) = self.live.get(&life) {
+            // A task that has panicked hears nothing; its end arrives as a message of its own.
+            let _ = live.orders.send(order);
+        }
+    }
+
+    fn on_signal(&mut self, signal: StopSignal) {
+        match signal {
+            StopSignal::Run => {}
+            StopSignal::Finish => self.stop(Stopping::Finish, StopCause::Asked),
+            StopSignal::Now => self.stop(Stopping::Now, StopCause::Asked),
+        }
+        self.heed_folder();
+    }
+
+    fn stop(&mut self, how: Stopping, why: StopCause) {
+        if self.state.stopping() >= Some(how) {
+            return;
+        }
+        let ending = match why {
+            StopCause::Asked => Ending::Interrupted,
+            StopCause::RunFolder(_) => Ending::Errored(FailureClass::RunFolder),
+        };
+        self.record(Event::Stopping { how, why });
+        self.unlaunched.clear();
+        let lives: Vec<_> = self.live.keys().copied().collect();
+        for life in lives {
+            if how == Stopping::Now {
+                self.order(life, Order::Cut(ending));
+            }
+            self.advance(life);
+        }
+    }
+
+    /// A run whose events cannot be written must not go on: what it starts could not be found again.
+    fn heed_folder(&mut self) {
+        if let Some(problem) = &self.folder_problem {
+            self.stop(Stopping::Now, StopCause::RunFolder(problem.clone()));
+        }
+    }
+
+    fn on_task_end(&mut self, task: task::Id) {
+        self.lives_of_tasks.remove(&task);
+    }
+
+    /// A life's task has panicked: our bug, or a provider's. Its machine is released all the same.
+    fn on_task_crash(&mut self, error: JoinError) {
+        let Some(life) = self.lives_of_tasks.remove(&error.id()) else {
+            return;
+        };
+        let message = format!(
+            "dva itself has failed while it looked after this machine: {}.",
+            panic_message(error)
+        );
+        error!(life = life.row(), message, "a bug");
+        let Some(live) = self.live.get_mut(&life) else {
+            return;
+        };
+        if live.crashed {
+            self.live.remove(&life);
+            self.record(Event::ReleaseFailed { life, message });
+            self.launch();
+            return;
+        }
+        live.crashed = true;
+        let release = executor::release_only(Arc::clone(&live.life), self.outbox.clone());
+        self.record(Event::LifeCrashed {
+            life,
+            message: message.clone(),
+        });
+        let running: Vec<_> = self.state.lives()[life]
+            .running()
+            .map(|(test, ..)| test)
+            .collect();
+        for test in running {
+            self.record(Event::ExecutionEnded {
+                life,
+                test,
+                ending: Ending::Errored(FailureClass::MachineLost),
+                message: message.clone(),
+                steps: Vec::new(),
+            });
+        }
+        self.advance(life);
+        let task = self.tasks.spawn(release);
+        self.lives_of_tasks.insert(task.id(), life);
+        self.heed_folder();
+    }
+
+    /// Checks, keeps and shows an event.
+    fn record(&mut self, event: Event) {
+        let record = Record {
+            at_ms: self.now_ms(),
+            event,
+        };
+        if let Err(illegal) = self.state.apply(&record) {
+            panic!("the dispatcher keeps the rules of the state: {illegal}: {record:?}");
+        }
+        if self.folder_problem.is_none()
+            && let Err(error) = self.append(&record)
+        {
+            self.folder_problem = Some(format!("events.jsonl: {error}"));
+        }
+        let Record { at_ms, event } = &record;
+        self.options.observer.event(*at_ms, event, &self.state);
+    }
+
+    fn append(&mut self, record: &Record) -> std::io::Result<()> {
+        if let Some(journal) = &mut self.journal {
+            journal.append(record)?;
+        }
+        self.options.journal.append(record)
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.origin.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+fn token(options: &RunOptions, life: LifeIx) -> MachineToken {
+    MachineToken::new(&options.run, life.0)
+}
+
+/// What a panicking task has said.
+fn panic_message(error: JoinError) -> String {
+    match error.try_into_panic() {
+        Ok(payload) => match payload.downcast::<String>() {
+            Ok(text) => *text,
+            Err(payload) => payload
+                .downcast_ref::<&str>()
+                .map_or_else(|| "a panic without words".to_owned(), ToString::to_string),
+        },
+        Err(_) => "its task was ended from outside".to_owned(),
+    }
+}

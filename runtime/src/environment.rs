@@ -1,0 +1,376 @@
+//! The environment of a step: what text the login's shell is given, and how processes are found again.
+//!
+//! Steps run under `/bin/sh -c`, never a login shell, with a fixed `PATH`, `LC_ALL=C`, `TERM=dumb`,
+//! umask 022, nothing on standard input, in a working directory that is fresh for each test. `TZ` and
+//! all else of the login's environment is left alone.
+//!
+//! Every process of an execution carries its mark in its environment, as `DVA_EXECUTION`. That is how
+//! it is found and stopped, since closing a channel kills nothing. A process that clears its
+//! environment hides from this.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use dva_plan::plan::TestIx;
+use dva_plan::schedule::LifeIx;
+use dva_plan::{CellId, TestId};
+
+use crate::excerpt::escape;
+
+const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// How working directories begin. Not below `/tmp`, which machines may keep in memory, and none in
+/// another, so nothing is left when one is removed.
+const FOLDER: &str = "/var/tmp/dva-";
+/// The variable that carries the mark.
+const MARK: &str = "DVA_EXECUTION";
+/// How long processes have to end after they were asked to, in seconds.
+const GRACE_S: u32 = 5;
+
+/// Makes the working directory, waits for device nodes (5 s in all), becomes the command. Its first
+/// argument is the command, the others are the nodes.
+const ENTER: &str = r#"umask 022
+[ -d "$DVA_TMP" ] || mkdir -p "$DVA_TMP" || exit
+cd "$DVA_TMP" || exit
+command=$1
+shift
+tries=50
+for node do
+  until [ -e "$node" ] || [ "$tries" -le 0 ]; do
+    sleep 0.1
+    tries=$((tries - 1))
+  done
+done
+exec /bin/sh -c "$command""#;
+
+/// Stops what carries the mark `$1`: asks, waits `$2` seconds at most, then kills until nothing is
+/// left or 5 s have gone. Its own environment carries no mark, so it never finds itself.
+const STOP: &str = r#"found() {
+  grep -alsF -e "DVA_EXECUTION=$mark" /proc/[0-9]*/environ | while IFS=/ read -r _ _ pid _; do
+    echo "$pid"
+  done
+}
+signal() {
+  for pid in $(found); do kill -s "$1" "$pid" 2>/dev/null; done
+}
+mark=$1
+tries=$(($2 * 10))
+signal TERM
+while [ "$tries" -gt 0 ] && [ -n "$(found)" ]; do
+  sleep 0.1
+  tries=$((tries - 1))
+done
+tries=50
+while [ "$tries" -gt 0 ] && [ -n "$(found)" ]; do
+  signal KILL
+  sleep 0.1
+  tries=$((tries - 1))
+done
+[ -z "$(found)" ]"#;
+
+/// Lists what carries a mark that begins with `$1`: the mark, a blank, the name of the process.
+const FIND: &str = r#"for environ in $(grep -alsF -e "DVA_EXECUTION=$1" /proc/[0-9]*/environ); do
+  mark=$(tr '\0' '\n' <"$environ" | sed -n 's/^DVA_EXECUTION=//p' | head -n 1)
+  read -r name <"${environ%environ}comm" && printf '%s %s\n' "$mark" "$name"
+done 2>/dev/null
+:"#;
+
+/// Removes the working directory `$1`, but nothing that is mounted below it.
+const REMOVE: &str = r#"find "$1" -xdev -depth -delete 2>/dev/null
+:"#;
+
+/// What the marks of one run begin with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RunMark(u64);
+
+/// The mark of one execution: 32 hexadecimal digits for run, life and test, so no mark is the
+/// beginning of another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ExecutionMark(String);
+
+impl RunMark {
+    /// The mark of a run, from a number that no other run has.
+    pub(crate) fn new(random: u64) -> Self {
+        Self(random)
+    }
+
+    /// The mark of the execution of `test` on `life`.
+    pub(crate) fn execution(self, life: LifeIx, test: TestIx) -> ExecutionMark {
+        ExecutionMark(format!("{self}{:08x}{:08x}", life.0, test.0))
+    }
+
+    /// The test in the mark of an execution of this run.
+    fn test(self, mark: &str) -> Option<TestIx> {
+        let rest = mark.strip_prefix(&self.to_string())?;
+        (rest.len() == 16).then_some(())?;
+        u32::from_str_radix(rest.get(8..)?, 16).ok().map(TestIx)
+    }
+}
+
+impl fmt::Display for RunMark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl ExecutionMark {
+    /// The working directory of the execution.
+    fn folder(&self) -> String {
+        format!("{FOLDER}{}", self.0)
+    }
+}
+
+/// A command of a test.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StepCommand<'a> {
+    pub mark: &'a ExecutionMark,
+    pub test: &'a TestId,
+    pub cell: &'a CellId,
+    /// What the author wrote, with its values. Holds no NUL.
+    pub text: &'a str,
+    /// Device nodes to wait for.
+    pub nodes: &'a [String],
+}
+
+impl StepCommand<'_> {
+    /// The text for the login's shell.
+    pub(crate) fn for_login_shell(&self) -> String {
+        let variables = [
+            "LC_ALL=C".to_owned(),
+            "TERM=dumb".to_owned(),
+            format!("{MARK}={}", self.mark.0),
+            format!("DVA_TEST={}", self.test),
+            format!("DVA_CELL={}", self.cell),
+            format!("DVA_TMP={}", self.mark.folder()),
+        ];
+        let arguments: Vec<&str> = [self.text]
+            .into_iter()
+            .chain(self.nodes.iter().map(String::as_str))
+            .collect();
+        command(&variables, ENTER, &arguments)
+    }
+}
+
+/// The command that stops all processes of an execution: TERM first, KILL for what is left.
+pub(crate) fn stop(mark: &ExecutionMark) -> String {
+    stop_within(mark, GRACE_S)
+}
+
+fn stop_within(mark: &ExecutionMark, grace_s: u32) -> String {
+    command(&[], STOP, &[&mark.0, &grace_s.to_string()])
+}
+
+/// The command that removes an execution's working directory.
+pub(crate) fn clean_up(mark: &ExecutionMark) -> String {
+    command(&[], REMOVE, &[&mark.folder()])
+}
+
+/// The command that lists the processes which executions of a run have left on a machine.
+pub(crate) fn find_left_processes(mark: RunMark) -> String {
+    command(&[], FIND, &[&mark.to_string()])
+}
+
+/// What the output of [`find_left_processes`] says: the names of processes, by the test that left them.
+pub(crate) fn left_processes(mark: RunMark, output: &[u8]) -> BTreeMap<TestIx, Vec<String>> {
+    let mut left: BTreeMap<TestIx, Vec<String>> = BTreeMap::new();
+    for line in output.split(|byte| *byte == b'\n') {
+        let line = escape(line);
+        if let Some((of, name)) = line.split_once(' ')
+            && let Some(test) = mark.test(of)
+        {
+            left.entry(test).or_default().push(name.to_owned());
+        }
+    }
+    left
+}
+
+/// Whether `command` is of the execution that `other` names: how a simulator knows what is stopped.
+pub(crate) fn carries(command: &str, other: &str) -> bool {
+    mark_of(command).is_some_and(|mark| other.contains(mark))
+}
+
+/// Whether `command` is one of [`find_left_processes`].
+pub(crate) fn finds_left_processes(command: &str) -> bool {
+    command.contains(&quoted(FIND))
+}
+
+/// The line by which [`find_left_processes`] tells of a process that `command` has left.
+pub(crate) fn process_line(command: &str, name: &str) -> String {
+    format!("{} {name}\n", mark_of(command).unwrap_or_default())
+}
+
+/// The mark that the processes of a step's command carry.
+fn mark_of(command: &str) -> Option<&str> {
+    command
+        .split_once(MARK)
+        .and_then(|(_, rest)| rest.strip_prefix('='))
+        .and_then(|rest| rest.get(..32))
+}
+
+/// A text for a login's shell, whichever that is, that becomes `/bin/sh -c script` with `arguments`.
+fn command(variables: &[String], script: &str, arguments: &[&str]) -> String {
+    let words = ["exec", "/usr/bin/env", PATH]
+        .into_iter()
+        .map(str::to_owned)
+        .chain(variables.iter().map(|variable| quoted(variable)))
+        .chain(["/bin/sh", "-c"].map(str::to_owned))
+        .chain([quoted(script), "sh".to_owned()])
+        .chain(arguments.iter().map(|argument| quoted(argument)));
+    let words: Vec<_> = words.collect();
+    format!("{} </dev/null", words.join(" "))
+}
+
+/// `text` as one word of a shell. A NUL, which no word can hold, is left out.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\0', "").replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Child, Command, Output, Stdio};
+
+    use super::*;
+
+    /// The shell of a login, with an environment that must not get in the way.
+    fn login(command: &str) -> Command {
+        let mut shell = Command::new("sh");
+        shell
+            .args(["-c", command])
+            .env("LC_ALL", "tlh_KX.UTF-8")
+            .env("TZ", "Mars/Olympus")
+            .stdin(Stdio::piped());
+        shell
+    }
+
+    fn output(command: &str) -> Output {
+        login(command).output().expect("there is a shell")
+    }
+
+    fn text(bytes: &[u8]) -> &str {
+        std::str::from_utf8(bytes).expect("UTF-8")
+    }
+
+    /// One execution on this host, which takes its folder with it.
+    struct Host {
+        run: RunMark,
+        mark: ExecutionMark,
+    }
+
+    impl Host {
+        fn new() -> Self {
+            let run = RunMark::new(crate::clock::random());
+            Self {
+                run,
+                mark: run.execution(LifeIx(2), TestIx(7)),
+            }
+        }
+
+        fn step(&self, text: &str, nodes: &[String]) -> String {
+            StepCommand {
+                mark: &self.mark,
+                test: &TestId::new("a b'c"),
+                cell: &CellId::new("cell"),
+                text,
+                nodes,
+            }
+            .for_login_shell()
+        }
+
+        fn left(&self) -> BTreeMap<TestIx, Vec<String>> {
+            left_processes(self.run, &output(&find_left_processes(self.run)).stdout)
+        }
+    }
+
+    impl Drop for Host {
+        fn drop(&mut self) {
+            // A test that has failed leaves nothing on this host either.
+            output(&stop_within(&self.mark, 0));
+            output(&clean_up(&self.mark));
+        }
+    }
+
+    #[test]
+    fn a_step_sees_what_the_contract_says() {
+        let host = Host::new();
+        let script = r#"echo "$PATH|$LC_ALL|$TERM|$TZ|$DVA_TEST|$DVA_CELL"; umask; pwd; echo "$DVA_TMP"
+cat; echo "it's \"$0\""; exit 255"#;
+        let seen = output(&host.step(script, &[]));
+        let folder = host.mark.folder();
+        assert_eq!(
+            text(&seen.stdout),
+            format!(
+                "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin|C|dumb|Mars/Olympus|\
+                 a b'c|cell\n0022\n{folder}\n{folder}\nit's \"/bin/sh\"\n"
+            )
+        );
+        assert_eq!(seen.status.code(), Some(255));
+    }
+
+    #[test]
+    fn a_test_keeps_its_folder_from_step_to_step_and_then_it_is_gone() {
+        let host = Host::new();
+        output(&host.step("echo kept >file; mkdir -p deep/er", &[]));
+        assert_eq!(text(&output(&host.step("cat file", &[])).stdout), "kept\n");
+        output(&clean_up(&host.mark));
+        assert!(!std::path::Path::new(&host.mark.folder()).exists());
+    }
+
+    #[test]
+    fn a_command_waits_for_its_nodes_and_not_for_ever() {
+        let host = Host::new();
+        let node = format!("{}/node", host.mark.folder());
+        let waiting = login(&host.step("cat node", std::slice::from_ref(&node)))
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("there is a shell");
+        while !std::path::Path::new(&host.mark.folder()).exists() {
+            std::thread::yield_now();
+        }
+        std::fs::write(format!("{node}.new"), "here").expect("a file");
+        std::fs::rename(format!("{node}.new"), &node).expect("a file");
+        let seen = waiting.wait_with_output().expect("it ends");
+        assert_eq!(text(&seen.stdout), "here");
+        let missing = host.step("echo went on", &["/nonexistent/node".to_owned()]);
+        assert_eq!(text(&output(&missing).stdout), "went on\n");
+    }
+
+    #[test]
+    fn stopping_reaches_a_double_forked_child_that_ignores_term() {
+        let host = Host::new();
+        let script = r#"
+( setsid sh -c 'trap "" TERM; echo $$ >stubborn; for i in 1 2 3 4 5 6 7 8 9; do sleep 5; done' >/dev/null 2>&1 & )
+while [ ! -s stubborn ]; do sleep 0.01; done
+echo up; exec sleep 45"#;
+        let mut running: Child = login(&host.step(script, &[]))
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("there is a shell");
+        let mut up = [0; 3];
+        let mut stdout = running.stdout.take().expect("a pipe");
+        std::io::Read::read_exact(&mut stdout, &mut up).expect("it comes up");
+        let left = host.left();
+        let names = &left[&TestIx(7)];
+        assert!(names.iter().any(|name| name == "sh"), "{names:?}");
+        assert!(names.iter().any(|name| name == "sleep"), "{names:?}");
+
+        let stopped = output(&stop_within(&host.mark, 1));
+        assert!(stopped.status.success(), "{stopped:?}");
+        running.wait().expect("it has ended");
+        assert_eq!(host.left(), BTreeMap::new());
+    }
+
+    #[test]
+    fn stopping_what_is_not_there_is_quick_and_well() {
+        let host = Host::new();
+        let other = RunMark::new(crate::clock::random());
+        assert!(output(&stop(&host.mark)).status.success());
+        assert_eq!(left_processes(other, b"junk\n0 x\n"), BTreeMap::new());
+    }
+
+    #[test]
+    fn a_simulator_can_tell_which_command_is_stopped() {
+        let host = Host::new();
+        let other = host.run.execution(LifeIx(2), TestIx(8));
+        assert!(carries(&host.step("x", &[]), &stop(&host.mark)));
+        assert!(!carries(&host.step("x", &[]), &stop(&other)));
+    }
+}

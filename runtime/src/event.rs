@@ -1,0 +1,212 @@
+//! Events: all that happens in a run, in order. What `events.jsonl` holds, one [`Record`] a line.
+//!
+//! An event is recorded before the call it announces, so whatever a dead controller has started can
+//! be found from its events. What they mean together is the business of [`crate::state`].
+
+use dva_plan::class::FailureClass;
+use dva_plan::plan::{Machine, TestIx};
+use dva_plan::report::StepReport;
+use dva_plan::schedule::LifeIx;
+use dva_plan::verdict::{Blocker, Verdict};
+use dva_plan::{RunId, exit::ExitCode};
+use serde::{Deserialize, Serialize};
+
+/// An event and when it was recorded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// Milliseconds since the start of the run, by a monotonic clock.
+    pub at_ms: u64,
+    /// What happened, or is about to.
+    pub event: Event,
+}
+
+/// Something that happened, or is about to. Serializes as `{"what": …, …}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "snake_case")]
+pub enum Event {
+    /// The run begins. Always the first event.
+    RunStarted {
+        /// The run.
+        run: RunId,
+        /// The name of the plan.
+        plan: String,
+        /// The digest of the plan.
+        plan_digest: String,
+        /// The provider.
+        provider: String,
+        /// When: milliseconds since 1970-01-01 UTC.
+        started_unix_ms: u64,
+    },
+    /// Somebody, or a broken run folder, stops the run. Nothing more is started.
+    Stopping {
+        /// How.
+        how: Stopping,
+        /// Why.
+        why: StopCause,
+    },
+    /// A machine is about to be asked for.
+    LifeLaunching {
+        /// The life.
+        life: LifeIx,
+        /// The name it is asked for under; ends it, too.
+        token: String,
+    },
+    /// The provider has started the machine.
+    LifeAcquired {
+        /// The life.
+        life: LifeIx,
+        /// The provider's name for it.
+        id: String,
+        /// What was obtained.
+        machine: Machine,
+    },
+    /// The machine has let us in: tests can start.
+    LifeReady {
+        /// The life.
+        life: LifeIx,
+    },
+    /// The life is of no more use. Its test runs that have not started never will.
+    LifeFailed {
+        /// The life.
+        life: LifeIx,
+        /// In which way.
+        trouble: LifeTrouble,
+        /// What happened, in a sentence.
+        message: String,
+    },
+    /// Our own code has panicked while it looked after this life: a bug. Otherwise as
+    /// [`Event::LifeFailed`].
+    LifeCrashed {
+        /// The life.
+        life: LifeIx,
+        /// The panic's message.
+        message: String,
+    },
+    /// A test is about to run.
+    ExecutionStarted {
+        /// The life.
+        life: LifeIx,
+        /// The test.
+        test: TestIx,
+        /// The lane.
+        lane: u32,
+    },
+    /// A test has run, or was cut short.
+    ExecutionEnded {
+        /// The life.
+        life: LifeIx,
+        /// The test.
+        test: TestIx,
+        /// How it ended.
+        ending: Ending,
+        /// Why, in a sentence; empty where it passed.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        message: String,
+        /// What its steps did, `finally` last.
+        steps: Vec<StepReport>,
+    },
+    /// The machine is about to be ended.
+    LifeReleasing {
+        /// The life.
+        life: LifeIx,
+    },
+    /// Processes of a test were still there when its life ended.
+    ProcessesLeft {
+        /// The life.
+        life: LifeIx,
+        /// The test that left them.
+        test: TestIx,
+        /// Their names, as the machine's kernel gives them.
+        names: Vec<String>,
+    },
+    /// The machine is gone.
+    LifeEnded {
+        /// The life.
+        life: LifeIx,
+    },
+    /// The machine may still be there.
+    ReleaseFailed {
+        /// The life.
+        life: LifeIx,
+        /// What happened, and the command that ends it.
+        message: String,
+    },
+    /// The run is over. Always the last event.
+    RunEnded {
+        /// How it ended.
+        exit: ExitCode,
+    },
+}
+
+/// How a run is stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stopping {
+    /// Running executions end by themselves.
+    Finish,
+    /// Running executions are cut short.
+    Now,
+}
+
+/// Why a run is stopped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopCause {
+    /// Somebody asked for it.
+    Asked,
+    /// Events could no longer be written; the text is the system's.
+    RunFolder(String),
+}
+
+/// What is wrong with a life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LifeTrouble {
+    /// There was no machine to be had.
+    Capacity,
+    /// The account may not have one.
+    Quota,
+    /// Anything else.
+    Class(FailureClass),
+}
+
+impl LifeTrouble {
+    /// The verdict of the test runs that could not start because of it.
+    #[must_use]
+    pub fn verdict(self) -> Verdict {
+        match self {
+            Self::Capacity => Verdict::Blocked {
+                by: Blocker::Capacity,
+            },
+            Self::Quota => Verdict::Blocked { by: Blocker::Quota },
+            Self::Class(class) => Verdict::Errored { class },
+        }
+    }
+}
+
+/// How an execution ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ending {
+    /// All steps held.
+    Passed,
+    /// A step did not hold.
+    Failed(FailureClass),
+    /// It could not be judged.
+    Errored(FailureClass),
+    /// It was cut short because the run was stopped.
+    Interrupted,
+}
+
+impl Ending {
+    /// The verdict of its test run, unless it is a setup execution.
+    #[must_use]
+    pub fn verdict(self) -> Verdict {
+        match self {
+            Self::Passed => Verdict::Passed,
+            Self::Failed(class) => Verdict::Failed { class },
+            Self::Errored(class) => Verdict::Errored { class },
+            Self::Interrupted => Verdict::Interrupted,
+        }
+    }
+}

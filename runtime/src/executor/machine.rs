@@ -1,0 +1,137 @@
+//! A life's calls to its provider.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use dva_plan::FailureClass;
+use dva_plan::plan::{DiskIx, ExecutionPlan};
+use dva_plan::schedule::PlannedLife;
+use dva_plan::unit::display_duration;
+use tokio::time::{sleep, timeout};
+
+use super::Life;
+use crate::event::LifeTrouble;
+use crate::options::Limits;
+use crate::provider::{AcquireErrorKind, AcquiredMachine, DiskRequest, MachineRequest};
+
+/// How often a machine is asked to end, and the pause in between.
+const RELEASE_ATTEMPTS: u32 = 3;
+const RELEASE_PAUSE: Duration = Duration::from_secs(2);
+
+/// Starts the life's machine.
+pub(super) async fn acquire(life: &Life) -> Result<AcquiredMachine, (LifeTrouble, String)> {
+    let broken = LifeTrouble::Class(FailureClass::MachineAcquire);
+    let Some(request) = request(life) else {
+        let provider = life.backend.provider.name();
+        return Err((
+            broken,
+            format!("The provider `{provider}` cannot start this image on this machine."),
+        ));
+    };
+    match timeout(life.limits.acquire, life.backend.provider.acquire(&request)).await {
+        Ok(Ok(machine)) => Ok(machine),
+        Ok(Err(error)) => {
+            let trouble = match error.kind {
+                AcquireErrorKind::Capacity => LifeTrouble::Capacity,
+                AcquireErrorKind::Quota => LifeTrouble::Quota,
+                AcquireErrorKind::Unsupported | AcquireErrorKind::Broken => broken,
+            };
+            Err((
+                trouble,
+                format!(
+                    "The machine {} in {} could not be started: {}.",
+                    error.machine_type, error.region, error.message
+                ),
+            ))
+        }
+        Err(_) => {
+            let limit = milliseconds(life.limits.acquire);
+            Err((
+                broken,
+                format!(
+                    "The machine {} in {} was not started within {}.",
+                    request.machine.r#type,
+                    request.machine.region,
+                    display_duration(limit)
+                ),
+            ))
+        }
+    }
+}
+
+/// Ends the life's machine, whether or not there is one.
+pub(super) async fn release(life: &Life) -> Result<(), String> {
+    let mut attempt = 1;
+    loop {
+        let release = life.backend.provider.release_token(&life.token);
+        let problem = match timeout(life.limits.release, release).await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(error)) => error.message,
+            Err(_) => format!(
+                "the provider did not say so within {}",
+                display_duration(milliseconds(life.limits.release))
+            ),
+        };
+        if attempt == RELEASE_ATTEMPTS {
+            return Err(format!("The machine could not be ended: {problem}."));
+        }
+        attempt += 1;
+        sleep(RELEASE_PAUSE).await;
+    }
+}
+
+/// What to ask the provider for; `None` where it cannot start the image.
+fn request(life: &Life) -> Option<MachineRequest> {
+    let plan = &*life.plan;
+    let cell = &plan.cells[life.planned.cell];
+    let machine = &plan.machines[life.planned.machine];
+    let image = plan.images[cell.image]
+        .sources
+        .iter()
+        .find(|source| life.backend.provider.serves(source, machine))?;
+    Some(MachineRequest {
+        token: life.token.clone(),
+        run: life.run.clone(),
+        cell: cell.id.clone(),
+        image: image.clone(),
+        machine: machine.clone(),
+        disks: disks(plan, &life.planned)
+            .into_iter()
+            .map(|disk| DiskRequest {
+                disk,
+                name: plan.disks[disk].name.clone(),
+                size_bytes: plan.disks[disk].size_bytes,
+            })
+            .collect(),
+        lifetime: lifetime(plan, &life.planned, &life.limits),
+    })
+}
+
+/// The disks that the life's tests have an effect on.
+fn disks(plan: &ExecutionPlan, planned: &PlannedLife) -> BTreeSet<DiskIx> {
+    planned
+        .executions
+        .iter()
+        .flat_map(|execution| &plan.tests[execution.test].effects)
+        .map(|effect| effect.disk)
+        .collect()
+}
+
+/// The longest that a life can take if every part of it takes as long as it may, one after the other.
+fn lifetime(plan: &ExecutionPlan, planned: &PlannedLife, limits: &Limits) -> Duration {
+    /// For stopping a command that ran too long, and for looks at the machine in between.
+    const SLACK: Duration = Duration::from_secs(60);
+    let tests: Duration = planned
+        .executions
+        .iter()
+        .map(|execution| {
+            let within = Duration::from_millis(plan.tests[execution.test].within_ms);
+            within + limits.finally + SLACK
+        })
+        .sum();
+    limits.acquire + limits.connect + tests + limits.release + SLACK
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,296 @@
+//! Providers: where machines come from.
+//!
+//! A provider starts and ends machines and knows nothing of tests. How to talk to a machine is the
+//! business of [`crate::transport`]; a provider only hands out the way to it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use dva_plan::plan::{DiskIx, ImageSource, Machine};
+use dva_plan::{CellId, RunId};
+use thiserror::Error;
+
+use crate::transport::Reach;
+
+/// A source of machines. Object-safe; one value serves a whole run, from many tasks at once.
+#[async_trait]
+pub trait Provider: Send + Sync {
+    /// Its name, as given to `--provider`.
+    fn name(&self) -> &'static str;
+
+    /// Whether it can start this image on this machine, known before anything is launched.
+    fn serves(&self, image: &ImageSource, machine: &Machine) -> bool;
+
+    /// Starts a machine and returns once its SSH port can be dialled; the machine may still refuse.
+    ///
+    /// Idempotent by token: asked twice with one token it gives the machine it gave before.
+    ///
+    /// # Errors
+    /// [`AcquireError`]; whatever was started for the token has been ended again.
+    ///
+    /// # Cancellation
+    /// Dropping the future may leave a machine behind; [`Provider::release_token`] ends it.
+    async fn acquire(&self, request: &MachineRequest) -> Result<AcquiredMachine, AcquireError>;
+
+    /// Ends the machine of a token and returns once nothing of it is left. Idempotent: a machine that
+    /// is gone, or never was, is no error.
+    ///
+    /// # Errors
+    /// [`ReleaseError`]: the machine may still be there.
+    async fn release_token(&self, token: &MachineToken) -> Result<(), ReleaseError>;
+
+    /// Restarts a machine's system: every process on it ends, its disks and its host key stay, and its
+    /// boot id is another. Returns once its SSH port can be dialled again, at the address it had.
+    ///
+    /// # Errors
+    /// [`ControlError`]. Where this is no [`ControlErrorKind::Unsupported`], the machine may be unusable.
+    async fn reboot(&self, token: &MachineToken) -> Result<(), ControlError> {
+        Err(ControlError::unsupported(token, "reboot"))
+    }
+
+    /// Stops a machine, which keeps its disks and stays acquired. One that is stopped is left so.
+    ///
+    /// # Errors
+    /// [`ControlError`].
+    async fn stop(&self, token: &MachineToken) -> Result<(), ControlError> {
+        Err(ControlError::unsupported(token, "stop"))
+    }
+
+    /// Starts a machine that was stopped. Returns as [`Provider::reboot`] does; one that runs is left so.
+    ///
+    /// # Errors
+    /// [`ControlError`].
+    async fn start(&self, token: &MachineToken) -> Result<(), ControlError> {
+        Err(ControlError::unsupported(token, "start"))
+    }
+
+    /// Attaches a disk to a running machine and returns once its node is there. A disk of this index that
+    /// was attached before, and detached since, comes back with what was on it; any other is blank.
+    ///
+    /// # Errors
+    /// [`ControlError`]: of kind [`ControlErrorKind::Busy`] where the disk is attached already.
+    async fn attach(
+        &self,
+        token: &MachineToken,
+        disk: &DiskRequest,
+    ) -> Result<AttachedDisk, ControlError> {
+        let _ = disk;
+        Err(ControlError::unsupported(token, "attach a disk"))
+    }
+
+    /// Detaches a disk from a running machine. One that is not attached is left so. What is on it is kept
+    /// until the machine ends.
+    ///
+    /// # Errors
+    /// [`ControlError`]: of kind [`ControlErrorKind::Busy`] where the machine uses the disk and `mode` is
+    /// [`DetachMode::Wait`].
+    async fn detach(
+        &self,
+        token: &MachineToken,
+        disk: DiskIx,
+        mode: DetachMode,
+    ) -> Result<(), ControlError> {
+        let _ = (disk, mode);
+        Err(ControlError::unsupported(token, "detach a disk"))
+    }
+}
+
+/// How a disk is detached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DetachMode {
+    /// Returns once the disk has gone from the machine; refused where the machine uses it.
+    Wait,
+    /// Asks, and returns without waiting: where the machine uses the disk, it goes when the machine has
+    /// let go of it.
+    Nowait,
+    /// Pulls it, as one pulls a cable: who uses it meets errors.
+    Force,
+}
+
+/// The name under which a machine is asked for: unique to one life of one run, chosen before the call.
+/// Lower-case letters, digits and hyphens, at most 60 of them.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MachineToken(String);
+
+impl MachineToken {
+    /// The token of life number `life` of `run`.
+    #[must_use]
+    pub fn new(run: &RunId, life: u32) -> Self {
+        Self(format!("{run}-{life}"))
+    }
+
+    /// The token as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for MachineToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// What machine is wanted.
+#[derive(Clone, Debug)]
+pub struct MachineRequest {
+    /// The name to ask under.
+    pub token: MachineToken,
+    /// The run it is for; becomes a tag.
+    pub run: RunId,
+    /// The cell it is for; becomes a tag.
+    pub cell: CellId,
+    /// Its image.
+    pub image: ImageSource,
+    /// Its region, type and size.
+    pub machine: Machine,
+    /// Extra blank disks to attach before the first test.
+    pub disks: Vec<DiskRequest>,
+    /// How long it may live at most; it ends itself then, whoever is still there.
+    pub lifetime: Duration,
+}
+
+/// An extra disk of a machine.
+#[derive(Clone, Debug)]
+pub struct DiskRequest {
+    /// Which disk of the plan.
+    pub disk: DiskIx,
+    /// Its name, for messages.
+    pub name: String,
+    /// Its size in bytes.
+    pub size_bytes: u64,
+}
+
+/// A machine that was started.
+#[derive(Clone)]
+pub struct AcquiredMachine {
+    /// The provider's own name for it, for people.
+    pub id: String,
+    /// What was really obtained: `machine(…)` of expressions reads this.
+    pub machine: Machine,
+    /// How to reach its SSH port.
+    pub reach: Reach,
+    /// Its extra disks.
+    pub disks: Vec<AttachedDisk>,
+}
+
+/// An extra disk as the machine sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttachedDisk {
+    /// Which disk of the plan.
+    pub disk: DiskIx,
+    /// The path of its device node on the machine, for example `/dev/sdb`.
+    pub device: String,
+}
+
+impl AttachedDisk {
+    /// The path of the node of partition `number`: a `p` goes between where the device's name ends
+    /// in a digit, as in `/dev/nvme1n1p1`.
+    #[must_use]
+    pub fn partition(&self, number: u32) -> String {
+        let separator = if self.device.ends_with(|last: char| last.is_ascii_digit()) {
+            "p"
+        } else {
+            ""
+        };
+        format!("{}{separator}{number}", self.device)
+    }
+}
+
+/// A machine that could not be started.
+#[derive(Clone, Debug, Error)]
+#[error("start {machine_type} in {region}: {message}")]
+pub struct AcquireError {
+    /// The type that was asked for.
+    pub machine_type: String,
+    /// The region it was asked of.
+    pub region: String,
+    /// Whose trouble it is.
+    pub kind: AcquireErrorKind,
+    /// What happened, in the provider's words.
+    pub message: String,
+}
+
+/// Whose trouble a failed start is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AcquireErrorKind {
+    /// There is no such machine to be had now.
+    Capacity,
+    /// The account may not have it.
+    Quota,
+    /// The provider cannot do this at all.
+    Unsupported,
+    /// Something broke.
+    Broken,
+}
+
+/// A machine that may still be there.
+#[derive(Clone, Debug, Error)]
+#[error("end machine {token}: {message}")]
+pub struct ReleaseError {
+    /// The machine.
+    pub token: MachineToken,
+    /// What happened, and the command that ends it.
+    pub message: String,
+}
+
+/// Something that could not be done to a machine that runs.
+#[derive(Clone, Debug, Error)]
+#[error("machine {token}: {message}")]
+pub struct ControlError {
+    /// The machine.
+    pub token: MachineToken,
+    /// What is in the way.
+    pub kind: ControlErrorKind,
+    /// What happened, in the provider's words.
+    pub message: String,
+}
+
+impl ControlError {
+    /// A provider cannot do this to any machine.
+    fn unsupported(token: &MachineToken, what: &str) -> Self {
+        Self {
+            token: token.clone(),
+            kind: ControlErrorKind::Unsupported,
+            message: format!("this provider cannot {what}"),
+        }
+    }
+}
+
+/// What is in the way of changing a machine that runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ControlErrorKind {
+    /// The provider cannot do this at all.
+    Unsupported,
+    /// The machine is not in the state for it, or uses what is to be taken; nothing was changed.
+    Busy,
+    /// Something broke.
+    Broken,
+}
+
+/// The way to a machine and the transport that speaks over it. What a run is given.
+#[derive(Clone)]
+pub struct Backend {
+    /// Starts and ends machines.
+    pub provider: Arc<dyn Provider>,
+    /// Runs commands on them.
+    pub transport: Arc<dyn crate::transport::Transport>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn partitions_are_named_as_the_kernel_names_them() {
+        let disk = |device: &str| AttachedDisk {
+            disk: DiskIx(0),
+            device: device.into(),
+        };
+        assert_eq!(disk("/dev/sdb").partition(1), "/dev/sdb1");
+        assert_eq!(disk("/dev/nvme1n1").partition(2), "/dev/nvme1n1p2");
+    }
+}

@@ -1,0 +1,132 @@
+//! The run report, made of a run's state: the plan joined with what happened.
+
+use std::collections::BTreeMap;
+
+use dva_plan::RunReport;
+use dva_plan::document::PRODUCER;
+use dva_plan::plan::{CellIx, TestIx};
+use dva_plan::report::{ExecutionReport, LifeReport, TestRunReport};
+use dva_plan::schedule::LifeIx;
+use dva_plan::verdict::Verdict;
+
+use crate::state::{ExecutionState, RunState, machine_of};
+
+/// The report of a run as it stands. Every planned test run is in it: one without a verdict, as when
+/// the controller died, counts as interrupted. `None` before the run has started.
+#[must_use]
+pub fn report(state: &RunState) -> Option<RunReport> {
+    let start = state.start()?;
+    let plan = state.plan();
+    let mut executions = executions(state);
+    let test_runs = plan
+        .cells
+        .enumerate()
+        .flat_map(|(index, cell)| {
+            let tests = &plan.shapes[cell.shape].tests;
+            tests.iter().map(move |test| (index, cell, *test))
+        })
+        .map(|(index, cell, test)| {
+            let (verdict, message) = match state.judgement(index, test) {
+                Some(judgement) => (judgement.verdict.clone(), judgement.message.clone()),
+                None => (
+                    Verdict::Interrupted,
+                    "The run ended before this was judged.".to_owned(),
+                ),
+            };
+            TestRunReport {
+                cell: cell.id.clone(),
+                axes: cell.axes.clone(),
+                test: plan.tests[test].id.clone(),
+                verdict,
+                message,
+                executions: executions.remove(&(index, test)).unwrap_or_default(),
+            }
+        })
+        .collect();
+    Some(RunReport {
+        producer: PRODUCER.into(),
+        run: start.run.clone(),
+        plan: plan.name.clone(),
+        plan_digest: start.plan_digest.clone(),
+        provider: start.provider.clone(),
+        started_unix_ms: start.started_unix_ms,
+        duration_ms: state.now_ms(),
+        exit: state.exit(),
+        lives: state
+            .lives()
+            .indices()
+            .map(|life| life_report(state, life))
+            .collect(),
+        test_runs,
+    })
+}
+
+fn life_report(state: &RunState, index: LifeIx) -> LifeReport {
+    let (life, planned) = (&state.lives()[index], &state.schedule().lives[index]);
+    let machine = machine_of(state, index);
+    let problems: Vec<&str> = life
+        .trouble()
+        .map(|(_, message)| message)
+        .into_iter()
+        .chain(life.release_problem())
+        .chain(
+            life.launch_ms()
+                .is_none()
+                .then_some("It was never launched."),
+        )
+        .collect();
+    LifeReport {
+        cell: state.plan().cells[planned.cell].id.clone(),
+        machine: life.id().map(str::to_owned),
+        r#type: machine.r#type.clone(),
+        region: machine.region.clone(),
+        launch_ms: life.launch_ms().unwrap_or(planned.launch_ms),
+        ready_ms: life.ready_ms(),
+        end_ms: life.end_ms(),
+        problem: (!problems.is_empty()).then(|| problems.join(" ")),
+    }
+}
+
+/// The executions of each test run, in the order they started.
+fn executions(state: &RunState) -> BTreeMap<(CellIx, TestIx), Vec<ExecutionReport>> {
+    let mut reports: BTreeMap<_, Vec<ExecutionReport>> = BTreeMap::new();
+    for (life, planned) in state.schedule().lives.enumerate() {
+        let states = state.lives()[life].executions();
+        for (execution, state_of) in planned.executions.iter().zip(states) {
+            let (lane, start_ms, end_ms, steps, left_processes) = match state_of {
+                ExecutionState::Waiting | ExecutionState::Never => continue,
+                ExecutionState::Running { lane, start_ms } => {
+                    (*lane, *start_ms, state.now_ms(), vec![], vec![])
+                }
+                ExecutionState::Ended {
+                    lane,
+                    start_ms,
+                    end_ms,
+                    ending: _,
+                    steps,
+                    left_processes,
+                } => (
+                    *lane,
+                    *start_ms,
+                    *end_ms,
+                    steps.clone(),
+                    left_processes.clone(),
+                ),
+            };
+            let of_test = reports.entry((planned.cell, execution.test)).or_default();
+            of_test.push(ExecutionReport {
+                life,
+                lane,
+                setup: execution.setup,
+                start_ms,
+                end_ms,
+                steps,
+                left_processes,
+            });
+        }
+    }
+    for of_test in reports.values_mut() {
+        of_test.sort_by_key(|execution| execution.start_ms);
+    }
+    reports
+}

@@ -1,0 +1,310 @@
+//! The state of a run: a pure fold over its events, which refuses events that cannot be.
+//!
+//! It says what may start, what every test run has come to, and whether the run is over. It starts
+//! nothing itself: [`crate::dispatcher`] does, and the fold holds it to the rules. The same records
+//! give the same state, so a report can be made of a journal alone.
+
+mod edges;
+mod fold;
+mod illegal;
+mod life;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use dva_plan::exit::ExitCode;
+use dva_plan::plan::{CellIx, Machine, ShapeIx, TestIx};
+use dva_plan::schedule::LifeIx;
+use dva_plan::table::Table;
+use dva_plan::verdict::Verdict;
+use dva_plan::{ExecutionPlan, RunId, Schedule};
+
+pub use illegal::{IllegalEvent, IllegalKind};
+pub use life::{ExecutionState, LifePhase, LifeState};
+
+use crate::event::{Ending, Record, Stopping};
+use edges::Edges;
+
+/// What has become of a run so far.
+#[derive(Clone, Debug)]
+pub struct RunState {
+    plan: Arc<ExecutionPlan>,
+    schedule: Arc<Schedule>,
+    edges: Table<ShapeIx, Edges>,
+    start: Option<Start>,
+    now_ms: u64,
+    stopping: Option<Stopping>,
+    lives: Table<LifeIx, LifeState>,
+    verdicts: BTreeMap<(CellIx, TestIx), Judgement>,
+    judged: Vec<(CellIx, TestIx)>,
+    crashed: bool,
+    exit: Option<ExitCode>,
+}
+
+/// What the first event said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Start {
+    pub run: RunId,
+    pub plan_digest: String,
+    pub provider: String,
+    pub started_unix_ms: u64,
+}
+
+/// The verdict of a test run and why it is that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judgement {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Why, in a sentence; empty where it passed.
+    pub message: String,
+}
+
+/// How many test runs there are of each kind. They add up to all of the plan's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Not judged yet, running ones among them.
+    pub open: usize,
+    /// Passed or flaky.
+    pub passed: usize,
+    /// Failed.
+    pub failed: usize,
+    /// Blocked.
+    pub blocked: usize,
+    /// Errored.
+    pub errored: usize,
+    /// Interrupted.
+    pub interrupted: usize,
+    /// Skipped or waived.
+    pub other: usize,
+}
+
+impl RunState {
+    /// The state before the first event.
+    ///
+    /// # Panics
+    /// If `schedule` is none of `plan`: it names rows that are not there, has a test twice on one life,
+    /// or has one on a life without what it is `after`. The scheduler makes no such thing.
+    #[must_use]
+    pub fn new(plan: Arc<ExecutionPlan>, schedule: Arc<Schedule>) -> Self {
+        let edges: Table<ShapeIx, Edges> = plan.shapes.iter().map(Edges::new).collect();
+        let lives = schedule
+            .lives
+            .iter()
+            .map(|planned| {
+                let life = LifeState::new(planned);
+                let edges = &edges[plan.cells[planned.cell].shape];
+                for execution in &planned.executions {
+                    let closed = edges
+                        .after(execution.test)
+                        .iter()
+                        .all(|test| life.place(*test).is_some());
+                    assert!(closed, "every life is closed under `after`");
+                }
+                life
+            })
+            .collect();
+        Self {
+            plan,
+            schedule,
+            edges,
+            start: None,
+            now_ms: 0,
+            stopping: None,
+            lives,
+            verdicts: BTreeMap::new(),
+            judged: Vec::new(),
+            crashed: false,
+            exit: None,
+        }
+    }
+
+    /// The plan that is run.
+    #[must_use]
+    pub fn plan(&self) -> &Arc<ExecutionPlan> {
+        &self.plan
+    }
+
+    /// The schedule that is followed.
+    #[must_use]
+    pub fn schedule(&self) -> &Arc<Schedule> {
+        &self.schedule
+    }
+
+    /// When the last event was recorded, in milliseconds since the start of the run.
+    #[must_use]
+    pub fn now_ms(&self) -> u64 {
+        self.now_ms
+    }
+
+    /// The lives, as in the schedule.
+    #[must_use]
+    pub fn lives(&self) -> &Table<LifeIx, LifeState> {
+        &self.lives
+    }
+
+    /// How the run is being stopped, if it is.
+    #[must_use]
+    pub fn stopping(&self) -> Option<Stopping> {
+        self.stopping
+    }
+
+    /// What a test run has come to, once that is known.
+    #[must_use]
+    pub fn judgement(&self, cell: CellIx, test: TestIx) -> Option<&Judgement> {
+        self.verdicts.get(&(cell, test))
+    }
+
+    /// The test runs that have a verdict, in the order they got it. A display that remembers how long
+    /// the list was sees what the last event decided.
+    #[must_use]
+    pub fn judged(&self) -> &[(CellIx, TestIx)] {
+        &self.judged
+    }
+
+    /// How many test runs have come to what.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        for judgement in self.verdicts.values() {
+            *match judgement.verdict {
+                Verdict::Passed | Verdict::Flaky => &mut counts.passed,
+                Verdict::Failed { .. } => &mut counts.failed,
+                Verdict::Blocked { .. } => &mut counts.blocked,
+                Verdict::Errored { .. } => &mut counts.errored,
+                Verdict::Interrupted => &mut counts.interrupted,
+                Verdict::Skipped { .. } | Verdict::Waived { .. } => &mut counts.other,
+            } += 1;
+        }
+        counts.open = self.plan.test_runs() - self.verdicts.len();
+        counts
+    }
+
+    /// The tests that may start on a life now, best first, as many as there are free lanes: those whose
+    /// `after` have passed on it and whose `order` are over, by the start the schedule foresaw.
+    #[must_use]
+    pub fn startable(&self, life: LifeIx) -> Vec<(TestIx, u32)> {
+        let state = &self.lives[life];
+        if state.phase() != LifePhase::Ready || state.trouble().is_some() || self.stopping.is_some()
+        {
+            return Vec::new();
+        }
+        let planned = &self.schedule.lives[life];
+        let mut tests: Vec<_> = planned
+            .executions
+            .iter()
+            .zip(state.executions())
+            .filter(|(planned, execution)| {
+                **execution == ExecutionState::Waiting
+                    && self.missing_predecessor(life, planned.test).is_none()
+            })
+            .map(|(planned, _)| planned)
+            .collect();
+        tests.sort_by_key(|planned| planned.start_ms);
+        let free = (0..planned.lanes).filter(|lane| !state.lane_is_taken(*lane));
+        tests
+            .into_iter()
+            .map(|planned| planned.test)
+            .zip(free)
+            .collect()
+    }
+
+    /// Whether a life has still to be launched for something.
+    #[must_use]
+    pub fn is_wanted(&self, life: LifeIx) -> bool {
+        let state = &self.lives[life];
+        state.phase() == LifePhase::Planned && !state.is_idle() && self.stopping.is_none()
+    }
+
+    /// Whether a life has nothing more to do and is to be released.
+    #[must_use]
+    pub fn is_done(&self, life: LifeIx) -> bool {
+        let state = &self.lives[life];
+        state.phase().holds_machine() && state.phase() != LifePhase::Releasing && state.is_idle()
+    }
+
+    /// Whether nothing more can happen but the last event.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.lives.iter().all(|life| match life.phase() {
+            LifePhase::Planned => life.is_idle(),
+            LifePhase::Ended | LifePhase::Left => true,
+            LifePhase::Launching
+            | LifePhase::Acquired
+            | LifePhase::Ready
+            | LifePhase::Releasing => false,
+        })
+    }
+
+    /// How the run ends, as things stand: a test run without a verdict counts as interrupted, a machine
+    /// that nobody has released as left.
+    #[must_use]
+    pub fn exit(&self) -> ExitCode {
+        if let Some(exit) = self.exit {
+            return exit;
+        }
+        let machine_left =
+            |life: &LifeState| life.phase().holds_machine() || life.phase() == LifePhase::Left;
+        if self.crashed {
+            ExitCode::Bug
+        } else if self.lives.iter().any(machine_left) {
+            ExitCode::MachinesLeft
+        } else {
+            let open = self.verdicts.len() < self.plan.test_runs();
+            let interrupted = open.then_some(&Verdict::Interrupted);
+            let verdicts = self.verdicts.values().map(|judgement| &judgement.verdict);
+            ExitCode::of_verdicts(verdicts.chain(interrupted))
+        }
+    }
+
+    /// Takes one record in.
+    ///
+    /// # Errors
+    /// [`IllegalEvent`] where it cannot be after what was before; the state is as it was then.
+    pub fn apply(&mut self, record: &Record) -> Result<(), IllegalEvent> {
+        self.check_and_apply(record).map_err(|kind| IllegalEvent {
+            at_ms: record.at_ms,
+            kind,
+        })
+    }
+
+    pub(crate) fn start(&self) -> Option<&Start> {
+        self.start.as_ref()
+    }
+
+    /// What keeps a test from starting on a life, apart from lanes.
+    fn missing_predecessor(&self, life: LifeIx, test: TestIx) -> Option<IllegalKind> {
+        let cell = self.schedule.lives[life].cell;
+        let edges = &self.edges[self.plan.cells[cell].shape];
+        let state = &self.lives[life];
+        let passed = |test: &TestIx| {
+            matches!(
+                state.execution(*test),
+                Some(ExecutionState::Ended {
+                    ending: Ending::Passed,
+                    ..
+                })
+            )
+        };
+        // An edge of order binds only where both tests are on this life.
+        let over = |test: &TestIx| {
+            matches!(
+                state.execution(*test),
+                None | Some(ExecutionState::Ended { .. } | ExecutionState::Never)
+            )
+        };
+        if !edges.after(test).iter().all(passed) {
+            Some(IllegalKind::NotPassed)
+        } else if !edges.order(test).iter().all(over) {
+            Some(IllegalKind::NotOver)
+        } else {
+            None
+        }
+    }
+}
+
+/// The machine a life has, or was to have.
+pub(crate) fn machine_of(state: &RunState, life: LifeIx) -> &Machine {
+    state.lives[life]
+        .machine()
+        .unwrap_or(&state.plan.machines[state.schedule.lives[life].machine])
+}

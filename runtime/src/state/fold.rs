@@ -1,0 +1,340 @@
+//! The fold itself: what each event does to a run's state, and which cannot be.
+
+use std::sync::Arc;
+
+use dva_plan::FailureClass;
+use dva_plan::plan::{CellIx, TestIx};
+use dva_plan::report::StepReport;
+use dva_plan::schedule::LifeIx;
+use dva_plan::verdict::{Blocker, Verdict};
+
+use super::{ExecutionState, IllegalKind, Judgement, LifePhase, LifeState, RunState, Start};
+use crate::event::{Ending, Event, LifeTrouble, Record, StopCause, Stopping};
+
+impl RunState {
+    pub(super) fn check_and_apply(&mut self, record: &Record) -> Result<(), IllegalKind> {
+        let at_ms = record.at_ms;
+        if self.exit.is_some() {
+            return Err(IllegalKind::AfterTheEnd);
+        }
+        if at_ms < self.now_ms {
+            return Err(IllegalKind::BackInTime);
+        }
+        let is_first = matches!(record.event, Event::RunStarted { .. });
+        if is_first == self.start.is_some() {
+            return Err(if is_first {
+                IllegalKind::StartedTwice
+            } else {
+                IllegalKind::NotStarted
+            });
+        }
+        match &record.event {
+            Event::RunStarted {
+                run,
+                plan: _,
+                plan_digest,
+                provider,
+                started_unix_ms,
+            } => {
+                self.start = Some(Start {
+                    run: run.clone(),
+                    plan_digest: plan_digest.clone(),
+                    provider: provider.clone(),
+                    started_unix_ms: *started_unix_ms,
+                });
+            }
+            Event::Stopping { how, why } => self.stop(*how, why)?,
+            Event::LifeLaunching { life, token: _ } => {
+                if self.stopping.is_some() {
+                    return Err(IllegalKind::Stopping);
+                }
+                self.life(*life, &[LifePhase::Planned])?.launching(at_ms);
+            }
+            Event::LifeAcquired { life, id, machine } => self
+                .life(*life, &[LifePhase::Launching])?
+                .acquired(id, machine),
+            Event::LifeReady { life } => {
+                self.life(*life, &[LifePhase::Acquired])?.ready(at_ms);
+            }
+            Event::LifeFailed {
+                life,
+                trouble,
+                message,
+            } => self.fail_life(*life, *trouble, message)?,
+            Event::LifeCrashed { life, message } => {
+                let class = match self.known_life(*life)?.phase() {
+                    LifePhase::Planned | LifePhase::Launching => FailureClass::MachineAcquire,
+                    LifePhase::Acquired
+                    | LifePhase::Ready
+                    | LifePhase::Releasing
+                    | LifePhase::Ended
+                    | LifePhase::Left => FailureClass::MachineLost,
+                };
+                // A crash may come on top of another trouble, or while the machine is released.
+                if self.known_life(*life)?.phase() == LifePhase::Releasing
+                    || self.known_life(*life)?.trouble().is_some()
+                {
+                    self.life(*life, LifePhase::WITH_MACHINE)?;
+                } else {
+                    self.fail_life(*life, LifeTrouble::Class(class), message)?;
+                }
+                self.crashed = true;
+            }
+            Event::ExecutionStarted { life, test, lane } => {
+                self.start_execution(*life, *test, *lane, at_ms)?;
+            }
+            Event::ExecutionEnded {
+                life,
+                test,
+                ending,
+                message,
+                steps,
+            } => self.end_execution(*life, *test, *ending, message, steps, at_ms)?,
+            Event::LifeReleasing { life } => {
+                let before = [LifePhase::Launching, LifePhase::Acquired, LifePhase::Ready];
+                if self.life(*life, &before)?.running().next().is_some() {
+                    return Err(IllegalKind::StillRunning);
+                }
+                if !self.lives[*life].is_idle() {
+                    return Err(IllegalKind::Unfinished);
+                }
+                self.lives[*life].releasing();
+            }
+            Event::ProcessesLeft { life, test, names } => {
+                let left = self
+                    .life(*life, &[LifePhase::Releasing])?
+                    .left_processes(*test)
+                    .ok_or(IllegalKind::NotEnded)?;
+                left.extend(names.iter().cloned());
+            }
+            Event::LifeEnded { life } => self.life(*life, &[LifePhase::Releasing])?.ended(at_ms),
+            Event::ReleaseFailed { life, message } => {
+                self.life(*life, &[LifePhase::Releasing])?.left(message);
+            }
+            Event::RunEnded { exit } => {
+                if !self.is_over() {
+                    return Err(IllegalKind::Unfinished);
+                }
+                if *exit != self.exit() {
+                    return Err(IllegalKind::WrongExit);
+                }
+                self.exit = Some(*exit);
+            }
+        }
+        self.now_ms = at_ms;
+        Ok(())
+    }
+
+    fn known_life(&self, life: LifeIx) -> Result<&LifeState, IllegalKind> {
+        self.lives.get(life).ok_or(IllegalKind::UnknownLife)
+    }
+
+    /// The life, which must be in one of `phases`.
+    fn life(&mut self, life: LifeIx, phases: &[LifePhase]) -> Result<&mut LifeState, IllegalKind> {
+        let phase = self.known_life(life)?.phase();
+        if phases.contains(&phase) {
+            Ok(&mut self.lives[life])
+        } else {
+            Err(IllegalKind::Phase(phase))
+        }
+    }
+
+    fn stop(&mut self, how: Stopping, why: &StopCause) -> Result<(), IllegalKind> {
+        if self.stopping >= Some(how) {
+            return Err(IllegalKind::Stopping);
+        }
+        self.stopping = Some(how);
+        let (verdict, message) = match why {
+            StopCause::Asked => (
+                Verdict::Interrupted,
+                "The run was stopped before it started.".to_owned(),
+            ),
+            StopCause::RunFolder(error) => (
+                Verdict::Errored {
+                    class: FailureClass::RunFolder,
+                },
+                format!("The run was stopped, since its folder could not be written: {error}."),
+            ),
+        };
+        for life in self.lives.indices() {
+            self.give_up(life, &verdict, &message);
+        }
+        Ok(())
+    }
+
+    fn fail_life(
+        &mut self,
+        life: LifeIx,
+        trouble: LifeTrouble,
+        message: &str,
+    ) -> Result<(), IllegalKind> {
+        let alive = [LifePhase::Launching, LifePhase::Acquired, LifePhase::Ready];
+        let state = self.life(life, &alive)?;
+        if state.trouble().is_some() {
+            return Err(IllegalKind::FailedTwice);
+        }
+        state.fail(trouble, message);
+        self.give_up(life, &trouble.verdict(), message);
+        Ok(())
+    }
+
+    /// Nothing that waits on this life will start.
+    fn give_up(&mut self, life: LifeIx, verdict: &Verdict, message: &str) {
+        let schedule = Arc::clone(&self.schedule);
+        for execution in &schedule.lives[life].executions {
+            if self.lives[life].abandon(execution.test) && !execution.setup {
+                self.judge(
+                    schedule.lives[life].cell,
+                    execution.test,
+                    verdict.clone(),
+                    message,
+                );
+            }
+        }
+    }
+
+    fn start_execution(
+        &mut self,
+        life: LifeIx,
+        test: TestIx,
+        lane: u32,
+        at_ms: u64,
+    ) -> Result<(), IllegalKind> {
+        if self.stopping.is_some() {
+            return Err(IllegalKind::Stopping);
+        }
+        let state = self.life(life, &[LifePhase::Ready])?;
+        if state.trouble().is_some() {
+            return Err(IllegalKind::Failed);
+        }
+        match state.execution(test) {
+            Some(ExecutionState::Waiting) => {}
+            Some(
+                ExecutionState::Running { .. }
+                | ExecutionState::Ended { .. }
+                | ExecutionState::Never,
+            ) => return Err(IllegalKind::NotWaiting),
+            None => return Err(IllegalKind::UnknownTest),
+        }
+        if lane >= self.schedule.lives[life].lanes || self.lives[life].lane_is_taken(lane) {
+            return Err(IllegalKind::NoLane);
+        }
+        if let Some(kind) = self.missing_predecessor(life, test) {
+            return Err(kind);
+        }
+        self.lives[life].start(test, lane, at_ms);
+        Ok(())
+    }
+
+    fn end_execution(
+        &mut self,
+        life: LifeIx,
+        test: TestIx,
+        ending: Ending,
+        message: &str,
+        steps: &[StepReport],
+        at_ms: u64,
+    ) -> Result<(), IllegalKind> {
+        let cell = self.schedule.lives[self.known_life(life).map(|_| life)?].cell;
+        let place = match self.lives[life].place(test) {
+            Some(place)
+                if matches!(
+                    self.lives[life].executions()[place],
+                    ExecutionState::Running { .. }
+                ) =>
+            {
+                place
+            }
+            _ => return Err(IllegalKind::NotRunning),
+        };
+        let setup = self.schedule.lives[life].executions[place].setup;
+        if !setup && self.verdicts.contains_key(&(cell, test)) {
+            return Err(IllegalKind::SecondVerdict);
+        }
+        self.lives[life].end(test, ending, steps, at_ms);
+        if !setup {
+            self.judge(cell, test, ending.verdict(), message);
+        }
+        if ending != Ending::Passed {
+            let (verdict, why) = self.fate_of_dependents(cell, test, setup, ending, message);
+            self.block_dependents(life, test, &verdict, &why);
+        }
+        Ok(())
+    }
+
+    /// What becomes of tests on this life that are `after` a test which did not pass there.
+    fn fate_of_dependents(
+        &self,
+        cell: CellIx,
+        test: TestIx,
+        setup: bool,
+        ending: Ending,
+        message: &str,
+    ) -> (Verdict, String) {
+        let id = &self.plan.tests[test].id;
+        let own = self.verdicts.get(&(cell, test));
+        match own {
+            Some(own) if !own.verdict.unlocks() => (
+                Verdict::Blocked {
+                    by: Blocker::Test(id.clone()),
+                },
+                format!("It comes after {id}, which {}.", past(&own.verdict)),
+            ),
+            // A setup execution has no verdict to be blocked by: the test itself has passed, or may yet.
+            _ => {
+                let verdict = match ending {
+                    Ending::Failed(class) if setup => Verdict::Errored { class },
+                    Ending::Passed
+                    | Ending::Failed(_)
+                    | Ending::Errored(_)
+                    | Ending::Interrupted => ending.verdict(),
+                };
+                (
+                    verdict,
+                    format!("{id} was run here as its setup and did not pass: {message}"),
+                )
+            }
+        }
+    }
+
+    fn block_dependents(&mut self, life: LifeIx, test: TestIx, verdict: &Verdict, message: &str) {
+        let planned = &self.schedule.lives[life];
+        let (cell, shape) = (planned.cell, self.plan.cells[planned.cell].shape);
+        let mut waiting = self.edges[shape].dependents(test).to_vec();
+        while let Some(dependent) = waiting.pop() {
+            if !self.lives[life].abandon(dependent) {
+                continue;
+            }
+            waiting.extend_from_slice(self.edges[shape].dependents(dependent));
+            let setup = self.lives[life]
+                .place(dependent)
+                .is_some_and(|place| self.schedule.lives[life].executions[place].setup);
+            if !setup {
+                self.judge(cell, dependent, verdict.clone(), message);
+            }
+        }
+    }
+
+    /// The verdict of a test run that has none yet.
+    fn judge(&mut self, cell: CellIx, test: TestIx, verdict: Verdict, message: &str) {
+        self.verdicts.entry((cell, test)).or_insert_with(|| {
+            self.judged.push((cell, test));
+            Judgement {
+                verdict,
+                message: message.to_owned(),
+            }
+        });
+    }
+}
+
+/// A verdict as the end of a sentence.
+fn past(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Failed { .. } | Verdict::Errored { .. } | Verdict::Flaky => verdict.to_string(),
+        Verdict::Passed
+        | Verdict::Blocked { .. }
+        | Verdict::Skipped { .. }
+        | Verdict::Waived { .. }
+        | Verdict::Interrupted => format!("was {verdict}"),
+    }
+}

@@ -1,0 +1,305 @@
+//! One life within a run's state. Rules that span lives, or need the plan, are one level up.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use dva_plan::plan::{Machine, TestIx};
+use dva_plan::report::StepReport;
+use dva_plan::schedule::PlannedLife;
+
+use crate::event::{Ending, LifeTrouble};
+
+/// What has become of a life so far.
+#[derive(Clone, Debug)]
+pub struct LifeState {
+    phase: LifePhase,
+    id: Option<String>,
+    machine: Option<Machine>,
+    launch_ms: Option<u64>,
+    ready_ms: Option<u64>,
+    end_ms: Option<u64>,
+    trouble: Option<(LifeTrouble, String)>,
+    release_problem: Option<String>,
+    places: BTreeMap<TestIx, usize>,
+    executions: Vec<ExecutionState>,
+}
+
+/// Where a life is between its launch and its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LifePhase {
+    /// Not launched, and perhaps never to be.
+    Planned,
+    /// The provider was asked for a machine.
+    Launching,
+    /// The machine was started; we are not in yet.
+    Acquired,
+    /// Tests can run.
+    Ready,
+    /// The machine is being ended.
+    Releasing,
+    /// The machine is gone.
+    Ended,
+    /// The machine could not be ended.
+    Left,
+}
+
+impl LifePhase {
+    /// The phases in which there is a machine, or may be.
+    pub(super) const WITH_MACHINE: &'static [Self] = &[
+        Self::Launching,
+        Self::Acquired,
+        Self::Ready,
+        Self::Releasing,
+    ];
+
+    /// Whether there is a machine, or may be, that is still to be ended.
+    #[must_use]
+    pub fn holds_machine(self) -> bool {
+        Self::WITH_MACHINE.contains(&self)
+    }
+}
+
+impl fmt::Display for LifePhase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Planned => "planned",
+            Self::Launching => "launching",
+            Self::Acquired => "booting",
+            Self::Ready => "ready",
+            Self::Releasing => "releasing",
+            Self::Ended => "ended",
+            Self::Left => "left",
+        })
+    }
+}
+
+/// What has become of one planned execution.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ExecutionState {
+    /// It may start later.
+    Waiting,
+    /// It runs.
+    Running {
+        /// On this lane.
+        lane: u32,
+        /// Since then.
+        start_ms: u64,
+    },
+    /// It has run.
+    Ended {
+        /// On this lane.
+        lane: u32,
+        /// When it started.
+        start_ms: u64,
+        /// When it ended.
+        end_ms: u64,
+        /// How it ended.
+        ending: Ending,
+        /// What its steps did.
+        steps: Vec<StepReport>,
+        /// Names of processes it left behind.
+        left_processes: Vec<String>,
+    },
+    /// It will never start.
+    Never,
+}
+
+impl LifeState {
+    pub(super) fn new(planned: &PlannedLife) -> Self {
+        let places: BTreeMap<_, _> = planned
+            .executions
+            .iter()
+            .enumerate()
+            .map(|(place, execution)| (execution.test, place))
+            .collect();
+        assert_eq!(
+            places.len(),
+            planned.executions.len(),
+            "a life runs a test once"
+        );
+        Self {
+            phase: LifePhase::Planned,
+            id: None,
+            machine: None,
+            launch_ms: None,
+            ready_ms: None,
+            end_ms: None,
+            trouble: None,
+            release_problem: None,
+            places,
+            executions: vec![ExecutionState::Waiting; planned.executions.len()],
+        }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn phase(&self) -> LifePhase {
+        self.phase
+    }
+
+    /// The provider's name for its machine, once there is one.
+    #[must_use]
+    pub fn id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+
+    /// The machine that was obtained, once there is one.
+    #[must_use]
+    pub fn machine(&self) -> Option<&Machine> {
+        self.machine.as_ref()
+    }
+
+    /// When it was launched.
+    #[must_use]
+    pub fn launch_ms(&self) -> Option<u64> {
+        self.launch_ms
+    }
+
+    /// When the first test could start.
+    #[must_use]
+    pub fn ready_ms(&self) -> Option<u64> {
+        self.ready_ms
+    }
+
+    /// When its machine was gone.
+    #[must_use]
+    pub fn end_ms(&self) -> Option<u64> {
+        self.end_ms
+    }
+
+    /// What went wrong with it, and a sentence about it.
+    #[must_use]
+    pub fn trouble(&self) -> Option<(LifeTrouble, &str)> {
+        self.trouble
+            .as_ref()
+            .map(|(trouble, message)| (*trouble, message.as_str()))
+    }
+
+    /// Why its machine could not be ended.
+    #[must_use]
+    pub fn release_problem(&self) -> Option<&str> {
+        self.release_problem.as_deref()
+    }
+
+    /// Its executions, in the order of the schedule's.
+    #[must_use]
+    pub fn executions(&self) -> &[ExecutionState] {
+        &self.executions
+    }
+
+    /// The execution of `test` on it, if one was planned.
+    #[must_use]
+    pub fn execution(&self, test: TestIx) -> Option<&ExecutionState> {
+        self.place(test).map(|place| &self.executions[place])
+    }
+
+    /// The tests that run, each with its lane and its start.
+    pub fn running(&self) -> impl Iterator<Item = (TestIx, u32, u64)> {
+        self.places
+            .iter()
+            .filter_map(|(test, place)| match self.executions[*place] {
+                ExecutionState::Running { lane, start_ms } => Some((*test, lane, start_ms)),
+                ExecutionState::Waiting | ExecutionState::Ended { .. } | ExecutionState::Never => {
+                    None
+                }
+            })
+    }
+
+    /// Whether nothing waits or runs.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.executions.iter().all(|execution| {
+            matches!(
+                execution,
+                ExecutionState::Ended { .. } | ExecutionState::Never
+            )
+        })
+    }
+
+    pub(super) fn place(&self, test: TestIx) -> Option<usize> {
+        self.places.get(&test).copied()
+    }
+
+    pub(super) fn lane_is_taken(&self, lane: u32) -> bool {
+        self.running().any(|(_, taken, _)| taken == lane)
+    }
+
+    pub(super) fn launching(&mut self, at_ms: u64) {
+        self.phase = LifePhase::Launching;
+        self.launch_ms = Some(at_ms);
+    }
+
+    pub(super) fn acquired(&mut self, id: &str, machine: &Machine) {
+        self.phase = LifePhase::Acquired;
+        self.id = Some(id.to_owned());
+        self.machine = Some(machine.clone());
+    }
+
+    pub(super) fn ready(&mut self, at_ms: u64) {
+        self.phase = LifePhase::Ready;
+        self.ready_ms = Some(at_ms);
+    }
+
+    pub(super) fn fail(&mut self, trouble: LifeTrouble, message: &str) {
+        self.trouble = Some((trouble, message.to_owned()));
+    }
+
+    pub(super) fn releasing(&mut self) {
+        self.phase = LifePhase::Releasing;
+    }
+
+    pub(super) fn ended(&mut self, at_ms: u64) {
+        self.phase = LifePhase::Ended;
+        self.end_ms = Some(at_ms);
+    }
+
+    pub(super) fn left(&mut self, message: &str) {
+        self.phase = LifePhase::Left;
+        self.release_problem = Some(message.to_owned());
+    }
+
+    /// The execution of `test` will never start. False where it was not waiting.
+    pub(super) fn abandon(&mut self, test: TestIx) -> bool {
+        let Some(place) = self.place(test) else {
+            return false;
+        };
+        let waited = self.executions[place] == ExecutionState::Waiting;
+        if waited {
+            self.executions[place] = ExecutionState::Never;
+        }
+        waited
+    }
+
+    pub(super) fn start(&mut self, test: TestIx, lane: u32, start_ms: u64) {
+        if let Some(place) = self.place(test) {
+            self.executions[place] = ExecutionState::Running { lane, start_ms };
+        }
+    }
+
+    pub(super) fn end(&mut self, test: TestIx, ending: Ending, steps: &[StepReport], end_ms: u64) {
+        let Some(place) = self.place(test) else {
+            return;
+        };
+        if let ExecutionState::Running { lane, start_ms } = self.executions[place] {
+            self.executions[place] = ExecutionState::Ended {
+                lane,
+                start_ms,
+                end_ms,
+                ending,
+                steps: steps.to_vec(),
+                left_processes: Vec::new(),
+            };
+        }
+    }
+
+    /// Where the names of processes go that the execution of `test` left; `None` where it has not ended.
+    pub(super) fn left_processes(&mut self, test: TestIx) -> Option<&mut Vec<String>> {
+        let place = self.place(test)?;
+        match &mut self.executions[place] {
+            ExecutionState::Ended { left_processes, .. } => Some(left_processes),
+            ExecutionState::Waiting | ExecutionState::Running { .. } | ExecutionState::Never => {
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,376 @@
+//! Plans made in a few lines, and runs of them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use dva_plan::document::{Loaded, PRODUCER, read, to_bytes};
+use dva_plan::expr::{Comparison, ExprIx, ExpressionBuilder, Node};
+use dva_plan::plan::{
+    Cell, Disk, DiskIx, Edge, Effect, EffectKind, Image, ImageIx, ImageSource, Machine, MachineIx,
+    Policy, Shape, ShapeIx, Test, TestIx,
+};
+use dva_plan::report::{RunReport, TestRunReport};
+use dva_plan::step::{Capture, CaptureFrom, Run, Slot, SlotIx, SourceText, Step, StepKind};
+use dva_plan::table::{Index, Table};
+use dva_plan::template::{Piece, Place, Template};
+use dva_plan::{CellId, ExecutionPlan, RunId, Schedule, TestId, Type, Value, Verdict};
+use dva_runtime::journal::MemoryJournal;
+use dva_runtime::sim::SimMachines;
+use dva_runtime::state::ExecutionState;
+use dva_runtime::{
+    Event, Record, RunOptions, RunOutcome, RunState, SimBackend, SimScript, WallTime, report, run,
+};
+
+/// A plan in the making: one shape, one image, one machine, a cell for each file system.
+pub struct PlanBuilder {
+    pub expressions: ExpressionBuilder,
+    tests: Table<TestIx, Test>,
+    disks: Table<DiskIx, Disk>,
+    shape: Shape,
+    lanes: u32,
+    filesystems: Vec<String>,
+}
+
+impl PlanBuilder {
+    pub fn new() -> Self {
+        Self {
+            expressions: ExpressionBuilder::default(),
+            tests: Table::new(),
+            disks: Table::new(),
+            shape: Shape::default(),
+            lanes: 4,
+            filesystems: vec!["xfs".into()],
+        }
+    }
+
+    pub fn lanes(&mut self, lanes: u32) -> &mut Self {
+        self.lanes = lanes;
+        self
+    }
+
+    pub fn filesystems(&mut self, names: impl IntoIterator<Item = impl Into<String>>) -> &mut Self {
+        self.filesystems = names.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// A test of one command that must exit 0, which takes `takes_s` seconds, after these.
+    pub fn test(&mut self, name: &str, takes_s: u64, after: &[TestIx]) -> TestIx {
+        let succeeds = self.exits(0);
+        let step = self.run(name, Some(succeeds), None);
+        self.test_of(name, takes_s, after, vec![step])
+    }
+
+    pub fn test_of(
+        &mut self,
+        name: &str,
+        takes_s: u64,
+        after: &[TestIx],
+        steps: Vec<Step>,
+    ) -> TestIx {
+        let test = self.tests.push(Test {
+            id: TestId::new(name),
+            doc: String::new(),
+            effects: Vec::new(),
+            within_ms: 600_000,
+            takes_ms: Some(takes_s * 1_000),
+            slots: Table::new(),
+            steps,
+            finally: Vec::new(),
+            source: SourceText::default(),
+        });
+        self.shape.tests.push(test);
+        for before in after {
+            self.shape.after.push(Edge {
+                test,
+                after: *before,
+            });
+        }
+        self.shape.after.sort();
+        test
+    }
+
+    pub fn edit(&mut self, test: TestIx) -> &mut Test {
+        &mut self.tests[test]
+    }
+
+    /// `test` goes after `before` is over, however that went.
+    pub fn order(&mut self, test: TestIx, before: TestIx) {
+        self.shape.order.push(Edge {
+            test,
+            after: before,
+        });
+        self.shape.order.sort();
+    }
+
+    pub fn disk(&mut self, name: &str) -> DiskIx {
+        self.disks.push(Disk {
+            name: name.into(),
+            size_bytes: 1 << 30,
+        })
+    }
+
+    pub fn writes(&mut self, test: TestIx, disk: DiskIx) {
+        self.tests[test].effects.push(Effect {
+            kind: EffectKind::Writes,
+            disk,
+        });
+    }
+
+    pub fn slot(&mut self, test: TestIx, name: &str, of: Type) -> SlotIx {
+        self.tests[test].slots.push(Slot {
+            name: name.into(),
+            r#type: of,
+        })
+    }
+
+    pub fn constant(&mut self, value: Value) -> ExprIx {
+        self.expressions.add(Node::Const(value))
+    }
+
+    pub fn compare(&mut self, left: Node, how: Comparison, right: Value) -> ExprIx {
+        let left = self.expressions.add(left);
+        let right = self.constant(right);
+        self.expressions.add(Node::Compare { how, left, right })
+    }
+
+    pub fn exits(&mut self, status: i64) -> ExprIx {
+        self.compare(Node::Exit, Comparison::Equal, Value::Int(status))
+    }
+
+    pub fn run(&self, text: &str, expect: Option<ExprIx>, capture: Option<Capture>) -> Step {
+        Step {
+            kind: StepKind::Run(Run {
+                command: Template(vec![Piece::Lit(text.into())]),
+                expect,
+                capture,
+            }),
+            within_ms: None,
+            source: source(&format!("run `{text}`")),
+        }
+    }
+
+    /// A command with a value at its end.
+    pub fn run_with(&self, text: &str, expr: ExprIx) -> Step {
+        Step {
+            kind: StepKind::Run(Run {
+                command: Template(vec![
+                    Piece::Lit(format!("{text} ")),
+                    Piece::Arg {
+                        expr,
+                        place: Place::Bare,
+                    },
+                ]),
+                expect: None,
+                capture: None,
+            }),
+            within_ms: None,
+            source: source(&format!("run `{text} ${{…}}`")),
+        }
+    }
+
+    pub fn check(&self, condition: ExprIx, text: &str) -> Step {
+        Step {
+            kind: StepKind::Check(condition),
+            within_ms: None,
+            source: source(&format!("check {text}")),
+        }
+    }
+
+    pub fn build(self) -> Loaded<ExecutionPlan> {
+        let cells = self.filesystems.iter().map(|filesystem| {
+            let axes = [("image", "host"), ("filesystem", filesystem)];
+            Cell {
+                id: CellId::of("matrix", axes),
+                axes: axes
+                    .iter()
+                    .map(|(axis, value)| ((*axis).to_owned(), (*value).to_owned()))
+                    .collect(),
+                image: ImageIx(0),
+                shape: ShapeIx(0),
+                candidates: vec![MachineIx(0)],
+            }
+        });
+        let plan = ExecutionPlan {
+            producer: PRODUCER.into(),
+            name: "fixture".into(),
+            source: "fixture.plan".into(),
+            images: Table::from(vec![Image {
+                name: "host".into(),
+                os: "rhel".into(),
+                version: Some("9.4".into()),
+                arch: "x86_64".into(),
+                sources: vec![ImageSource::LocalHost],
+            }]),
+            disks: self.disks,
+            expressions: self.expressions.finish(),
+            tests: self.tests,
+            shapes: Table::from(vec![self.shape]),
+            machines: Table::from(vec![Machine {
+                region: "local".into(),
+                r#type: "local.small".into(),
+                vcpus: 1,
+                memory_bytes: 512 << 20,
+                arch: "x86_64".into(),
+            }]),
+            cells: cells.collect(),
+            policy: Policy { lanes: self.lanes },
+        };
+        read(to_bytes(&plan).as_slice()).unwrap()
+    }
+}
+
+fn source(text: &str) -> SourceText {
+    SourceText {
+        text: text.into(),
+        line: 7,
+    }
+}
+
+pub fn capture(slot: SlotIx, from: CaptureFrom) -> Option<Capture> {
+    Some(Capture {
+        slot,
+        from,
+        unit: None,
+    })
+}
+
+/// A run that has ended.
+pub struct Ran {
+    pub outcome: RunOutcome,
+    pub records: Vec<Record>,
+    pub machines: SimMachines,
+    pub plan: Arc<ExecutionPlan>,
+    pub schedule: Schedule,
+}
+
+pub fn schedule_of(plan: &Loaded<ExecutionPlan>, script: &SimScript) -> Schedule {
+    let assumptions = dva_schedule::Assumptions {
+        boot_ms: script.boot_ms(),
+        default_takes_ms: script.takes_ms(),
+    };
+    dva_schedule::schedule(&plan.body, &plan.header.digest, &assumptions)
+}
+
+pub fn options() -> RunOptions {
+    RunOptions::new(
+        RunId::new("20261123-093000-4f2a"),
+        WallTime::from_unix_ms(1_795_426_200_000),
+    )
+}
+
+pub async fn simulate(plan: &Loaded<ExecutionPlan>, script: &str) -> Ran {
+    simulate_with(plan, script, options()).await
+}
+
+pub async fn simulate_with(plan: &Loaded<ExecutionPlan>, script: &str, options: RunOptions) -> Ran {
+    let script = SimScript::parse(script, &plan.body).unwrap();
+    let schedule = schedule_of(plan, &script);
+    let (backend, machines) = SimBackend::observed(Arc::new(plan.body.clone()), script);
+    run_on(plan, schedule, backend, machines, options).await
+}
+
+/// Runs and checks what must be true of every run: its events give its report again, they are in
+/// order, every test run is in the report, and no machine is left that it does not name.
+pub async fn run_on(
+    plan: &Loaded<ExecutionPlan>,
+    schedule: Schedule,
+    backend: dva_runtime::Backend,
+    machines: SimMachines,
+    mut options: RunOptions,
+) -> Ran {
+    let journal = MemoryJournal::default();
+    options.journal = Box::new(journal.clone());
+    let outcome = run(plan, schedule.clone(), backend, options).await;
+    let records = journal.records();
+    let body = Arc::new(plan.body.clone());
+    let mut state = RunState::new(Arc::clone(&body), Arc::new(schedule.clone()));
+    for record in &records {
+        // As they stand in the file.
+        let line = serde_json::to_string(record).unwrap();
+        state.apply(&serde_json::from_str(&line).unwrap()).unwrap();
+    }
+    assert_eq!(report::report(&state).as_ref(), Some(&outcome.report));
+    assert_eq!(outcome.report.test_runs.len(), plan.body.test_runs());
+    let counts = state.counts();
+    assert_eq!(counts.open, 0, "{counts:?}");
+    let left: Vec<_> = outcome
+        .machines_left
+        .iter()
+        .map(|left| left.token.to_string())
+        .collect();
+    assert_eq!(machines.live(), left);
+    for life in state.lives() {
+        let waits = |execution: &ExecutionState| *execution == ExecutionState::Waiting;
+        assert!(!life.executions().iter().any(waits));
+    }
+    Ran {
+        outcome,
+        records,
+        machines,
+        plan: body,
+        schedule,
+    }
+}
+
+impl Ran {
+    pub fn report(&self) -> &RunReport {
+        &self.outcome.report
+    }
+
+    /// The report of `test` in the cell of `filesystem`.
+    pub fn of(&self, filesystem: &str, test: &str) -> &TestRunReport {
+        self.report()
+            .test_runs
+            .iter()
+            .find(|run| run.axes["filesystem"] == filesystem && run.test.as_str() == test)
+            .unwrap()
+    }
+
+    /// The report of `test` in the cell of `xfs`.
+    pub fn test(&self, test: &str) -> &TestRunReport {
+        self.of("xfs", test)
+    }
+
+    /// All verdicts in the cell of `filesystem`, as people read them.
+    pub fn verdicts(&self, filesystem: &str) -> BTreeMap<String, String> {
+        self.report()
+            .test_runs
+            .iter()
+            .filter(|run| run.axes["filesystem"] == filesystem)
+            .map(|run| (run.test.to_string(), run.verdict.to_string()))
+            .collect()
+    }
+
+    /// When `test` started and ended on the first life, in milliseconds.
+    pub fn times(&self, test: &str) -> (u64, u64) {
+        let execution = &self.test(test).executions[0];
+        (execution.start_ms, execution.end_ms)
+    }
+
+    /// The places in the list of events where `is` holds.
+    pub fn places(&self, is: impl Fn(&Event) -> bool) -> Vec<usize> {
+        let events = self.records.iter().enumerate();
+        events
+            .filter(|(_, record)| is(&record.event))
+            .map(|(place, _)| place)
+            .collect()
+    }
+
+    pub fn count(&self, is: impl Fn(&Verdict) -> bool) -> usize {
+        let runs = self.report().test_runs.iter();
+        runs.filter(|run| is(&run.verdict)).count()
+    }
+}
+
+/// Verdicts as a map, to compare with.
+pub fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs
+        .iter()
+        .map(|(test, verdict)| ((*test).to_owned(), (*verdict).to_owned()))
+        .collect()
+}
+
+/// The row of a table, for messages.
+pub fn row(index: impl Index) -> usize {
+    index.row()
+}

@@ -1,0 +1,197 @@
+//! Properties of any run: random graphs, random faults, stopped at any time.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use dva_plan::Verdict;
+use dva_plan::plan::TestIx;
+use dva_runtime::{RunOptions, StopSignal};
+use proptest::prelude::*;
+use tokio::sync::watch;
+
+use crate::fixture::{PlanBuilder, Ran, options, simulate_with};
+
+/// A run in numbers.
+#[derive(Clone, Debug)]
+struct Case {
+    /// For each test how long it takes, and with each test before it: 0 an edge of `after`, 1 of order.
+    tests: Vec<(u64, Vec<u8>)>,
+    lanes: u32,
+    cells: usize,
+    /// Tests and what goes wrong with them.
+    test_faults: Vec<(usize, usize)>,
+    life_fault: Option<(usize, usize)>,
+    stop: Option<(u64, bool)>,
+}
+
+const TEST_FAULTS: [&str; 4] = [
+    "exit = 1",
+    "fault = 'hang'",
+    "fault = 'drop'",
+    "leaves = ['sleep']",
+];
+const LIFE_FAULTS: [&str; 7] = [
+    "capacity", "quota", "broken", "stuck", "silent", "auth", "host_key",
+];
+
+fn cases() -> impl Strategy<Value = Case> {
+    let test = |number: usize| (0_u64..20, prop::collection::vec(0_u8..6, number));
+    let tests = (1_usize..9).prop_flat_map(move |count| (0..count).map(test).collect::<Vec<_>>());
+    (
+        tests,
+        1_u32..5,
+        1_usize..4,
+        prop::collection::vec((0_usize..9, 0..TEST_FAULTS.len()), 0..3),
+        prop::option::of((0_usize..4, 0..LIFE_FAULTS.len())),
+        prop::option::of((0_u64..120, any::<bool>())),
+    )
+        .prop_map(
+            |(tests, lanes, cells, test_faults, life_fault, stop)| Case {
+                tests,
+                lanes,
+                cells,
+                test_faults,
+                life_fault,
+                stop,
+            },
+        )
+}
+
+/// Runs a case. What must be true of every run is checked there.
+fn play(case: &Case) -> Ran {
+    let mut plan = PlanBuilder::new();
+    plan.lanes(case.lanes);
+    plan.filesystems((0..case.cells).map(|cell| format!("fs{cell}")));
+    for (number, (takes_s, edges)) in case.tests.iter().enumerate() {
+        let to = |kind: u8| {
+            let edges = edges.iter().enumerate();
+            edges
+                .filter(move |(_, edge)| **edge == kind)
+                .filter_map(|(before, _)| u32::try_from(before).ok().map(TestIx))
+        };
+        let test = plan.test(&format!("t{number}"), *takes_s, &to(0).collect::<Vec<_>>());
+        plan.edit(test).within_ms = 30_000;
+        for before in to(1) {
+            plan.order(test, before);
+        }
+    }
+    let mut script = String::new();
+    for (test, fault) in &case.test_faults {
+        if *test < case.tests.len() {
+            let fault = TEST_FAULTS[*fault];
+            script.push_str(&format!("[[test]]\ntest = 't{test}'\n{fault}\n"));
+        }
+    }
+    if let Some((cell, fault)) = case.life_fault
+        && cell < case.cells
+    {
+        let fault = LIFE_FAULTS[fault];
+        script.push_str(&format!(
+            "[[life]]\ncells = {{ filesystem = 'fs{cell}' }}\nfault = '{fault}'\n"
+        ));
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let (sender, stop) = watch::channel(StopSignal::Run);
+        if let Some((seconds, now)) = case.stop {
+            tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_secs(seconds)).await;
+                sender.send_replace(if now {
+                    StopSignal::Now
+                } else {
+                    StopSignal::Finish
+                });
+            });
+        }
+        let options = RunOptions { stop, ..options() };
+        simulate_with(&plan.build(), &script, options).await
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// The fold and the fixture refuse what must not be; here it is enough to get to the end.
+    #[test]
+    fn any_run_ends_with_every_verdict_and_no_machine(case in cases()) {
+        play(&case);
+    }
+
+    /// With a lane for each test, one starts at the very moment the last of what it waits for is over.
+    #[test]
+    fn a_test_with_a_lane_waits_for_nothing_else(mut case in cases()) {
+        case.stop = None;
+        case.lanes = 9;
+        let ran = play(&case);
+        for cell in 0..case.cells {
+            let filesystem = format!("fs{cell}");
+            let times: BTreeMap<usize, (u64, u64)> = (0..case.tests.len())
+                .filter_map(|number| {
+                    let run = ran.of(&filesystem, &format!("t{number}"));
+                    let execution = run.executions.first()?;
+                    Some((number, (execution.start_ms, execution.end_ms)))
+                })
+                .collect();
+            // A test that never ran is over when what blocked it is, which may be any of its ancestors;
+            // so only tests are looked at whose predecessors have all run.
+            for (number, (_, edges)) in case.tests.iter().enumerate() {
+                let before: Vec<usize> = (0..number).filter(|before| edges[*before] < 2).collect();
+                let Some((start, _)) = times.get(&number) else { continue };
+                if before.iter().all(|before| times.contains_key(before)) {
+                    let over = before.iter().map(|before| times[before].1).max().unwrap_or(30_000);
+                    prop_assert_eq!(*start, over);
+                }
+            }
+        }
+    }
+
+    /// A failure stays in its cell.
+    #[test]
+    fn a_cell_without_faults_passes(mut case in cases()) {
+        case.stop = None;
+        case.test_faults.clear();
+        case.cells = 3;
+        let ran = play(&case);
+        let faulty = case.life_fault.map(|(cell, _)| format!("fs{cell}"));
+        for run in &ran.report().test_runs {
+            let passes = run.verdict == Verdict::Passed;
+            prop_assert_eq!(passes, Some(&run.axes["filesystem"]) != faulty.as_ref());
+        }
+    }
+}
+
+/// On several threads and real time, messages cross in ways that a paused clock never shows. All is
+/// quick here, so nothing has to be waited for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn threads_change_nothing() {
+    for round in 0_u64..150 {
+        let mut plan = PlanBuilder::new();
+        let a = plan.test("a", 0, &[]);
+        let b = plan.test("b", 0, &[a]);
+        plan.test("c", 0, &[a]);
+        plan.test("d", 0, &[b]);
+        plan.filesystems(["fs0", "fs1", "fs2", "fs3"]);
+        let script = match round % 5 {
+            0 => "boot = '0s'\n",
+            1 => "boot = '1ms'\n[[test]]\ntest = 'b'\nfault = 'drop'\n",
+            2 => "boot = '0s'\n[[test]]\ntest = 'b'\nexit = 1\n",
+            3 => "boot = '1ms'\n[[life]]\ncells = { filesystem = 'fs1' }\nfault = 'host_key'\n",
+            _ => "boot = '2ms'\n[[life]]\ncells = { filesystem = 'fs2' }\nfault = 'broken'\n",
+        };
+        let (sender, stop) = watch::channel(StopSignal::Run);
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_micros(round * 40)).await;
+            sender.send_replace(if round % 2 == 0 {
+                StopSignal::Now
+            } else {
+                StopSignal::Finish
+            });
+        });
+        let options = RunOptions { stop, ..options() };
+        simulate_with(&plan.build(), script, options).await;
+    }
+}
