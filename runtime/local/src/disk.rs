@@ -1,0 +1,173 @@
+//! Extra disks: sparse files behind loop devices of the host.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::partition;
+use crate::trouble::{Trouble, While};
+use crate::wire::DeviceNumber;
+
+// Of `linux/loop.h`.
+const LOOP_CTL_GET_FREE: libc::Ioctl = 0x4C82;
+const LOOP_CONFIGURE: libc::Ioctl = 0x4C0A;
+const LOOP_CLR_FD: libc::Ioctl = 0x4C01;
+const LO_FLAGS_AUTOCLEAR: u32 = 4;
+const LO_FLAGS_PARTSCAN: u32 = 8;
+/// The major number of loop devices.
+const LOOP_MAJOR: u32 = 7;
+/// How often a free device is asked for while others snatch them away.
+const ATTEMPTS: u32 = 64;
+/// How long a device may take to let go by itself before it is told to.
+const DETACH_GRACE: Duration = Duration::from_millis(50);
+
+/// A disk that is attached as long as this lives.
+pub(crate) struct LoopDisk {
+    /// The name the kernel has for it: `loop3`.
+    pub kernel_name: String,
+    /// Its number.
+    pub number: DeviceNumber,
+    /// With the last descriptor closed, here and in the sandbox, the device detaches by itself.
+    _device: File,
+}
+
+impl LoopDisk {
+    /// Makes the file and attaches it.
+    pub(crate) fn create(path: &Path, size_bytes: u64) -> Result<Self, Trouble> {
+        let backing = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(path)
+            .doing(format_args!("make {}", path.display()))?;
+        backing.set_len(size_bytes).doing(format_args!(
+            "make {} of {size_bytes} bytes",
+            path.display()
+        ))?;
+        attach(&backing).doing(format_args!("attach {}", path.display()))
+    }
+}
+
+/// Attaches `backing` to a free loop device.
+fn attach(backing: &File) -> io::Result<LoopDisk> {
+    let control = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/loop-control")?;
+    for _ in 0..ATTEMPTS {
+        // SAFETY: takes no argument.
+        let index = unsafe { libc::ioctl(control.as_raw_fd(), LOOP_CTL_GET_FREE) };
+        let minor = u32::try_from(index).map_err(|_| io::Error::last_os_error())?;
+        let kernel_name = format!("loop{minor}");
+        let device = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(format!("/dev/{kernel_name}"))?;
+        let config = LoopConfig {
+            fd: backing.as_raw_fd().cast_unsigned(),
+            // Without a partition scan, nodes of partitions outlive the device.
+            flags: LO_FLAGS_AUTOCLEAR | LO_FLAGS_PARTSCAN,
+            ..LoopConfig::default()
+        };
+        // SAFETY: `config` has the layout of `struct loop_config`, which the kernel only reads.
+        let done = unsafe {
+            libc::ioctl(
+                device.as_raw_fd(),
+                LOOP_CONFIGURE,
+                std::ptr::from_ref(&config),
+            )
+        };
+        if done == 0 {
+            // What an earlier user of the device may have left.
+            partition::forget_all(&kernel_name, &device)?;
+            return Ok(LoopDisk {
+                number: DeviceNumber {
+                    major: LOOP_MAJOR,
+                    minor,
+                },
+                kernel_name,
+                _device: device,
+            });
+        }
+        let error = io::Error::last_os_error();
+        // Someone else got it first.
+        if error.raw_os_error() != Some(libc::EBUSY) {
+            return Err(error);
+        }
+    }
+    Err(io::Error::other("no loop device is free"))
+}
+
+/// The loop devices whose files lie under `folder`, by the kernel's names, each with its file.
+pub(crate) fn attached_under(folder: &Path) -> Vec<(String, PathBuf)> {
+    attached()
+        .into_iter()
+        .filter(|(_, file)| file.starts_with(folder))
+        .collect()
+}
+
+/// All loop devices in use, by the kernel's names, each with its file.
+pub(crate) fn attached() -> Vec<(String, PathBuf)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/sys/block").into_iter().flatten().flatten() {
+        let Ok(name) = entry.file_name().into_string() else {
+            continue;
+        };
+        // Only a device in use has this file. A deleted backing file is marked behind its path.
+        if let Ok(file) = fs::read_to_string(entry.path().join("loop/backing_file")) {
+            let file = file.trim_end_matches('\n').trim_end_matches(" (deleted)");
+            found.push((name, PathBuf::from(file)));
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Waits until no loop device uses a file under `folder`, and after a while helps.
+///
+/// The last user may be a mount of a sandbox that has just ended: the kernel takes those down behind
+/// the scenes.
+pub(crate) fn detach_under(folder: &Path, patience: Duration) -> io::Result<()> {
+    let begun = Instant::now();
+    crate::gc::retry(patience, || {
+        let attached = attached_under(folder);
+        if begun.elapsed() > DETACH_GRACE {
+            for (name, _) in &attached {
+                if let Ok(device) = File::open(format!("/dev/{name}")) {
+                    clear(device.as_raw_fd());
+                }
+            }
+        }
+        match attached.first() {
+            None => Ok(()),
+            Some((name, file)) => Err(io::Error::new(
+                io::ErrorKind::ResourceBusy,
+                format!("/dev/{name} still uses {}", file.display()),
+            )),
+        }
+    })
+}
+
+fn clear(device: RawFd) {
+    // SAFETY: takes no argument. It fails where the device has just detached, which is as good.
+    unsafe { libc::ioctl(device, LOOP_CLR_FD) };
+}
+
+/// `struct loop_config` with `struct loop_info64` within. Only what is set here has a name of its own.
+#[repr(C)]
+#[derive(Default)]
+struct LoopConfig {
+    fd: u32,
+    block_size: u32,
+    before_flags: [u64; 5],
+    lo_number: u32,
+    encrypt: [u32; 2],
+    flags: u32,
+    names: [[u8; 32]; 5],
+    init: [u64; 2],
+    reserved: [u64; 8],
+}
+
+const _: () = assert!(size_of::<LoopConfig>() == 304, "as the kernel has it");
