@@ -1,0 +1,10 @@
+//! The commands, one module each.
+
+pub mod check;
+pub mod estimate;
+pub mod explain;
+#[cfg(feature = "local")]
+pub mod gc;
+pub mod graph;
+pub mod plan;
+pub mod run;

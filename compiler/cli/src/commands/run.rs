@@ -1,0 +1,187 @@
+//! `dva run`: runs a source or an execution plan.
+
+use std::io::{Write, stderr, stdout};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use dva_plan::document::{Loaded, to_bytes};
+use dva_plan::{ExecutionPlan, ExitCode, Schedule};
+use dva_runtime::clock::WallTime;
+use dva_runtime::folder::RunFolder;
+use dva_runtime::options::{RunOptions, RunOutcome, StopSignal};
+use dva_runtime::provider::Backend;
+use dva_runtime::sim::SimScript;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::args::{ProviderName, RunArguments};
+use crate::failure::Failure;
+use crate::input::{self, Input};
+use crate::render::counted;
+use crate::{outcome, progress, providers};
+
+/// Schedules, runs, reports.
+pub fn run(arguments: &RunArguments) -> Result<ExitCode, Failure> {
+    let Input { bytes, plan } = input::plan(&arguments.input)?;
+    let body = Arc::new(plan.body.clone());
+    let backend = backend(arguments, &body)?;
+    refuse_unserved(&plan.body, &backend)?;
+    let schedule = dva_schedule::schedule(
+        &plan.body,
+        &plan.header.digest,
+        &providers::assumptions(arguments.provider),
+    );
+    let violations = dva_schedule::check(&plan.body, &plan.header.digest, &schedule);
+    assert!(
+        violations.is_empty(),
+        "a schedule that breaks its own rules: {violations:?}"
+    );
+
+    let started = WallTime::now();
+    let id = started.run_id();
+    let folder = RunFolder::create(&arguments.state, &id, &bytes, &schedule)
+        .map_err(|error| Failure::new(ExitCode::Invocation, error.to_string()))?;
+    let place = folder.path().to_owned();
+    let mut options = RunOptions::new(id, started);
+    options.folder = Some(folder);
+    options.observer = progress::observer(&body, &schedule);
+
+    let outcome = execute(arguments.provider, &plan, schedule, backend, options)?;
+    write_reports(arguments, &outcome)?;
+    say(&plan.body, &outcome, &place);
+    Ok(outcome.report.exit)
+}
+
+/// The machines and the way to them.
+fn backend(arguments: &RunArguments, plan: &Arc<ExecutionPlan>) -> Result<Backend, Failure> {
+    match (arguments.provider, &arguments.script) {
+        (ProviderName::Local, None) => providers::local(),
+        (ProviderName::Local, Some(_)) => Err(Failure::new(
+            ExitCode::Invocation,
+            "A script is for the simulator. Add `--provider sim`, or leave `--script` out.",
+        )),
+        (ProviderName::Sim, _) => Ok(providers::simulator(plan, script(arguments, plan)?)),
+    }
+}
+
+/// The simulator's script: the one given, or the one beside the source, or an empty one.
+fn script(arguments: &RunArguments, plan: &ExecutionPlan) -> Result<SimScript, Failure> {
+    let beside = arguments.input.file.with_extension("sim.toml");
+    let path: PathBuf = match &arguments.script {
+        Some(path) => path.clone(),
+        None if beside.is_file() => beside,
+        None => return Ok(SimScript::default()),
+    };
+    let text =
+        std::fs::read_to_string(&path).map_err(|error| Failure::file("read", &path, &error))?;
+    SimScript::parse(&text, plan)
+        .map_err(|error| Failure::new(ExitCode::Invocation, format!("{}: {error}", path.display())))
+}
+
+/// Refuses a plan some of whose cells this provider cannot serve, before anything is launched.
+fn refuse_unserved(plan: &ExecutionPlan, backend: &Backend) -> Result<(), Failure> {
+    let unserved = dva_runtime::unserved(plan, backend.provider.as_ref());
+    let Some(first) = unserved.first() else {
+        return Ok(());
+    };
+    Err(Failure::new(
+        ExitCode::Refused,
+        format!(
+            "The provider `{}` has no machine for {} of {}, first of them `{}`. Nothing was started.",
+            backend.provider.name(),
+            unserved.len(),
+            counted(plan.cells.len(), "cell"),
+            plan.cell_label(*first),
+        ),
+    ))
+}
+
+/// Runs to the end, on virtual time where nothing real is waited for.
+fn execute(
+    provider: ProviderName,
+    plan: &Loaded<ExecutionPlan>,
+    schedule: Schedule,
+    backend: Backend,
+    mut options: RunOptions,
+) -> Result<RunOutcome, Failure> {
+    let runtime = match provider {
+        ProviderName::Local => tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build(),
+        ProviderName::Sim => tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .start_paused(true)
+            .build(),
+    }
+    .map_err(|error| Failure::new(ExitCode::Invocation, format!("start threads: {error}")))?;
+    runtime.block_on(async {
+        let (stop, stopped) = watch::channel(StopSignal::Run);
+        options.stop = stopped;
+        listen(stop).map_err(|error| {
+            Failure::new(ExitCode::Invocation, format!("listen for signals: {error}"))
+        })?;
+        Ok(dva_runtime::run(plan, schedule, backend, options).await)
+    })
+}
+
+/// Turns Ctrl-C and SIGTERM into stop signals: the first one finishes, the second one ends at once.
+fn listen(stop: watch::Sender<StopSignal>) -> std::io::Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::spawn(async move {
+        for how in [StopSignal::Finish, StopSignal::Now] {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            let _ = stop.send(how);
+        }
+    });
+    Ok(())
+}
+
+fn write_reports(arguments: &RunArguments, outcome: &RunOutcome) -> Result<(), Failure> {
+    if let Some(path) = &arguments.json {
+        write(path, &to_bytes(&outcome.report))?;
+    }
+    if let Some(path) = &arguments.junit {
+        let xml = dva_runtime::junit::junit(&outcome.report)
+            .map_err(|error| Failure::new(ExitCode::Bug, format!("write JUnit: {error}")))?;
+        write(path, xml.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// Writes to a file, or to standard output where it is called `-`.
+fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let written = if path == Path::new("-") {
+        stdout().write_all(bytes)
+    } else {
+        std::fs::write(path, bytes)
+    };
+    written.map_err(|error| Failure::file("write", path, &error))
+}
+
+fn say(plan: &ExecutionPlan, outcome: &RunOutcome, place: &Path) {
+    let label = |cell: &str| {
+        let known = plan
+            .cells
+            .enumerate()
+            .find(|(_, row)| row.id.as_str() == cell);
+        known.map_or(cell.to_owned(), |(index, _)| plan.cell_label(index))
+    };
+    let mut text = outcome::text(&outcome.report, label);
+    text.push_str(&format!("Output is in {}.\n", place.display()));
+    let _ = stderr().write_all(text.as_bytes());
+    if let Some(problem) = &outcome.folder_problem {
+        let _ = writeln!(stderr(), "warning: {problem}");
+    }
+    for left in &outcome.machines_left {
+        let _ = writeln!(
+            stderr(),
+            "error: {} may still be running: {}",
+            left.token,
+            left.message
+        );
+    }
+}

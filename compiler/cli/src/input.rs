@@ -1,0 +1,73 @@
+//! From a file name to an execution plan: compiles a source, or loads a plan.
+//!
+//! A source is compiled to bytes and those bytes go through the loader, as a file's would: nothing
+//! but the bytes crosses from the compiler to the runtime.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use dva_compiler::source::MAX_SOURCE_BYTES;
+use dva_compiler::{Compilation, Options};
+use dva_plan::document::{Loaded, MAX_DOCUMENT_BYTES, read, to_bytes};
+use dva_plan::{ExecutionPlan, ExitCode};
+
+use crate::args::{InputArguments, SourceArguments};
+use crate::failure::Failure;
+use crate::render;
+
+/// Compiles a source, shows what was found in it, and returns the execution plan's bytes.
+pub fn compile(arguments: &SourceArguments) -> Result<(Compilation, Vec<u8>), Failure> {
+    let bytes = read_file(&arguments.file, MAX_SOURCE_BYTES as u64 + 1)?;
+    let name = arguments.file.display().to_string();
+    let options = Options {
+        plan: arguments.plan.clone(),
+    };
+    let compilation = dva_compiler::compile(&name, &bytes, &options);
+    render::diagnostics(&name, &compilation);
+    match &compilation.plan {
+        Some(plan) => {
+            let bytes = to_bytes(plan);
+            Ok((compilation, bytes))
+        }
+        None => Err(Failure::silent(ExitCode::Source)),
+    }
+}
+
+/// An execution plan and the bytes it was read from.
+pub struct Input {
+    /// The bytes.
+    pub bytes: Vec<u8>,
+    /// What they say.
+    pub plan: Loaded<ExecutionPlan>,
+}
+
+/// The execution plan of a source or of a plan file.
+pub fn plan(arguments: &InputArguments) -> Result<Input, Failure> {
+    let is_plan = arguments
+        .file
+        .extension()
+        .is_some_and(|extension| extension == "json");
+    let bytes = if is_plan {
+        read_file(&arguments.file, MAX_DOCUMENT_BYTES + 1)?
+    } else {
+        let (_, bytes) = compile(&SourceArguments {
+            file: arguments.file.clone(),
+            plan: arguments.plan.clone(),
+        })?;
+        bytes
+    };
+    let plan =
+        read(bytes.as_slice()).map_err(|error| Failure::document(&arguments.file, &error))?;
+    Ok(Input { bytes, plan })
+}
+
+/// The bytes of a file, at most `limit` of them. Whoever reads them says what is wrong with a file
+/// that is larger than it may be.
+fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(limit).read_to_end(&mut bytes))
+        .map_err(|error| Failure::file("read", path, &error))?;
+    Ok(bytes)
+}

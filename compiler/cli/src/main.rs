@@ -1,0 +1,55 @@
+//! The `dva` command: reads its arguments, does one thing, ends with an exit code of the contract.
+
+mod args;
+mod commands;
+mod failure;
+mod input;
+mod outcome;
+mod progress;
+mod providers;
+mod render;
+
+use std::io::{Write, stderr};
+use std::process::ExitCode as ProcessExitCode;
+
+use clap::Parser;
+use dva_plan::ExitCode;
+
+use crate::args::{Arguments, Command};
+use crate::failure::Failure;
+
+fn main() -> ProcessExitCode {
+    // A local machine's helpers are this program started again under another name. That has to be
+    // settled before there is a second thread.
+    #[cfg(feature = "local")]
+    dva_local::enter_if_helper();
+
+    let code = std::panic::catch_unwind(|| run(&Arguments::parse())).unwrap_or_else(|_| {
+        let _ = writeln!(
+            stderr(),
+            "This is a bug in dva. Please report it with the text above; \
+             `dva gc` shows whether machines were left."
+        );
+        ExitCode::Bug
+    });
+    ProcessExitCode::from(code.number())
+}
+
+fn run(arguments: &Arguments) -> ExitCode {
+    let outcome = match &arguments.command {
+        Command::Check(arguments) => commands::check::run(arguments),
+        Command::Plan(arguments) => commands::plan::run(arguments),
+        Command::Estimate(arguments) => commands::estimate::run(arguments),
+        Command::Graph(arguments) => commands::graph::run(arguments),
+        Command::Run(arguments) => commands::run::run(arguments),
+        #[cfg(feature = "local")]
+        Command::Gc(arguments) => commands::gc::run(arguments),
+        Command::Explain(arguments) => commands::explain::run(arguments),
+    };
+    outcome.unwrap_or_else(|Failure { code, message }| {
+        if !message.is_empty() {
+            let _ = writeln!(stderr(), "error: {message}");
+        }
+        code
+    })
+}

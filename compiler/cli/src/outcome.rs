@@ -1,0 +1,65 @@
+//! What is said of a run when it is over: every test run that did not pass, then the count.
+
+use std::collections::BTreeMap;
+
+use dva_plan::report::RunReport;
+use dva_plan::verdict::Verdict;
+
+use crate::render::counted;
+
+/// The text, a block a cell that has something to say.
+pub fn text(report: &RunReport, label: impl Fn(&str) -> String) -> String {
+    let mut text = String::new();
+    let mut cell = None;
+    for run in &report.test_runs {
+        if run.verdict == Verdict::Passed {
+            continue;
+        }
+        if cell != Some(&run.cell) {
+            cell = Some(&run.cell);
+            text.push_str(&format!("{}\n", label(run.cell.as_str())));
+        }
+        text.push_str(&format!("  {} {}\n", run.test, run.verdict));
+        for line in run.message.lines() {
+            text.push_str(&format!("    {line}\n"));
+        }
+    }
+    if !text.is_empty() {
+        text.push('\n');
+    }
+    text.push_str(&count(report));
+    text
+}
+
+/// `33 passed, 1 failed, 2 blocked on 5 machines in 6.1s.`
+fn count(report: &RunReport) -> String {
+    let mut counts = BTreeMap::new();
+    for run in &report.test_runs {
+        *counts.entry(kind(&run.verdict)).or_insert(0_usize) += 1;
+    }
+    let parts: Vec<_> = counts
+        .iter()
+        .map(|((_, word), number)| format!("{number} {word}"))
+        .collect();
+    format!(
+        "{} on {} in {}.{}s.\n",
+        parts.join(", "),
+        counted(report.lives.len(), "machine"),
+        report.duration_ms / 1_000,
+        report.duration_ms % 1_000 / 100,
+    )
+}
+
+/// The kind of a verdict, good ones first.
+fn kind(verdict: &Verdict) -> (u8, &'static str) {
+    match verdict {
+        Verdict::Passed => (0, "passed"),
+        Verdict::Flaky => (1, "flaky"),
+        Verdict::Failed { .. } => (2, "failed"),
+        Verdict::Blocked { .. } => (3, "blocked"),
+        Verdict::Errored { .. } => (4, "errored"),
+        Verdict::Skipped { .. } => (5, "skipped"),
+        Verdict::Waived { .. } => (6, "waived"),
+        Verdict::Interrupted => (7, "interrupted"),
+    }
+}

@@ -1,0 +1,221 @@
+//! What is seen of a run while it goes on: a line a machine on a terminal, else a line an event.
+
+use std::collections::BTreeMap;
+use std::io::{IsTerminal, Write, stderr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use dva_plan::ExecutionPlan;
+use dva_plan::plan::{CellIx, TestIx};
+use dva_plan::schedule::{LifeIx, Schedule};
+use dva_runtime::event::{Ending, Event, Stopping};
+use dva_runtime::observe::Observer;
+use dva_runtime::state::RunState;
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use crate::render;
+
+/// The display for this standard error.
+pub fn observer(plan: &Arc<ExecutionPlan>, schedule: &Schedule) -> Box<dyn Observer> {
+    let names = Names::new(plan, schedule);
+    if stderr().is_terminal() {
+        Box::new(Bars {
+            names,
+            all: MultiProgress::new(),
+            lives: BTreeMap::new(),
+        })
+    } else {
+        Box::new(Lines { names })
+    }
+}
+
+/// What lives and tests are called.
+struct Names {
+    plan: Arc<ExecutionPlan>,
+    lives: BTreeMap<LifeIx, (CellIx, String)>,
+}
+
+impl Names {
+    fn new(plan: &Arc<ExecutionPlan>, schedule: &Schedule) -> Self {
+        let lives = schedule
+            .lives
+            .enumerate()
+            .map(|(life, planned)| (life, (planned.cell, plan.cell_label(planned.cell))))
+            .collect();
+        Self {
+            plan: Arc::clone(plan),
+            lives,
+        }
+    }
+
+    fn life(&self, life: LifeIx) -> &str {
+        self.lives.get(&life).map_or("", |(_, label)| label)
+    }
+
+    fn test(&self, test: TestIx) -> &str {
+        self.plan.tests[test].id.as_str()
+    }
+
+    fn tests_of(&self, life: LifeIx) -> u64 {
+        self.lives.get(&life).map_or(0, |(cell, _)| {
+            self.plan.shapes[self.plan.cells[*cell].shape].tests.len() as u64
+        })
+    }
+}
+
+/// What is said of an event; nothing where it is not worth a line.
+fn sentence(names: &Names, event: &Event) -> Option<(Option<LifeIx>, String)> {
+    match event {
+        Event::Stopping { how, .. } => Some((
+            None,
+            match how {
+                Stopping::Finish => {
+                    "stopping: running tests may end; once more ends the machines at once"
+                        .to_owned()
+                }
+                Stopping::Now => "stopping: machines are ended at once".to_owned(),
+            },
+        )),
+        Event::LifeReady { life } => Some((Some(*life), "ready".to_owned())),
+        Event::LifeFailed { life, message, .. } | Event::LifeCrashed { life, message } => {
+            Some((Some(*life), message.clone()))
+        }
+        Event::ReleaseFailed { life, message } => {
+            Some((Some(*life), format!("may still be running: {message}")))
+        }
+        Event::ExecutionStarted { life, test, .. } => {
+            Some((Some(*life), format!("{} …", names.test(*test))))
+        }
+        Event::ExecutionEnded {
+            life, test, ending, ..
+        } => Some((
+            Some(*life),
+            format!("{} {}", names.test(*test), ending.verdict()),
+        )),
+        Event::ProcessesLeft {
+            life,
+            test,
+            names: left,
+        } => Some((
+            Some(*life),
+            format!(
+                "{} left processes behind: {}",
+                names.test(*test),
+                left.join(", ")
+            ),
+        )),
+        Event::LifeEnded { life } => Some((Some(*life), "ended".to_owned())),
+        Event::RunStarted { .. }
+        | Event::LifeLaunching { .. }
+        | Event::LifeAcquired { .. }
+        | Event::LifeReleasing { .. }
+        | Event::RunEnded { .. } => None,
+    }
+}
+
+/// A line an event: for logs.
+struct Lines {
+    names: Names,
+}
+
+impl Observer for Lines {
+    fn event(&mut self, at_ms: u64, event: &Event, _: &RunState) {
+        if let Some((life, text)) = sentence(&self.names, event) {
+            let place = life.map_or("", |life| self.names.life(life));
+            let separator = if place.is_empty() { "" } else { ": " };
+            // Nobody who reads the log is no reason to stop the run.
+            let _ = writeln!(stderr(), "{} {place}{separator}{text}", seconds(at_ms));
+        }
+    }
+}
+
+/// `[   12.3s]`, so that times stand below each other.
+fn seconds(ms: u64) -> String {
+    format!("[{:>4}.{}s]", ms / 1_000, ms % 1_000 / 100)
+}
+
+/// A line a machine: for terminals.
+struct Bars {
+    names: Names,
+    all: MultiProgress,
+    lives: BTreeMap<LifeIx, Bar>,
+}
+
+/// The line of one machine.
+struct Bar {
+    bar: ProgressBar,
+    running: Vec<String>,
+}
+
+impl Bar {
+    fn show_running(&self) {
+        self.bar.set_message(self.running.join(", "));
+    }
+}
+
+impl Bars {
+    fn bar(&mut self, life: LifeIx) -> &mut Bar {
+        let (names, all) = (&self.names, &self.all);
+        self.lives.entry(life).or_insert_with(|| {
+            let bar = all.add(ProgressBar::new(names.tests_of(life)));
+            let template = if render::colours() {
+                "{spinner:.cyan} {prefix} {pos}/{len} {wide_msg:.dim}"
+            } else {
+                "{spinner} {prefix} {pos}/{len} {wide_msg}"
+            };
+            // The template is ours, so the plain style is only ever a fallback.
+            bar.set_style(
+                ProgressStyle::with_template(template)
+                    .unwrap_or_else(|_| ProgressStyle::default_spinner()),
+            );
+            bar.set_prefix(names.life(life).to_owned());
+            bar.enable_steady_tick(Duration::from_millis(100));
+            Bar {
+                bar,
+                running: Vec::new(),
+            }
+        })
+    }
+}
+
+impl Observer for Bars {
+    fn event(&mut self, _: u64, event: &Event, _: &RunState) {
+        match event {
+            Event::LifeLaunching { life, .. } => self.bar(*life).bar.set_message("starting"),
+            Event::LifeReady { life } => self.bar(*life).bar.set_message("ready"),
+            Event::ExecutionStarted { life, test, .. } => {
+                let name = self.names.test(*test).to_owned();
+                let bar = self.bar(*life);
+                bar.running.push(name);
+                bar.show_running();
+            }
+            Event::ExecutionEnded {
+                life, test, ending, ..
+            } => {
+                let name = self.names.test(*test).to_owned();
+                if *ending != Ending::Passed {
+                    let line = format!("{}: {name} {}", self.names.life(*life), ending.verdict());
+                    let _ = self.all.println(line);
+                }
+                let bar = self.bar(*life);
+                bar.running.retain(|running| *running != name);
+                bar.bar.inc(1);
+                bar.show_running();
+            }
+            Event::LifeReleasing { life } => self.bar(*life).bar.set_message("ending"),
+            Event::LifeEnded { life } => self.bar(*life).bar.finish_with_message("ended"),
+            Event::Stopping { .. }
+            | Event::LifeFailed { .. }
+            | Event::LifeCrashed { .. }
+            | Event::ReleaseFailed { .. }
+            | Event::ProcessesLeft { .. } => {
+                if let Some((life, text)) = sentence(&self.names, event) {
+                    let place =
+                        life.map_or(String::new(), |life| format!("{}: ", self.names.life(life)));
+                    let _ = self.all.println(format!("{place}{text}"));
+                }
+            }
+            Event::RunStarted { .. } | Event::LifeAcquired { .. } | Event::RunEnded { .. } => {}
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! Tests of the command from outside: what people type and what they see.
+
+mod console;
+mod examples;
+#[cfg(feature = "local")]
+mod local;
+mod readme;
+mod wrong_input;
