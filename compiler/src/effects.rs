@@ -10,7 +10,7 @@ use dva_plan::plan::{DiskIx, Edge, EffectKind, TestIx};
 use petgraph::algo::tarjan_scc;
 
 use crate::diagnostic::{Bag, Code, Diagnostic};
-use crate::hir::Hir;
+use crate::hir::{Hir, Mention};
 use crate::order::{Graph, Order};
 use crate::span::Span;
 use crate::types::Typed;
@@ -135,14 +135,43 @@ fn report_cycles(
     }
 }
 
-/// Reports tests that use a disk which they neither read nor write.
+/// Reports tests that use a disk which they neither read nor write, or attach or detach one that they do
+/// not write.
 pub fn report_undeclared(hir: &Hir<'_>, typed: &Typed, bag: &mut Bag) {
     for (test, row) in hir.tests.enumerate() {
         if !row.intact {
             continue;
         }
-        for (disk, span) in &typed.tests[test].uses.disks {
-            if row.effects.iter().any(|(_, mention)| mention.to == *disk) {
+        let uses = &typed.tests[test].uses;
+        let undeclared = |disk: DiskIx| {
+            let writes = |(kind, mention): &(EffectKind, Mention<DiskIx>)| {
+                *kind == EffectKind::Writes && mention.to == disk
+            };
+            uses.moved.contains_key(&disk) && !row.effects.iter().any(writes)
+        };
+        for (disk, span) in &uses.moved {
+            if !undeclared(*disk) {
+                continue;
+            }
+            let name = &hir.disks[*disk].name.text;
+            let mut reads = row.effects.iter();
+            let finding = match reads.find(|(_, mention)| mention.to == *disk) {
+                Some((_, mention)) => {
+                    let text = format!("`{}` only reads `{name}`", row.name.text);
+                    Diagnostic::new(Code::P0504, *span, text).and(mention.span, "here")
+                }
+                None => {
+                    let text = format!("`{}` says nothing of `{name}`", row.name.text);
+                    Diagnostic::new(Code::P0504, *span, text).and(row.name.span, "this test")
+                }
+            };
+            bag.push(finding.help(format!(
+                "A disk that is attached or detached changes for every test on the machine. Write \
+                 `writes {name}`."
+            )));
+        }
+        for (disk, span) in &uses.disks {
+            if undeclared(*disk) || row.effects.iter().any(|(_, mention)| mention.to == *disk) {
                 continue;
             }
             let name = &hir.disks[*disk].name.text;

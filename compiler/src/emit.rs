@@ -10,9 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use dva_plan::document::PRODUCER;
 use dva_plan::expr::ExprIx;
 use dva_plan::plan::{Cell, Edge, ExecutionPlan, MachineIx, Policy, TestIx};
-use dva_plan::step::{Step, StepKind};
+use dva_plan::step::{Step, StepKind, WaitCondition, WithValue};
 use dva_plan::table::Table;
-use dva_plan::template::Piece;
+use dva_plan::template::{Piece, Template};
 use dva_stdlib::Catalog;
 
 use crate::diagnostic::{Bag, Code, Diagnostic};
@@ -23,13 +23,14 @@ use crate::order::Order;
 use crate::source::Source;
 use crate::span::Span;
 use crate::suggest::{did_you_mean, listed};
-use crate::types::Typed;
+use crate::types::{Typed, TypedTest};
 use renumber::Renumbering;
 
 /// How many tests may run at once on one machine.
 const LANES: u32 = 4;
-/// The same where no test says what it does to its machine, so that none can be trusted to share it.
-const LANES_WITHOUT_EFFECTS: u32 = 1;
+/// The same where no test says what it does to its machine, so that none can be trusted to share it, or
+/// where one takes the machine away from all others, by a reboot for example.
+const LANES_ALONE: u32 = 1;
 
 /// What a plan selects.
 #[derive(Debug)]
@@ -196,6 +197,17 @@ pub fn emit(
         let test = &typed.tests[*test];
         test.steps.iter().chain(&test.finally).flat_map(roots_of)
     });
+    let steps = layout.tests.iter().flat_map(|test| {
+        let test = &typed.tests[*test];
+        test.steps.iter().chain(&test.finally)
+    });
+    renumbering.resources(steps);
+    let blobs = renumbering.blobs.keys();
+    let blobs = blobs.map(|blob| typed.blobs[*blob].clone()).collect();
+    let secrets = renumbering.secrets.keys();
+    let secrets = secrets
+        .map(|secret| hir.inputs[*secret].name.text.clone())
+        .collect();
     let expressions = renumbering.expressions(typed.expressions.expressions(), roots);
     let tests = layout
         .tests
@@ -203,6 +215,8 @@ pub fn emit(
         .map(|test| renumbering.test(hir, typed, source, *test))
         .collect::<Option<Table<_, _>>>()?;
     let declares_effects = tests.iter().any(|test| !test.effects.is_empty());
+    let mut own = layout.tests.iter().map(|test| &typed.tests[*test]);
+    let shares = declares_effects && !own.any(TypedTest::takes_machine_away);
     let mut shapes = Table::new();
     let shape = shapes.push(renumbering.shape(hir, layout));
     let mut machines = Table::new();
@@ -232,25 +246,42 @@ pub fn emit(
         machines,
         cells,
         policy: Policy {
-            lanes: if declares_effects {
-                LANES
-            } else {
-                LANES_WITHOUT_EFFECTS
-            },
+            lanes: if shares { LANES } else { LANES_ALONE },
         },
+        blobs,
+        secrets,
     })
 }
 
 /// The expressions that `step` names.
 fn roots_of(step: &Step) -> Vec<ExprIx> {
+    let holes = |template: &Template| -> Vec<ExprIx> {
+        let pieces = template.0.iter().filter_map(|piece| match piece {
+            Piece::Lit(_) => None,
+            Piece::Arg { expr, .. } | Piece::Raw(expr) => Some(*expr),
+        });
+        pieces.collect()
+    };
     match &step.kind {
         StepKind::Check(condition) => vec![*condition],
         StepKind::Run(run) => {
-            let pieces = run.command.0.iter().filter_map(|piece| match piece {
-                Piece::Lit(_) => None,
-                Piece::Arg { expr, .. } | Piece::Raw(expr) => Some(*expr),
+            let with = run.with.iter().filter_map(|with| match with.value {
+                WithValue::Expr(expr) => Some(expr),
+                WithValue::Secret(_) => None,
             });
-            pieces.chain(run.expect).collect()
+            let roots = holes(&run.command).into_iter();
+            roots.chain(run.expect).chain(with).collect()
         }
+        StepKind::WaitUntil { condition, .. } => match condition {
+            WaitCondition::Holds(condition) => vec![*condition],
+            WaitCondition::Succeeds(command) => holes(command),
+        },
+        StepKind::Upload { to: path, .. } | StepKind::Collect { path } => holes(path),
+        StepKind::Reboot
+        | StepKind::Stop
+        | StepKind::Start
+        | StepKind::Attach(_)
+        | StepKind::Detach { .. }
+        | StepKind::Wait { .. } => Vec::new(),
     }
 }

@@ -7,10 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use dva_plan::eval::{Facts, eval};
-use dva_plan::expr::{CellFact, DiskFact, MachineFact};
+use dva_plan::expr::{CellFact, MachineFact};
 use dva_plan::id::CellId;
-use dva_plan::plan::{DiskIx, Image, ImageIx, ImageSource, Machine, TestIx};
-use dva_plan::step::SlotIx;
+use dva_plan::plan::{Image, ImageIx, ImageSource, Machine};
 use dva_plan::value::Value;
 use dva_stdlib::{Catalog, MachineType, Region};
 
@@ -370,21 +369,6 @@ impl Combination<'_> {
 }
 
 impl Facts for Combination<'_> {
-    fn slot(&self, _: SlotIx) -> Option<Value> {
-        None
-    }
-    fn other(&self, _: TestIx, _: SlotIx) -> Option<Value> {
-        None
-    }
-    fn exit(&self) -> Option<Value> {
-        None
-    }
-    fn stdout(&self) -> Option<Value> {
-        None
-    }
-    fn stderr(&self) -> Option<Value> {
-        None
-    }
     fn cell(&self, fact: &CellFact) -> Option<Value> {
         match fact {
             CellFact::Axis(axis) => self.axis(axis),
@@ -401,8 +385,5 @@ impl Facts for Combination<'_> {
             MachineFact::Region => return self.axis("region"),
             MachineFact::Arch => Value::Name(self.image.arch.clone()),
         })
-    }
-    fn disk(&self, _: DiskIx, _: DiskFact) -> Option<Value> {
-        None
     }
 }

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use dva_plan::plan::{DiskIx, EffectKind, ImageIx, TestIx};
+use dva_plan::plan::{DiskIx, EffectKind, ImageIx, SecretIx, TestIx};
 use dva_plan::table::{Index, Table};
 
 use crate::span::Span;
@@ -41,7 +41,7 @@ define_rows! {
 
 /// All items of a source.
 ///
-/// Images, disks and tests are numbered with the execution plan's own index types, though here they
+/// Images, disks, secrets and tests are numbered with the execution plan's own index types, though here they
 /// count what the source declares and there what the plan uses; [`crate::emit`] renumbers.
 #[derive(Debug, Default)]
 pub struct Hir<'a> {
@@ -51,6 +51,8 @@ pub struct Hir<'a> {
     pub axes: Table<AxisIx, Axis<'a>>,
     /// Disks.
     pub disks: Table<DiskIx, Disk<'a>>,
+    /// Inputs; all of them are secrets, or of a type that was reported.
+    pub inputs: Table<SecretIx, Input<'a>>,
     /// Matrices.
     pub matrices: Table<MatrixIx, Matrix<'a>>,
     /// Tests.
@@ -72,6 +74,8 @@ pub enum ItemRef {
     Axis(AxisIx),
     /// A disk.
     Disk(DiskIx),
+    /// An input.
+    Input(SecretIx),
     /// A matrix.
     Matrix(MatrixIx),
     /// A test.
@@ -90,6 +94,7 @@ impl ItemRef {
             Self::Image(_) => "an image",
             Self::Axis(_) => "an axis",
             Self::Disk(_) => "a disk",
+            Self::Input(_) => "an input",
             Self::Matrix(_) => "a matrix",
             Self::Test(_) => "a test",
             Self::Plan(_) => "a plan",
@@ -123,6 +128,13 @@ pub struct Disk<'a> {
     pub name: &'a ast::Name,
     /// Its fields, each once, all of them known ones.
     pub fields: BTreeMap<&'a str, &'a ast::Field>,
+}
+
+/// A value that comes in from outside when the tests run.
+#[derive(Debug)]
+pub struct Input<'a> {
+    /// Its name.
+    pub name: &'a ast::Name,
 }
 
 /// An author's own axis.
@@ -186,6 +198,8 @@ pub struct Test<'a> {
     pub after: Vec<Mention<TestIx>>,
     /// What it does to disks.
     pub effects: Vec<(EffectKind, Mention<DiskIx>)>,
+    /// What it says that its machine must be able to do.
+    pub needs: Vec<&'a ast::Expr>,
     /// Its limit.
     pub within: Option<(Span, &'a ast::Expr)>,
     /// Its expected duration.

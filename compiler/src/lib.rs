@@ -15,6 +15,7 @@ pub mod diagnostic;
 pub mod effects;
 pub mod emit;
 pub mod expand;
+pub mod files;
 pub mod hir;
 pub mod order;
 pub mod resolve;
@@ -32,6 +33,7 @@ use dva_stdlib::Catalog;
 
 use diagnostic::{Bag, Diagnostic};
 use expand::Reason;
+use files::{NoFiles, SourceLoader};
 use source::Source;
 
 /// What an author may choose beside the source.
@@ -63,21 +65,38 @@ pub struct Outcome {
     pub dropped: BTreeMap<Reason, usize>,
 }
 
-/// Compiles `bytes`, a source that messages call `name`.
+/// Compiles `bytes`, a source that messages call `name` and that has no files beside it.
 #[must_use]
 pub fn compile(name: &str, bytes: &[u8], options: &Options) -> Compilation {
-    compile_with(name, bytes, options, Catalog::embedded())
+    compile_with_files(name, bytes, options, &NoFiles)
 }
 
-/// As [`compile`], with a catalog other than the embedded one.
+/// As [`compile`], for a source that may name files, which `files` reads.
 #[must_use]
-pub fn compile_with(name: &str, bytes: &[u8], options: &Options, catalog: &Catalog) -> Compilation {
+pub fn compile_with_files(
+    name: &str,
+    bytes: &[u8],
+    options: &Options,
+    files: &dyn SourceLoader,
+) -> Compilation {
+    compile_with(name, bytes, options, Catalog::embedded(), files)
+}
+
+/// As [`compile_with_files`], with a catalog other than the embedded one.
+#[must_use]
+pub fn compile_with(
+    name: &str,
+    bytes: &[u8],
+    options: &Options,
+    catalog: &Catalog,
+    files: &dyn SourceLoader,
+) -> Compilation {
     let mut bag = Bag::default();
     let source = syntax::decode(name, bytes, &mut bag);
     let mut outcome = Outcome::default();
     let plan = source
         .as_ref()
-        .and_then(|source| stages(source, options, catalog, &mut outcome, &mut bag))
+        .and_then(|source| stages(source, options, catalog, files, &mut outcome, &mut bag))
         .filter(|_| !bag.has_errors());
     Compilation {
         source,
@@ -91,13 +110,14 @@ fn stages(
     source: &Source,
     options: &Options,
     catalog: &Catalog,
+    files: &dyn SourceLoader,
     outcome: &mut Outcome,
     bag: &mut Bag,
 ) -> Option<ExecutionPlan> {
     let module = syntax::parse(source.text(), bag);
     let hir = resolve::resolve(&module, catalog, bag);
     let order = order::order(&hir, bag);
-    let typed = types::check(&hir, &order, source, catalog, bag);
+    let typed = types::check(&hir, &order, source, catalog, files, bag);
     effects::report_undeclared(&hir, &typed, bag);
     let layouts = emit::lay_out(&hir, &order, &typed, catalog, bag);
     let chosen = emit::choose(&hir, options.plan.as_deref(), bag)?;

@@ -15,7 +15,7 @@ use dva_plan::table::Index;
 use dva_stdlib::Catalog;
 
 use crate::diagnostic::{Bag, Code, Diagnostic};
-use crate::hir::{Disk, Hir, Image, ItemRef, Mention, Plan, Test};
+use crate::hir::{Disk, Hir, Image, Input, ItemRef, Mention, Plan, Test};
 use crate::span::Span;
 use crate::suggest::{did_you_mean, listed};
 use crate::syntax::ast;
@@ -28,7 +28,7 @@ const IMAGE_FIELDS: [(&str, Given); 3] = [
 ];
 
 /// The fields of a disk.
-const DISK_FIELDS: [(&str, Given); 1] = [("size", Given::Always)];
+const DISK_FIELDS: [(&str, Given); 2] = [("size", Given::Always), ("attached", Given::Sometimes)];
 
 /// Whether a field must be given.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -59,7 +59,7 @@ struct Resolution<'a, 'b> {
 impl<'a> Resolution<'a, '_> {
     /// Gives every item its number, so that items may name each other in any order.
     fn declare(&mut self, module: &'a ast::Module) {
-        let mut counts = [0_usize; 6];
+        let mut counts = [0_usize; 7];
         let mut next = |kind: usize| {
             counts[kind] += 1;
             counts[kind] - 1
@@ -74,6 +74,9 @@ impl<'a> Resolution<'a, '_> {
                     (&matrix.name, ItemRef::Matrix(Index::from_row(next(2))))
                 }
                 ast::ItemKind::Disk(disk) => (&disk.name, ItemRef::Disk(Index::from_row(next(3)))),
+                ast::ItemKind::Input(input) => {
+                    (&input.name, ItemRef::Input(Index::from_row(next(6))))
+                }
                 ast::ItemKind::Test(test) => (&test.name, ItemRef::Test(Index::from_row(next(4)))),
                 ast::ItemKind::Plan(plan) => (&plan.name, ItemRef::Plan(Index::from_row(next(5)))),
                 ast::ItemKind::Error(None) => {
@@ -125,6 +128,10 @@ impl<'a> Resolution<'a, '_> {
                     let axis = self.axis(axis);
                     self.hir.axes.push(axis);
                 }
+                ast::ItemKind::Input(input) => {
+                    self.input_type(&input.r#type);
+                    self.hir.inputs.push(Input { name: &input.name });
+                }
                 // Rows that mention others wait until all of those are there.
                 ast::ItemKind::Matrix(_)
                 | ast::ItemKind::Test(_)
@@ -148,10 +155,32 @@ impl<'a> Resolution<'a, '_> {
                 }
                 ast::ItemKind::Image(_)
                 | ast::ItemKind::Disk(_)
+                | ast::ItemKind::Input(_)
                 | ast::ItemKind::Axis(_)
                 | ast::ItemKind::Error(_) => {}
             }
         }
+    }
+
+    /// Reports a type that no input can have.
+    fn input_type(&mut self, written: &ast::TypeExpr) {
+        if let ast::TypeExprKind::Named(name) = &written.kind
+            && name.text == "secret"
+        {
+            return;
+        }
+        let help = match &written.kind {
+            ast::TypeExprKind::Named(name) => did_you_mean(&name.text, ["secret"]),
+            ast::TypeExprKind::In(..) | ast::TypeExprKind::List(_) => None,
+        };
+        let text = "an input cannot be of this type";
+        self.bag.push(
+            Diagnostic::new(Code::P0311, written.span, text).help(help.unwrap_or_else(|| {
+                "An input is a `secret`: bound in the configuration, given to commands by `with`, \
+                 and never shown."
+                    .to_owned()
+            })),
+        );
     }
 
     /// The fields of `block`, each once, without unknown ones.
@@ -213,6 +242,7 @@ impl<'a> Resolution<'a, '_> {
             head: item.span.to(last_of_head),
             after: Vec::new(),
             effects: Vec::new(),
+            needs: Vec::new(),
             within: None,
             takes: None,
             steps: Vec::new(),
@@ -226,6 +256,7 @@ impl<'a> Resolution<'a, '_> {
             match clause {
                 ast::Clause::Reads(names) => self.effects(EffectKind::Reads, names, &mut row),
                 ast::Clause::Writes(names) => self.effects(EffectKind::Writes, names, &mut row),
+                ast::Clause::Needs(needs) => row.needs.extend(needs),
                 ast::Clause::Within(span, value) => match row.within {
                     Some((first, _)) => self.said_twice(*span, first, "`within`"),
                     None => row.within = Some((*span, value)),

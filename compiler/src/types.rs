@@ -14,7 +14,10 @@
 //! | fields of images and disks, limits | [`field`] |
 //! | commands | [`command`] |
 //! | captured values | [`capture`] |
-//! | steps and tests | [`step`] |
+//! | tests and their steps | [`step`] |
+//! | what stands behind a step | [`modifier`], [`with`] |
+//! | power, disks, waiting | [`machine`] |
+//! | files | [`transfer`] |
 
 pub mod arithmetic;
 pub mod call;
@@ -25,26 +28,33 @@ pub mod expression;
 pub mod field;
 pub mod fold;
 pub mod literal;
+pub mod machine;
+pub mod modifier;
 pub mod name;
 pub mod scope;
 pub mod step;
+pub mod transfer;
+pub mod with;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dva_plan::expr::{ExprIx, ExpressionBuilder};
-use dva_plan::plan::{DiskIx, ImageIx, TestIx};
+use dva_plan::plan::{Blob, BlobIx, Capability, DiskIx, ImageIx, TestIx};
 use dva_plan::step::{Slot, SlotIx, Step};
 use dva_plan::table::Table;
 use dva_plan::{plan, value::Type};
 use dva_stdlib::Catalog;
 
 use crate::diagnostic::{Bag, Code, Diagnostic};
+use crate::files::SourceLoader;
 use crate::hir::{Hir, MatrixIx};
 use crate::order::Order;
 use crate::source::Source;
 use crate::span::Span;
 use capture::Let;
+use machine::Course;
 use scope::Scope;
+use transfer::Files;
 
 /// What a source means, by the rows of its [`Hir`].
 #[derive(Debug)]
@@ -57,6 +67,8 @@ pub struct Typed {
     pub disks: Table<DiskIx, Option<plan::Disk>>,
     /// The conditions behind `exclude`, in order.
     pub excludes: Table<MatrixIx, Vec<Exclude>>,
+    /// Contents of files; some are of no use to any plan.
+    pub blobs: Table<BlobIx, Blob>,
     /// Tests.
     pub tests: Table<TestIx, TypedTest>,
 }
@@ -85,6 +97,10 @@ pub struct TypedTest {
     pub steps: Vec<Step>,
     /// What is always done afterwards.
     pub finally: Vec<Step>,
+    /// Whether none of its steps is missing because something was reported.
+    pub is_complete: bool,
+    /// What its machine must be able to do.
+    pub needs: BTreeSet<Capability>,
     /// What it needs of the matrix and of its effects.
     pub uses: Uses,
 }
@@ -98,6 +114,8 @@ pub struct Uses {
     pub image_version: Option<Span>,
     /// Disks, by something of them that a machine without the disk has not.
     pub disks: BTreeMap<DiskIx, Span>,
+    /// Disks that are attached or detached.
+    pub moved: BTreeMap<DiskIx, Span>,
     /// Whether the exit status of the command is named.
     pub exit: Option<Span>,
 }
@@ -109,6 +127,7 @@ pub fn check(
     order: &Order,
     source: &Source,
     catalog: &Catalog,
+    loader: &dyn SourceLoader,
     bag: &mut Bag,
 ) -> Typed {
     let lets = capture::lets(hir, catalog, bag);
@@ -121,26 +140,34 @@ pub fn check(
         lets: &lets,
         bag,
         nodes: &mut nodes,
+        files: Files::new(loader),
+        attached_at_start: Table::new(),
         scope: Scope::Constant,
         uses: Uses::default(),
+        course: Course::default(),
     };
     let images = hir
         .images
         .iter()
         .map(|image| checker.image(image))
         .collect();
-    let disks = hir.disks.iter().map(|disk| checker.disk(disk)).collect();
+    let disks: Table<DiskIx, Option<plan::Disk>> =
+        hir.disks.iter().map(|disk| checker.disk(disk)).collect();
+    let attached = disks.iter().map(|disk| Some(disk.as_ref()?.attached));
+    checker.attached_at_start = attached.collect();
     let excludes = hir
         .matrices
         .iter()
         .map(|matrix| checker.excludes(matrix))
         .collect();
     let tests = hir.tests.indices().map(|test| checker.test(test)).collect();
+    let blobs = checker.files.blobs;
     Typed {
         expressions: nodes,
         images,
         disks,
         excludes,
+        blobs,
         tests,
     }
 }
@@ -163,8 +190,13 @@ pub(crate) struct Checker<'c, 'a> {
     pub(crate) lets: &'c Table<TestIx, Vec<Let<'a>>>,
     pub(crate) bag: &'c mut Bag,
     pub(crate) nodes: &'c mut ExpressionBuilder,
+    pub(crate) files: Files<'c>,
+    /// Whether each disk is attached before the first test; `None` where a field was reported.
+    pub(crate) attached_at_start: Table<DiskIx, Option<bool>>,
     pub(crate) scope: Scope,
     pub(crate) uses: Uses,
+    /// What is known of the machine, in a test.
+    pub(crate) course: Course,
 }
 
 impl Checker<'_, '_> {

@@ -4,6 +4,8 @@
 //! next. Lives run as tasks of their own (`executor`) and talk to it by messages alone. Every
 //! event is recorded before the call it announces.
 
+mod log;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::panic::resume_unwind;
 use std::path::PathBuf;
@@ -13,22 +15,25 @@ use std::time::Duration;
 use dva_plan::document::Loaded;
 use dva_plan::plan::CellIx;
 use dva_plan::schedule::LifeIx;
-use dva_plan::table::Index;
+use dva_plan::verdict::SkipReason;
 use dva_plan::{ExecutionPlan, FailureClass, Schedule};
 use tokio::sync::mpsc;
 use tokio::task::{self, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout};
-use tracing::{error, warn};
+use tracing::error;
 
+use crate::capability::{Unsupported, unsupported};
 use crate::clock;
 use crate::environment::RunMark;
 use crate::event::{Ending, Event, Record, StopCause, Stopping};
 use crate::executor::{self, Life, Message, Order};
 use crate::journal::Journal;
-use crate::options::{MachineLeft, RunOptions, RunOutcome, StopSignal};
+use crate::mask::Mask;
+use crate::options::{Keep, MachineKept, MachineLeft, RunOptions, RunOutcome, StopSignal};
 use crate::provider::{Backend, MachineToken, Provider};
 use crate::report::report;
-use crate::state::{LifePhase, RunState};
+use crate::secrets::Secrets;
+use crate::state::{ExecutionState, LifePhase, RunState};
 
 /// Runs `plan` by `schedule` on `backend` to its end, with a verdict for every test run and every
 /// machine released, whatever happens to them.
@@ -119,6 +124,9 @@ struct Dispatcher {
     folder_problem: Option<String>,
     origin: Instant,
     mark: RunMark,
+    secrets: Arc<Secrets>,
+    /// Hides them in all that is recorded.
+    mask: Option<Arc<Mask>>,
     outbox: mpsc::UnboundedSender<(LifeIx, Message)>,
     /// Lives to be launched, each when its time has come.
     unlaunched: BTreeSet<LifeIx>,
@@ -150,7 +158,10 @@ impl Dispatcher {
             .as_mut()
             .and_then(|folder| folder.journal())
             .map(|journal| Box::new(journal) as Box<dyn Journal>);
+        let secrets = Arc::new(std::mem::take(&mut options.secrets));
         Self {
+            mask: Mask::of(secrets.values()).map(Arc::new),
+            secrets,
             unlaunched: state.schedule().lives.indices().collect(),
             state,
             backend,
@@ -174,6 +185,20 @@ impl Dispatcher {
             provider: self.backend.provider.name().to_owned(),
             started_unix_ms: self.options.started.unix_ms(),
         });
+        let plan = Arc::clone(self.state.plan());
+        for Unsupported {
+            cell,
+            test,
+            message,
+        } in unsupported(&plan, &*self.backend.provider)
+        {
+            self.record(Event::TestSkipped {
+                cell,
+                test,
+                reason: SkipReason::Unsupported,
+                message,
+            });
+        }
         self.launch();
     }
 
@@ -239,9 +264,24 @@ impl Dispatcher {
                 })
             })
             .collect();
+        let kept = self
+            .state
+            .lives()
+            .enumerate()
+            .filter(|(_, life)| life.phase() == LifePhase::Kept)
+            .map(|(index, life)| {
+                let cell = self.state.schedule().lives[index].cell;
+                MachineKept {
+                    token: token(&self.options, index),
+                    cell: self.state.plan().cells[cell].id.clone(),
+                    id: life.id().unwrap_or_default().to_owned(),
+                }
+            })
+            .collect();
         RunOutcome {
             report,
             machines_left,
+            kept,
             folder_problem: self.folder_problem,
         }
     }
@@ -294,6 +334,8 @@ impl Dispatcher {
             backend: self.backend.clone(),
             limits: self.options.limits,
             folder: self.folder_path(),
+            secrets: Arc::clone(&self.secrets),
+            mask: self.mask.clone(),
         });
         let (orders, received) = mpsc::unbounded_channel();
         let task = self.tasks.spawn(executor::live(
@@ -325,14 +367,11 @@ impl Dispatcher {
                 self.record(Event::LifeAcquired { life, id, machine });
             }
             Message::Ready => self.record(Event::LifeReady { life }),
-            Message::Failed { trouble, message } => {
-                warn!(life = life.row(), message, "a life failed");
-                self.record(Event::LifeFailed {
-                    life,
-                    trouble,
-                    message,
-                });
-            }
+            Message::Failed { trouble, message } => self.record(Event::LifeFailed {
+                life,
+                trouble,
+                message,
+            }),
             Message::Ended(ended) => self.record(Event::ExecutionEnded {
                 life,
                 test: ended.test,
@@ -343,12 +382,16 @@ impl Dispatcher {
             Message::ProcessesLeft { test, names } => {
                 self.record(Event::ProcessesLeft { life, test, names });
             }
+            Message::Kept(lifetime) => {
+                self.live.remove(&life);
+                let for_ms = u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX);
+                self.record(Event::LifeKept { life, for_ms });
+            }
             Message::Released(Ok(())) => {
                 self.live.remove(&life);
                 self.record(Event::LifeEnded { life });
             }
             Message::Released(Err(message)) => {
-                error!(life = life.row(), message, "a machine may still be there");
                 self.live.remove(&life);
                 self.record(Event::ReleaseFailed { life, message });
             }
@@ -365,9 +408,32 @@ impl Dispatcher {
             self.order(life, Order::Start(test));
         }
         if self.state.is_done(life) {
+            let keep = self.keeps(life).then_some(self.options.keep_for);
             self.record(Event::LifeReleasing { life });
-            self.order(life, Order::End);
+            self.order(life, Order::End { keep });
         }
+    }
+
+    /// Whether the machine of a life that is over is to live on.
+    fn keeps(&self, life: LifeIx) -> bool {
+        let state = &self.state.lives()[life];
+        let is_failure = |execution: &ExecutionState| {
+            matches!(
+                execution,
+                ExecutionState::Ended {
+                    ending: Ending::Failed(_) | Ending::Errored(_),
+                    ..
+                }
+            )
+        };
+        let wanted = match self.options.keep {
+            Keep::Never => false,
+            Keep::OnFailure => {
+                state.trouble().is_some() || state.executions().iter().any(is_failure)
+            }
+            Keep::Always => true,
+        };
+        wanted && state.id().is_some()
     }
 
     fn order(&self, life: LifeIx, order: Order) {
@@ -425,7 +491,6 @@ impl Dispatcher {
             "dva itself has failed while it looked after this machine: {}.",
             panic_message(error)
         );
-        error!(life = life.row(), message, "a bug");
         let Some(live) = self.live.get_mut(&life) else {
             return;
         };
@@ -460,8 +525,12 @@ impl Dispatcher {
         self.heed_folder();
     }
 
-    /// Checks, keeps and shows an event.
-    fn record(&mut self, event: Event) {
+    /// Checks, keeps and shows an event. No secret gets past here.
+    fn record(&mut self, mut event: Event) {
+        if let Some(mask) = &self.mask {
+            event.map_texts(&|text| mask.text(text));
+        }
+        log::tell(&event);
         let record = Record {
             at_ms: self.now_ms(),
             event,

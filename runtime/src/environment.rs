@@ -6,7 +6,11 @@
 //!
 //! Every process of an execution carries its mark in its environment, as `DVA_EXECUTION`. That is how
 //! it is found and stopped, since closing a channel kills nothing. A process that clears its
-//! environment hides from this.
+//! environment, as a daemon may that was started clean, hides from this: it is neither stopped nor
+//! reported.
+//!
+//! Steps run as root, whatever the login is, or as the user that the author named. Values of
+//! `with` come through standard input, so that no list of processes shows them.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -26,13 +30,20 @@ const MARK: &str = "DVA_EXECUTION";
 /// How long processes have to end after they were asked to, in seconds.
 const GRACE_S: u32 = 5;
 
-/// Makes the working directory, waits for device nodes (5 s in all), becomes the command. Its first
-/// argument is the command, the others are the nodes.
+/// Makes the working directory, waits for device nodes (5 s in all), takes in what is fed where `$3` is
+/// `fed`, becomes the command `$1`, as the user `$2` where there is one. Its other arguments are the
+/// nodes.
+///
+/// What is fed may set any variable, so from there on nothing is kept but in arguments. `runuser` and
+/// `su` take these options alike, on every system that has one of them; both leave the environment as
+/// it is but for the user's own variables, and some an own `PATH`.
 const ENTER: &str = r#"umask 022
 [ -d "$DVA_TMP" ] || mkdir -p "$DVA_TMP" || exit
 cd "$DVA_TMP" || exit
 command=$1
-shift
+user=$2
+fed=$3
+shift 3
 tries=50
 for node do
   until [ -e "$node" ] || [ "$tries" -le 0 ]; do
@@ -40,7 +51,37 @@ for node do
     tries=$((tries - 1))
   done
 done
-exec /bin/sh -c "$command""#;
+[ -z "$user" ] || become=$(command -v runuser || command -v su) || exit
+set -- "$command" "$user" "$become" "$fed"
+unset command user become fed tries node
+if [ "$4" ]; then
+  set -- "$1" "$2" "$3" "$(cat)"
+  case $4 in *'# whole') ;; *) echo "its variables came only in part" >&2; exit 1 ;; esac
+  eval "$4"
+  exec </dev/null
+fi
+[ "$2" ] || exec /bin/sh -c "$1"
+exec "$3" -s /bin/sh -c 'umask 022; PATH=$1; export PATH; exec /bin/sh -c "$2"' "$2" sh "$PATH" "$1""#;
+
+/// Who the login is: `uid=`, `boot=` with the boot id, and for others than root `sudo=` or what `sudo`
+/// has said instead.
+const LOOK: &str = r#"uid=$(id -u)
+echo "uid=$uid"
+read -r boot </proc/sys/kernel/random/boot_id && echo "boot=$boot"
+if [ "$uid" != 0 ]; then
+  said=$(sudo -n true 2>&1) && echo sudo= || printf 'said=%s\n' "$said"
+fi"#;
+
+/// Makes the working directory `$1`.
+const MAKE: &str = r#"umask 022
+exec mkdir -p "$1""#;
+
+/// Writes standard input to the file `$1`, which nobody else can read before it has the mode `$2`.
+const PUT: &str = r#"umask 077
+: >"$1" && chmod "$2" "$1" && exec cat >"$1""#;
+
+/// Restarts the system a moment later, so that this can still say that it will.
+const REBOOT: &str = "(sleep 1; reboot || systemctl reboot) >/dev/null 2>&1 &";
 
 /// Stops what carries the mark `$1`: asks, waits `$2` seconds at most, then kills until nothing is
 /// left or 5 s have gone. Its own environment carries no mark, so it never finds itself.
@@ -78,6 +119,24 @@ done 2>/dev/null
 const REMOVE: &str = r#"find "$1" -xdev -depth -delete 2>/dev/null
 :"#;
 
+/// How a login is root.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Root {
+    /// It is.
+    Login,
+    /// By `sudo -n`.
+    Sudo,
+}
+
+/// What [`look`] found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Look {
+    /// How the login is root, or what `sudo` said.
+    pub root: Result<Root, String>,
+    /// The boot id; absent where the kernel has none.
+    pub boot: Option<String>,
+}
+
 /// What the marks of one run begin with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RunMark(u64);
@@ -114,7 +173,7 @@ impl fmt::Display for RunMark {
 
 impl ExecutionMark {
     /// The working directory of the execution.
-    fn folder(&self) -> String {
+    pub(crate) fn folder(&self) -> String {
         format!("{FOLDER}{}", self.0)
     }
 }
@@ -129,6 +188,12 @@ pub(crate) struct StepCommand<'a> {
     pub text: &'a str,
     /// Device nodes to wait for.
     pub nodes: &'a [String],
+    /// How the login is root.
+    pub root: Root,
+    /// The user it runs as, where that is not root.
+    pub user: Option<&'a str>,
+    /// Whether its standard input is [`variables`].
+    pub fed: bool,
 }
 
 impl StepCommand<'_> {
@@ -142,31 +207,108 @@ impl StepCommand<'_> {
             format!("DVA_CELL={}", self.cell),
             format!("DVA_TMP={}", self.mark.folder()),
         ];
-        let arguments: Vec<&str> = [self.text]
+        let (user, fed) = (
+            self.user.unwrap_or_default(),
+            if self.fed { "fed" } else { "" },
+        );
+        let arguments: Vec<&str> = [self.text, user, fed]
             .into_iter()
             .chain(self.nodes.iter().map(String::as_str))
             .collect();
-        command(&variables, ENTER, &arguments)
+        let stdin = if self.fed { Stdin::Fed } else { Stdin::Null };
+        command(self.root, stdin, &variables, ENTER, &arguments)
     }
 }
 
-/// The command that stops all processes of an execution: TERM first, KILL for what is left.
-pub(crate) fn stop(mark: &ExecutionMark) -> String {
-    stop_within(mark, GRACE_S)
+/// What a command is fed that is to have these variables: names are those of a shell. What is cut short
+/// anywhere starts nothing: it has no end, or a quote that nothing closes.
+pub(crate) fn variables(variables: &[(&str, &str)]) -> Vec<u8> {
+    let mut text = String::new();
+    for (name, value) in variables {
+        text.push_str(&format!("export {name}={}\n", quoted(value)));
+    }
+    text.push_str("# whole");
+    text.into_bytes()
 }
 
-fn stop_within(mark: &ExecutionMark, grace_s: u32) -> String {
-    command(&[], STOP, &[&mark.0, &grace_s.to_string()])
+/// Whether `name` can be the name of a variable.
+pub(crate) fn is_name(name: &str) -> bool {
+    let mut bytes = name.bytes();
+    let first = |byte: u8| byte.is_ascii_alphabetic() || byte == b'_';
+    bytes.next().is_some_and(first) && bytes.all(|byte| first(byte) || byte.is_ascii_digit())
+}
+
+/// The command that tells who the login is and when the machine booted.
+pub(crate) fn look() -> String {
+    command(Root::Login, Stdin::Null, &[], LOOK, &[])
+}
+
+/// Whether `command` is one of [`look`].
+pub(crate) fn looks(command: &str) -> bool {
+    command.contains(&quoted(LOOK))
+}
+
+/// The output of [`look`] on a machine with this boot id, where the login is root.
+pub(crate) fn look_lines(boot: &str) -> String {
+    format!("uid=0\nboot={boot}\n")
+}
+
+/// What the output of [`look`] says; `None` where it is none.
+pub(crate) fn looked(output: &[u8]) -> Option<Look> {
+    let text = escape(output);
+    let line = |key: &str| text.lines().find_map(|line| line.strip_prefix(key));
+    let root = if line("uid=")? == "0" {
+        Ok(Root::Login)
+    } else if line("sudo=").is_some() {
+        Ok(Root::Sudo)
+    } else {
+        Err(line("said=").unwrap_or_default().to_owned())
+    };
+    Some(Look {
+        root,
+        boot: line("boot=").map(str::to_owned),
+    })
+}
+
+/// The command that makes an execution's working directory.
+pub(crate) fn make_folder(root: Root, mark: &ExecutionMark) -> String {
+    command(root, Stdin::Null, &[], MAKE, &[&mark.folder()])
+}
+
+/// The command that writes its standard input to the file `path`.
+pub(crate) fn put(root: Root, path: &str, mode: u32) -> String {
+    let mode = format!("{:o}", mode & 0o7777);
+    command(root, Stdin::Fed, &[], PUT, &[path, &mode])
+}
+
+/// The command that writes the file `path` to its standard output.
+pub(crate) fn get(root: Root, path: &str) -> String {
+    command(root, Stdin::Null, &[], "exec cat <\"$1\"", &[path])
+}
+
+/// The command that restarts the system.
+pub(crate) fn reboot(root: Root) -> String {
+    command(root, Stdin::Null, &[], REBOOT, &[])
+}
+
+/// The command that stops all processes of an execution: TERM first, KILL for what is left.
+pub(crate) fn stop(root: Root, mark: &ExecutionMark) -> String {
+    stop_within(root, mark, GRACE_S)
+}
+
+fn stop_within(root: Root, mark: &ExecutionMark, grace_s: u32) -> String {
+    let arguments = [mark.0.as_str(), &grace_s.to_string()];
+    command(root, Stdin::Null, &[], STOP, &arguments)
 }
 
 /// The command that removes an execution's working directory.
-pub(crate) fn clean_up(mark: &ExecutionMark) -> String {
-    command(&[], REMOVE, &[&mark.folder()])
+pub(crate) fn clean_up(root: Root, mark: &ExecutionMark) -> String {
+    command(root, Stdin::Null, &[], REMOVE, &[&mark.folder()])
 }
 
 /// The command that lists the processes which executions of a run have left on a machine.
-pub(crate) fn find_left_processes(mark: RunMark) -> String {
-    command(&[], FIND, &[&mark.to_string()])
+pub(crate) fn find_left_processes(root: Root, mark: RunMark) -> String {
+    command(root, Stdin::Null, &[], FIND, &[&mark.to_string()])
 }
 
 /// What the output of [`find_left_processes`] says: the names of processes, by the test that left them.
@@ -206,17 +348,42 @@ fn mark_of(command: &str) -> Option<&str> {
         .and_then(|rest| rest.get(..32))
 }
 
-/// A text for a login's shell, whichever that is, that becomes `/bin/sh -c script` with `arguments`.
-fn command(variables: &[String], script: &str, arguments: &[&str]) -> String {
-    let words = ["exec", "/usr/bin/env", PATH]
-        .into_iter()
-        .map(str::to_owned)
+/// What a command reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stdin {
+    Null,
+    /// What it is given with the request.
+    Fed,
+}
+
+/// A text for a login's shell, whichever that is, that becomes `/bin/sh -c script` with `arguments`, as
+/// root. `sudo` clears the environment, so variables are set behind it.
+fn command(
+    root: Root,
+    stdin: Stdin,
+    variables: &[String],
+    script: &str,
+    arguments: &[&str],
+) -> String {
+    let become_root: &[&str] = match root {
+        Root::Login => &[],
+        Root::Sudo => &["sudo", "-n", "--"],
+    };
+    let words = ["exec"]
+        .iter()
+        .chain(become_root)
+        .chain(&["/usr/bin/env", PATH])
+        .map(|word| (*word).to_owned())
         .chain(variables.iter().map(|variable| quoted(variable)))
         .chain(["/bin/sh", "-c"].map(str::to_owned))
         .chain([quoted(script), "sh".to_owned()])
         .chain(arguments.iter().map(|argument| quoted(argument)));
     let words: Vec<_> = words.collect();
-    format!("{} </dev/null", words.join(" "))
+    let words = words.join(" ");
+    match stdin {
+        Stdin::Null => format!("{words} </dev/null"),
+        Stdin::Fed => words,
+    }
 }
 
 /// `text` as one word of a shell. A NUL, which no word can hold, is left out.
@@ -271,20 +438,26 @@ mod tests {
                 cell: &CellId::new("cell"),
                 text,
                 nodes,
+                root: Root::Login,
+                user: None,
+                fed: false,
             }
             .for_login_shell()
         }
 
         fn left(&self) -> BTreeMap<TestIx, Vec<String>> {
-            left_processes(self.run, &output(&find_left_processes(self.run)).stdout)
+            left_processes(
+                self.run,
+                &output(&find_left_processes(Root::Login, self.run)).stdout,
+            )
         }
     }
 
     impl Drop for Host {
         fn drop(&mut self) {
             // A test that has failed leaves nothing on this host either.
-            output(&stop_within(&self.mark, 0));
-            output(&clean_up(&self.mark));
+            output(&stop_within(Root::Login, &self.mark, 0));
+            output(&clean_up(Root::Login, &self.mark));
         }
     }
 
@@ -310,7 +483,7 @@ cat; echo "it's \"$0\""; exit 255"#;
         let host = Host::new();
         output(&host.step("echo kept >file; mkdir -p deep/er", &[]));
         assert_eq!(text(&output(&host.step("cat file", &[])).stdout), "kept\n");
-        output(&clean_up(&host.mark));
+        output(&clean_up(Root::Login, &host.mark));
         assert!(!std::path::Path::new(&host.mark.folder()).exists());
     }
 
@@ -352,17 +525,62 @@ echo up; exec sleep 45"#;
         assert!(names.iter().any(|name| name == "sh"), "{names:?}");
         assert!(names.iter().any(|name| name == "sleep"), "{names:?}");
 
-        let stopped = output(&stop_within(&host.mark, 1));
+        let stopped = output(&stop_within(Root::Login, &host.mark, 1));
         assert!(stopped.status.success(), "{stopped:?}");
         running.wait().expect("it has ended");
         assert_eq!(host.left(), BTreeMap::new());
     }
 
     #[test]
+    fn what_is_fed_and_cut_short_starts_nothing() {
+        let host = Host::new();
+        let command = StepCommand {
+            mark: &host.mark,
+            test: &TestId::new("fed"),
+            cell: &CellId::new("cell"),
+            text: "echo started; printf %s \"$A$B\"",
+            nodes: &[],
+            root: Root::Login,
+            user: None,
+            fed: true,
+        };
+        let fed = variables(&[("A", "it's"), ("B", "2")]);
+        for length in (0..=fed.len()).step_by(3).chain([fed.len()]) {
+            let mut shell = login(&command.for_login_shell())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::null())
+                .spawn()
+                .expect("there is a shell");
+            let mut stdin = shell.stdin.take().expect("a pipe");
+            std::io::Write::write_all(&mut stdin, &fed[..length]).expect("it reads");
+            drop(stdin);
+            let seen = shell.wait_with_output().expect("it ends");
+            if length == fed.len() {
+                assert_eq!(text(&seen.stdout), "started\nit's2");
+            } else {
+                assert_eq!(text(&seen.stdout), "", "{length}");
+                assert!(!seen.status.success());
+            }
+        }
+    }
+
+    #[test]
+    fn a_look_tells_who_we_are() {
+        let look = looked(&output(&look()).stdout).expect("a look");
+        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").expect("Linux");
+        assert_eq!(look.boot.as_deref(), Some(boot.trim()));
+        let root = |text: &str| looked(text.as_bytes()).map(|look| look.root);
+        assert_eq!(root("uid=0\nboot=b\n"), Some(Ok(Root::Login)));
+        assert_eq!(root("motd\nuid=1000\nsudo=\n"), Some(Ok(Root::Sudo)));
+        assert_eq!(root("uid=1000\nsaid=no\n"), Some(Err("no".to_owned())));
+        assert_eq!(root("This account is not available.\n"), None);
+    }
+
+    #[test]
     fn stopping_what_is_not_there_is_quick_and_well() {
         let host = Host::new();
         let other = RunMark::new(crate::clock::random());
-        assert!(output(&stop(&host.mark)).status.success());
+        assert!(output(&stop(Root::Login, &host.mark)).status.success());
         assert_eq!(left_processes(other, b"junk\n0 x\n"), BTreeMap::new());
     }
 
@@ -370,7 +588,10 @@ echo up; exec sleep 45"#;
     fn a_simulator_can_tell_which_command_is_stopped() {
         let host = Host::new();
         let other = host.run.execution(LifeIx(2), TestIx(8));
-        assert!(carries(&host.step("x", &[]), &stop(&host.mark)));
-        assert!(!carries(&host.step("x", &[]), &stop(&other)));
+        assert!(carries(
+            &host.step("x", &[]),
+            &stop(Root::Login, &host.mark)
+        ));
+        assert!(!carries(&host.step("x", &[]), &stop(Root::Login, &other)));
     }
 }

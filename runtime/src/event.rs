@@ -4,11 +4,11 @@
 //! be found from its events. What they mean together is the business of [`crate::state`].
 
 use dva_plan::class::FailureClass;
-use dva_plan::plan::{Machine, TestIx};
-use dva_plan::report::StepReport;
+use dva_plan::plan::{CellIx, Machine, TestIx};
+use dva_plan::report::{CommandStatus, StepReport};
 use dva_plan::schedule::LifeIx;
-use dva_plan::verdict::{Blocker, Verdict};
-use dva_plan::{RunId, exit::ExitCode};
+use dva_plan::verdict::{Blocker, SkipReason, Verdict};
+use dva_plan::{RunId, Value, exit::ExitCode};
 use serde::{Deserialize, Serialize};
 
 /// An event and when it was recorded.
@@ -36,6 +36,18 @@ pub enum Event {
         provider: String,
         /// When: milliseconds since 1970-01-01 UTC.
         started_unix_ms: u64,
+    },
+    /// A test run will never start, for a reason that was known before. Comes before the launch of every
+    /// life that it was planned on.
+    TestSkipped {
+        /// The cell.
+        cell: CellIx,
+        /// The test.
+        test: TestIx,
+        /// Why.
+        reason: SkipReason,
+        /// The same in a sentence.
+        message: String,
     },
     /// Somebody, or a broken run folder, stops the run. Nothing more is started.
     Stopping {
@@ -119,6 +131,13 @@ pub enum Event {
         /// Their names, as the machine's kernel gives them.
         names: Vec<String>,
     },
+    /// The machine lives on, as was asked for.
+    LifeKept {
+        /// The life.
+        life: LifeIx,
+        /// How long from now, in milliseconds.
+        for_ms: u64,
+    },
     /// The machine is gone.
     LifeEnded {
         /// The life.
@@ -136,6 +155,76 @@ pub enum Event {
         /// How it ended.
         exit: ExitCode,
     },
+}
+
+impl Event {
+    /// Changes every text that may hold what a machine has said. Names of the plan stay as they are.
+    pub(crate) fn map_texts(&mut self, change: &dyn Fn(&str) -> String) {
+        let apply = |text: &mut String| *text = change(text);
+        match self {
+            Self::TestSkipped { message, .. }
+            | Self::LifeFailed { message, .. }
+            | Self::LifeCrashed { message, .. }
+            | Self::ReleaseFailed { message, .. }
+            | Self::Stopping {
+                why: StopCause::RunFolder(message),
+                ..
+            } => apply(message),
+            Self::ExecutionEnded { message, steps, .. } => {
+                apply(message);
+                for step in steps {
+                    step.command.iter_mut().for_each(apply);
+                    if let Some(CommandStatus::Signal(name)) = &mut step.status {
+                        apply(name);
+                    }
+                    if let Some(value) = &mut step.captured {
+                        map_value(value, &apply);
+                    }
+                    if let Some(operands) = &mut step.operands {
+                        apply(&mut operands.left);
+                        apply(&mut operands.right);
+                    }
+                    for stream in [&mut step.stdout, &mut step.stderr].into_iter().flatten() {
+                        apply(&mut stream.excerpt);
+                    }
+                }
+            }
+            Self::ProcessesLeft { names, .. } => names.iter_mut().for_each(apply),
+            Self::Stopping {
+                why: StopCause::Asked,
+                ..
+            }
+            | Self::RunStarted { .. }
+            | Self::LifeLaunching { .. }
+            | Self::LifeAcquired { .. }
+            | Self::LifeReady { .. }
+            | Self::ExecutionStarted { .. }
+            | Self::LifeReleasing { .. }
+            | Self::LifeKept { .. }
+            | Self::LifeEnded { .. }
+            | Self::RunEnded { .. } => {}
+        }
+    }
+}
+
+fn map_value(value: &mut Value, apply: &dyn Fn(&mut String)) {
+    match value {
+        Value::String(text)
+        | Value::Name(text)
+        | Value::Version(text)
+        | Value::Date(text)
+        | Value::Regex(text) => apply(text),
+        Value::List(items) => items.iter_mut().for_each(|item| map_value(item, apply)),
+        Value::Record(fields) => fields
+            .values_mut()
+            .for_each(|field| map_value(field, apply)),
+        Value::Bool(_)
+        | Value::Int(_)
+        | Value::Bytes(_)
+        | Value::Ms(_)
+        | Value::NanoUsd(_)
+        | Value::Ratio(..) => {}
+    }
 }
 
 /// How a run is stopped.

@@ -56,6 +56,19 @@ pub(crate) fn shorten(text: &str, limit: usize) -> String {
     }
 }
 
+/// Takes the middle out of an excerpt that is longer than twice `kept` bytes.
+pub(crate) fn shorten_middle(text: &mut String, kept: usize) {
+    if text.len() <= 2 * kept {
+        return;
+    }
+    let (first, last) = (
+        text.floor_char_boundary(kept),
+        text.ceil_char_boundary(text.len() - kept),
+    );
+    text.replace_range(first..last, "\n[the middle is left out]\n");
+    text.shrink_to_fit();
+}
+
 /// Whether a character can stand in a terminal and in XML as it is. Those that turn the direction of
 /// writing can make text look like another.
 fn is_text(c: char) -> bool {

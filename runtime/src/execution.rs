@@ -2,12 +2,17 @@
 //!
 //! Steps run in order up to the first that does not hold; then `finally` runs whatever happened, in a
 //! time of its own, unless the machine is lost or the run is stopped. What a step's output means is in
-//! [`capture`], what is decided of it in [`judge`]; how a command is run and stopped in [`command`].
+//! [`capture`], what is decided of it in [`judge`]; how a command is run and stopped in [`command`], how
+//! often in [`run`]. Steps without a command are in [`machine`], [`transfer`] and [`wait`].
 
 mod capture;
 mod command;
 mod facts;
 mod judge;
+mod machine;
+mod run;
+mod transfer;
+mod wait;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,19 +22,22 @@ use dva_plan::eval::EvalFault;
 use dva_plan::expr::ExprIx;
 use dva_plan::plan::{CellIx, TestIx};
 use dva_plan::report::{StepOutcome, StepReport};
-use dva_plan::step::{Run, SlotIx, Step, StepKind};
+use dva_plan::step::{SlotIx, Step, StepKind, WaitCondition};
 use dva_plan::template::Template;
 use dva_plan::unit::display_duration;
 use dva_plan::{ExecutionPlan, FailureClass, Value};
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
+use tracing::debug;
 
 use crate::environment::ExecutionMark;
 use crate::event::Ending;
-use crate::excerpt::escape;
-use crate::folder::LogFiles;
-use crate::provider::AcquiredMachine;
-use crate::transport::{ExecOutcome, ExecStatus, Session};
+use crate::excerpt;
+use crate::folder::{CollectedFiles, LogFiles};
+use crate::guest::Guest;
+use crate::mask::Mask;
+use crate::secrets::Secrets;
+use crate::transport::ExecOutcome;
 use facts::StepFacts;
 use judge::Judged;
 
@@ -38,12 +46,15 @@ pub(crate) struct Execution {
     pub plan: Arc<ExecutionPlan>,
     pub cell: CellIx,
     pub test: TestIx,
-    pub machine: Arc<AcquiredMachine>,
-    pub session: Arc<dyn Session>,
+    pub guest: Arc<Guest>,
     pub mark: ExecutionMark,
     /// What other tests on this life have captured.
     pub captured: Arc<BTreeMap<TestIx, Slots>>,
     pub logs: Option<LogFiles>,
+    pub collected: Option<CollectedFiles>,
+    pub secrets: Arc<Secrets>,
+    /// Hides them.
+    pub mask: Option<Arc<Mask>>,
     /// How to end at once, when somebody says so.
     pub cut: watch::Receiver<Option<Ending>>,
     pub finally_limit: Duration,
@@ -57,8 +68,19 @@ pub(crate) struct ExecutionEnd {
     pub message: String,
     pub steps: Vec<StepReport>,
     pub slots: Slots,
-    /// Why the machine is lost, where it is.
-    pub lost: Option<String>,
+    /// Why the machine is of no more use, where it is of none.
+    pub loss: Option<Loss>,
+}
+
+/// A machine that is of no more use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Loss {
+    /// What becomes of tests that have not started on it.
+    pub class: FailureClass,
+    /// What happened, in a sentence.
+    pub message: String,
+    /// What becomes of tests that run on it.
+    pub running: Ending,
 }
 
 /// What a test has captured.
@@ -80,27 +102,32 @@ pub(crate) async fn execute(execution: Execution) -> ExecutionEnd {
         execution,
         slots: Slots::new(),
         reports: Vec::new(),
-        runs: 0,
+        commands: 0,
     };
     let end = runner.whole().await;
-    let (ending, message, lost) = match end {
+    let was_cut = matches!(end, Some(Broken::Cut(_)));
+    let (ending, message, mut loss) = match end {
         None => (Ending::Passed, String::new(), None),
         Some(Broken::Failed { class, message }) => (Ending::Failed(class), message, None),
         Some(Broken::Errored { class, message }) => (Ending::Errored(class), message, None),
         Some(Broken::Cut(ending)) => (ending, cut_message(ending), None),
-        Some(Broken::Lost(message)) => (
-            Ending::Errored(FailureClass::SshLost),
-            message.clone(),
-            Some(message),
-        ),
+        Some(Broken::Gone(gone)) => (gone.ending, gone.message, Some(gone.loss)),
     };
+    if loss.is_none() && !was_cut && runner.execution.guest.link().is_none() {
+        let id = &runner.execution.plan.tests[test].id;
+        loss = Some(Loss {
+            class: FailureClass::MachineLost,
+            message: format!("The test {id} has left its machine stopped."),
+            running: Ending::Errored(FailureClass::MachineLost),
+        });
+    }
     ExecutionEnd {
         test,
         ending,
         message,
         steps: runner.reports,
         slots: runner.slots,
-        lost,
+        loss,
     }
 }
 
@@ -109,10 +136,14 @@ fn cut_message(ending: Ending) -> String {
         Ending::Errored(FailureClass::SshLost) => {
             "The connection to its machine broke while it ran.".to_owned()
         }
-        Ending::Errored(_) => "The run was stopped, since its folder could not be written.".into(),
-        Ending::Passed | Ending::Failed(_) | Ending::Interrupted => {
-            "The run was stopped while it ran.".to_owned()
+        Ending::Errored(FailureClass::RunFolder) => {
+            "The run was stopped, since its folder could not be written.".into()
         }
+        Ending::Failed(FailureClass::GuestRebooted) => {
+            "Its machine rebooted by itself while it ran.".to_owned()
+        }
+        Ending::Errored(_) | Ending::Failed(_) => "Its machine was lost while it ran.".to_owned(),
+        Ending::Passed | Ending::Interrupted => "The run was stopped while it ran.".to_owned(),
     }
 }
 
@@ -127,16 +158,28 @@ enum Broken {
         message: String,
     },
     Cut(Ending),
-    Lost(String),
+    /// The machine is of no more use.
+    Gone(Box<Gone>),
+}
+
+struct Gone {
+    ending: Ending,
+    message: String,
+    loss: Loss,
 }
 
 impl Broken {
     fn outcome(&self) -> StepOutcome {
-        match self {
-            Self::Failed { .. } => StepOutcome::Failed,
-            Self::Errored { .. } | Self::Lost(_) => StepOutcome::Errored,
-            Self::Cut(Ending::Errored(_)) => StepOutcome::Errored,
-            Self::Cut(_) => StepOutcome::Interrupted,
+        let ending = match self {
+            Self::Failed { .. } => return StepOutcome::Failed,
+            Self::Errored { .. } => return StepOutcome::Errored,
+            Self::Cut(ending) => *ending,
+            Self::Gone(gone) => gone.ending,
+        };
+        match ending {
+            Ending::Failed(_) => StepOutcome::Failed,
+            Ending::Errored(_) => StepOutcome::Errored,
+            Ending::Passed | Ending::Interrupted => StepOutcome::Interrupted,
         }
     }
 }
@@ -154,7 +197,7 @@ struct Runner {
     slots: Slots,
     reports: Vec<StepReport>,
     /// How many commands there were.
-    runs: u32,
+    commands: u32,
 }
 
 impl Runner {
@@ -182,9 +225,9 @@ impl Runner {
             }
         }
         // Commands of `finally` keep their number however far the steps came.
-        self.runs = u32::try_from(test.steps.iter().filter(|step| is_run(step)).count())
-            .unwrap_or(u32::MAX);
-        if matches!(broken, Some(Broken::Cut(_) | Broken::Lost(_))) {
+        let commands = test.steps.iter().filter(|step| is_command(step)).count();
+        self.commands = u32::try_from(commands).unwrap_or(u32::MAX);
+        if matches!(broken, Some(Broken::Cut(_) | Broken::Gone(_))) {
             return broken;
         }
         let ms = u64::try_from(self.execution.finally_limit.as_millis()).unwrap_or(u64::MAX);
@@ -197,7 +240,7 @@ impl Runner {
         for step in &test.finally {
             match self.step(step, true, own(step).unwrap_or(of_finally)).await {
                 None => {}
-                Some(end @ (Broken::Cut(_) | Broken::Lost(_))) => return Some(end),
+                Some(end @ (Broken::Cut(_) | Broken::Gone(_))) => return Some(end),
                 // What was wrong first is the verdict's.
                 Some(end @ Broken::Errored { .. }) => {
                     return Some(broken.unwrap_or(end));
@@ -220,16 +263,33 @@ impl Runner {
             in_finally,
             outcome: StepOutcome::Passed,
             duration_ms: 0,
+            attempts: 1,
             command: None,
             status: None,
             captured: None,
+            collected: None,
             operands: None,
             stdout: None,
             stderr: None,
         };
         let end = match &step.kind {
-            StepKind::Check(condition) => self.check(*condition, step, &mut report),
+            StepKind::Check(condition) => self.check(*condition, step, &mut report).await,
             StepKind::Run(run) => self.run(run, step, limit, &mut report).await,
+            StepKind::Reboot => self.reboot(step, limit).await,
+            StepKind::Stop => self.stop(step, limit).await,
+            StepKind::Start => self.start(step, limit).await,
+            StepKind::Attach(disk) => self.attach(*disk, step, limit).await,
+            StepKind::Detach { disk, how } => self.detach(*disk, *how, step, limit).await,
+            StepKind::Wait { ms } => self.wait(*ms, step, limit).await,
+            StepKind::WaitUntil {
+                condition,
+                every_ms,
+            } => {
+                self.wait_until(condition, *every_ms, step, limit, &mut report)
+                    .await
+            }
+            StepKind::Upload { blob, to, mode } => self.upload(*blob, to, *mode, step, limit).await,
+            StepKind::Collect { path } => self.collect(path, step, limit, &mut report).await,
         };
         let broken = match end {
             Ok(outcome) => {
@@ -242,64 +302,34 @@ impl Runner {
             }
         };
         report.duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        debug!(
+            target: "dva",
+            test = %self.execution.plan.tests[self.execution.test].id,
+            line = step.source.line,
+            outcome = ?report.outcome,
+            ms = report.duration_ms,
+            "a step has ended"
+        );
+        if broken.is_none() {
+            for stream in [&mut report.stdout, &mut report.stderr]
+                .into_iter()
+                .flatten()
+            {
+                excerpt::shorten_middle(&mut stream.excerpt, OF_HELD);
+            }
+        }
         self.reports.push(report);
         broken
     }
 
-    fn check(
-        &self,
+    async fn check(
+        &mut self,
         condition: ExprIx,
         step: &Step,
         report: &mut StepReport,
     ) -> Result<StepOutcome, Broken> {
+        self.refresh_disks(condition, step).await?;
         self.judge(condition, FailureClass::Check, None, step, report)
-    }
-
-    async fn run(
-        &mut self,
-        run: &Run,
-        step: &Step,
-        limit: Limit,
-        report: &mut StepReport,
-    ) -> Result<StepOutcome, Broken> {
-        let number = self.runs;
-        self.runs += 1;
-        let text = self
-            .render(&run.command)
-            .map_err(|fault| judge::fault(&fault, "Its command cannot be made", step))?;
-        report.command = Some(escape(text.as_bytes()));
-        if let Some(ending) = *self.execution.cut.borrow() {
-            return Err(Broken::Cut(ending));
-        }
-        if limit.deadline <= Instant::now() {
-            return Err(late(limit, step));
-        }
-        let outcome = self.exec(&text, run, number, limit, step, report).await?;
-        let mut assumed = outcome.status == ExecStatus::Assumed;
-        if let Some(expect) = run.expect {
-            if let ExecStatus::Signal(name) = &outcome.status {
-                return Err(judge::killed(name, step));
-            }
-            let held = self.judge(expect, FailureClass::Expect, Some(&outcome), step, report)?;
-            assumed |= held == StepOutcome::Assumed;
-        }
-        if let Some(wanted) = &run.capture {
-            let value = if outcome.status == ExecStatus::Assumed {
-                SlotValue::Assumed
-            } else {
-                let slot = &self.execution.plan.tests[self.execution.test].slots[wanted.slot];
-                let value = capture::capture(wanted, &slot.r#type, &outcome.stdout)
-                    .map_err(|problem| judge::no_capture(&problem, slot, step))?;
-                report.captured = Some(value.clone());
-                SlotValue::Known(value)
-            };
-            self.slots.insert(wanted.slot, value);
-        }
-        Ok(if assumed {
-            StepOutcome::Assumed
-        } else {
-            StepOutcome::Passed
-        })
     }
 
     fn judge(
@@ -325,6 +355,21 @@ impl Runner {
         }
     }
 
+    /// Waits for `work` until `deadline`; `None` where it takes longer.
+    async fn within<T>(
+        &self,
+        deadline: Instant,
+        work: impl Future<Output = T>,
+    ) -> Result<Option<T>, Broken> {
+        let mut cut = self.execution.cut.clone();
+        tokio::select! {
+            biased;
+            ending = command::cut_short(&mut cut) => Err(Broken::Cut(ending)),
+            done = work => Ok(Some(done)),
+            () = sleep_until(deadline) => Ok(None),
+        }
+    }
+
     /// The command with its values; what only a simulator does not know gets a placeholder.
     fn render(&self, template: &Template) -> Result<String, EvalFault> {
         let facts = StepFacts::new(&self.execution, &self.slots, None).with_placeholders();
@@ -336,6 +381,9 @@ impl Runner {
         Ok(text)
     }
 }
+
+/// How much of each stream of a step that held is kept, at either end.
+const OF_HELD: usize = 2 << 10;
 
 /// The step's own limit, from now.
 fn own(step: &Step) -> Option<Limit> {
@@ -354,11 +402,32 @@ fn earlier(step: &Step, of_test: Limit) -> Limit {
     }
 }
 
-fn is_run(step: &Step) -> bool {
-    matches!(step.kind, StepKind::Run(_))
+/// Whether a step runs commands of its author's. A `wait until` that looks often counts as one.
+pub(crate) fn is_command(step: &Step) -> bool {
+    match &step.kind {
+        StepKind::Run(_)
+        | StepKind::WaitUntil {
+            condition: WaitCondition::Succeeds(_),
+            ..
+        } => true,
+        StepKind::WaitUntil {
+            condition: WaitCondition::Holds(_),
+            ..
+        }
+        | StepKind::Check(_)
+        | StepKind::Reboot
+        | StepKind::Stop
+        | StepKind::Start
+        | StepKind::Attach(_)
+        | StepKind::Detach { .. }
+        | StepKind::Wait { .. }
+        | StepKind::Upload { .. }
+        | StepKind::Collect { .. } => false,
+    }
 }
 
-fn late(limit: Limit, step: &Step) -> Broken {
+/// Something has not ended within its limit.
+fn late(limit: Limit, what: &str, step: &Step) -> Broken {
     let whose = match limit.class {
         FailureClass::LimitTest => "the test's limit",
         FailureClass::Finally => "the limit of all of `finally`",
@@ -367,7 +436,7 @@ fn late(limit: Limit, step: &Step) -> Broken {
     Broken::Failed {
         class: limit.class,
         message: format!(
-            "The command had not ended when {whose} of {} was over, and was stopped{}",
+            "{what} had not ended when {whose} of {} was over, and was stopped{}",
             display_duration(limit.ms),
             judge::at(step)
         ),

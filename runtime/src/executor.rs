@@ -4,7 +4,6 @@
 //! It decides nothing: the dispatcher orders, the executor obeys and says what came of it. Only the
 //! values that tests captured stay here, since no other life may read them.
 
-mod connect;
 mod machine;
 
 use std::collections::BTreeMap;
@@ -14,22 +13,26 @@ use std::time::Duration;
 
 use dva_plan::plan::{Machine, TestIx};
 use dva_plan::schedule::{LifeIx, PlannedLife};
-use dva_plan::{ExecutionPlan, FailureClass, RunId};
+use dva_plan::table::Index;
+use dva_plan::{ExecutionPlan, RunId};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use tracing::{debug, warn};
 
 use crate::environment::{self, RunMark};
 use crate::event::{Ending, LifeTrouble};
 use crate::execution::{self, Execution, ExecutionEnd, Slots};
-use crate::folder::LogFiles;
+use crate::folder::{CollectedFiles, LogFiles};
+use crate::guest::{self, Guest};
+use crate::mask::Mask;
 use crate::options::Limits;
-use crate::provider::{AcquiredMachine, Backend, MachineToken};
-use crate::transport::{ExecRequest, Purpose, Session, StreamPlan};
+use crate::provider::{Backend, MachineToken};
+use crate::secrets::Secrets;
 
-/// How long the last look at a machine may take, and how long leaving it may.
+/// How long the last look at a machine may take, and how long tidying it up may.
 const LAST_LOOK: Duration = Duration::from_secs(10);
-const CLOSING: Duration = Duration::from_secs(5);
+const TIDYING: Duration = Duration::from_secs(5);
 
 /// One life, as its executor needs to know it.
 pub(crate) struct Life {
@@ -43,6 +46,9 @@ pub(crate) struct Life {
     pub limits: Limits,
     /// The run folder.
     pub folder: Option<PathBuf>,
+    pub secrets: Arc<Secrets>,
+    /// Hides them.
+    pub mask: Option<Arc<Mask>>,
 }
 
 /// What an executor is told.
@@ -52,8 +58,11 @@ pub(crate) enum Order {
     Start(TestIx),
     /// Cut short what runs; it ends like this.
     Cut(Ending),
-    /// Nothing runs: release the machine. The last order.
-    End,
+    /// Nothing runs: release the machine, or let it live on for so long. The last order.
+    End {
+        /// How long it lives on.
+        keep: Option<Duration>,
+    },
 }
 
 /// What an executor says.
@@ -72,6 +81,8 @@ pub(crate) enum Message {
     Ended(EndedExecution),
     /// Processes that a test has left.
     ProcessesLeft { test: TestIx, names: Vec<String> },
+    /// The machine lives on for so long. The last message.
+    Kept(Duration),
     /// The machine is gone, or why it may not be. The last message.
     Released(Result<(), String>),
 }
@@ -93,18 +104,18 @@ pub(crate) async fn live(
 ) {
     let executor = Executor { life, messages };
     let mut orders = Orders(orders);
-    match executor.begin(&mut orders).await {
-        Begun::Ready(machine, session) => {
+    let keep = match executor.begin(&mut orders).await {
+        Begun::Ready(guest) => {
             executor.say(Message::Ready);
-            executor.work(&machine, session, &mut orders).await;
+            executor.work(&Arc::new(*guest), &mut orders).await
         }
         Begun::Failed(trouble, message) => {
             executor.say(Message::Failed { trouble, message });
-            orders.ended().await;
+            orders.ended().await
         }
-        Begun::Cancelled => {}
-    }
-    executor.release().await;
+        Begun::Cancelled(keep) => keep,
+    };
+    executor.end(keep).await;
 }
 
 /// Only ends the machine: for a life whose own task has panicked.
@@ -122,20 +133,22 @@ struct Executor {
 
 /// How the beginning of a life went.
 enum Begun {
-    Ready(Arc<AcquiredMachine>, Arc<dyn Session>),
+    Ready(Box<Guest>),
     Failed(LifeTrouble, String),
-    Cancelled,
+    Cancelled(Option<Duration>),
 }
 
 struct Orders(mpsc::UnboundedReceiver<Order>);
 
 impl Orders {
-    /// Returns once the life is to end. Nothing runs, so there is nothing to cut. A dispatcher that is
-    /// gone wants no machine any more.
-    async fn ended(&mut self) {
-        while let Some(order) = self.0.recv().await {
-            if matches!(order, Order::End) {
-                return;
+    /// Returns once the life is to end, and whether the machine is to live on. Nothing runs, so there is
+    /// nothing to cut. A dispatcher that is gone wants no machine any more.
+    async fn ended(&mut self) -> Option<Duration> {
+        loop {
+            match self.0.recv().await {
+                Some(Order::End { keep }) => return keep,
+                Some(Order::Start(_) | Order::Cut(_)) => {}
+                None => return None,
             }
         }
     }
@@ -158,30 +171,25 @@ impl Executor {
                 id: machine.id.clone(),
                 machine: machine.machine.clone(),
             });
-            let transport = &*self.life.backend.transport;
-            match connect::connect(transport, &machine.reach, self.life.limits.connect).await {
-                Ok(session) => Begun::Ready(Arc::new(machine), session),
-                Err((class, message)) => Begun::Failed(LifeTrouble::Class(class), message),
+            let (backend, token) = (self.life.backend.clone(), self.life.token.clone());
+            match Guest::log_in(backend, token, machine, self.life.limits.connect).await {
+                Ok(guest) => Begun::Ready(Box::new(guest)),
+                Err(refused) => Begun::Failed(LifeTrouble::Class(refused.class), refused.message),
             }
         };
         tokio::select! {
             biased;
-            () = orders.ended() => Begun::Cancelled,
+            keep = orders.ended() => Begun::Cancelled(keep),
             begun = begin => begun,
         }
     }
 
-    /// Runs tests until the life is to end, then looks at what they have left and logs out.
-    async fn work(
-        &self,
-        machine: &Arc<AcquiredMachine>,
-        session: Arc<dyn Session>,
-        orders: &mut Orders,
-    ) {
+    /// Runs tests until the life is to end, then looks at what they have left and logs out. Gives how
+    /// long the machine is to live on.
+    async fn work(&self, guest: &Arc<Guest>, orders: &mut Orders) -> Option<Duration> {
         let mut work = Work {
             executor: self,
-            machine,
-            session: &session,
+            guest,
             cut: watch::channel(None).0,
             captured: Arc::default(),
             executions: JoinSet::new(),
@@ -189,7 +197,7 @@ impl Executor {
             lost: false,
             started: Vec::new(),
         };
-        loop {
+        let keep = loop {
             tokio::select! {
                 biased;
                 order = orders.0.recv() => match order {
@@ -197,7 +205,8 @@ impl Executor {
                     Some(Order::Cut(ending)) => {
                         work.cut.send_replace(Some(ending));
                     }
-                    Some(Order::End) | None => break,
+                    Some(Order::End { keep }) => break keep,
+                    None => break None,
                 },
                 Some(ended) = work.executions.join_next() => match ended {
                     Ok(end) => work.ended(end),
@@ -208,10 +217,28 @@ impl Executor {
                     },
                 },
             }
-        }
+        };
         work.wind_up().await;
-        // A session that does not close is closed by the end of its machine.
-        let _ = timeout(CLOSING, session.close()).await;
+        guest.close().await;
+        keep
+    }
+
+    /// Lets the machine live on where that is wanted and possible; else ends it.
+    async fn end(&self, keep: Option<Duration>) {
+        if let Some(lifetime) = keep {
+            let life = &self.life;
+            let kept = life.backend.provider.keep(&life.token, lifetime);
+            match timeout(life.limits.release, kept).await {
+                Ok(Ok(())) => return self.say(Message::Kept(lifetime)),
+                Ok(Err(error)) => {
+                    warn!(target: "dva", token = %life.token, %error, "a machine is not kept");
+                }
+                Err(_) => {
+                    warn!(target: "dva", token = %life.token, "a machine is not kept in time");
+                }
+            }
+        }
+        self.release().await;
     }
 
     /// Ends the machine, and asks again where that fails.
@@ -223,8 +250,7 @@ impl Executor {
 /// A life at work.
 struct Work<'a> {
     executor: &'a Executor,
-    machine: &'a Arc<AcquiredMachine>,
-    session: &'a Arc<dyn Session>,
+    guest: &'a Arc<Guest>,
     /// How what runs is to end, once it is to be cut short.
     cut: watch::Sender<Option<Ending>>,
     /// What tests on this life have captured.
@@ -244,39 +270,40 @@ impl Work<'_> {
             .executions
             .iter()
             .any(|planned| planned.test == test && planned.setup);
-        let logs = life.folder.as_deref().map(|folder| {
-            let id = &life.plan.tests[test].id;
-            LogFiles::new(folder, &cell.id, id, setup.then_some(life.index))
-        });
+        let id = &life.plan.tests[test].id;
+        let setup = setup.then_some(life.index);
+        let folder = life.folder.as_deref();
+        debug!(target: "dva", life = life.index.row(), test = %id, "a test starts");
         self.started.push(test);
         self.executions.spawn(execution::execute(Execution {
             plan: Arc::clone(&life.plan),
             cell: life.planned.cell,
             test,
-            machine: Arc::clone(self.machine),
-            session: Arc::clone(self.session),
+            guest: Arc::clone(self.guest),
             mark: life.mark.execution(life.index, test),
             captured: Arc::clone(&self.captured),
-            logs,
+            logs: folder.map(|folder| LogFiles::new(folder, &cell.id, id, setup)),
+            collected: folder.map(|folder| CollectedFiles::new(folder, &cell.id, id, setup)),
+            secrets: Arc::clone(&life.secrets),
+            mask: life.mask.clone(),
             cut: self.cut.subscribe(),
             finally_limit: life.limits.finally,
         }));
     }
 
     fn ended(&mut self, end: ExecutionEnd) {
-        if let Some(message) = end.lost
+        if let Some(loss) = end.loss
             && !self.lost
         {
             self.lost = true;
             // First, so that what waits is charged to the life and not to this test.
             self.executor.say(Message::Failed {
-                trouble: LifeTrouble::Class(FailureClass::SshLost),
-                message,
+                trouble: LifeTrouble::Class(loss.class),
+                message: loss.message,
             });
-            let lost = Ending::Errored(FailureClass::SshLost);
             self.cut.send_if_modified(|cut| {
                 let free = cut.is_none();
-                cut.get_or_insert(lost);
+                cut.get_or_insert(loss.running);
                 free
             });
         }
@@ -287,16 +314,15 @@ impl Work<'_> {
             message: end.message,
             steps: end.steps,
         }));
-        if self.cut.borrow().is_none() {
-            let mark = self
-                .executor
-                .life
-                .mark
-                .execution(self.executor.life.index, end.test);
-            let (session, command) = (Arc::clone(self.session), environment::clean_up(&mark));
+        if self.cut.borrow().is_none()
+            && let Some(link) = self.guest.link()
+        {
+            let life = &self.executor.life;
+            let mark = life.mark.execution(life.index, end.test);
+            let command = guest::command(environment::clean_up(link.root, &mark));
             self.cleaning.spawn(async move {
                 // A folder that stays is gone with its machine.
-                let _ = session.exec(housekeeping(command)).await;
+                let _ = link.session.exec(command).await;
             });
         }
     }
@@ -306,9 +332,12 @@ impl Work<'_> {
         if self.cut.borrow().is_some() || self.started.is_empty() {
             return;
         }
+        let Some(link) = self.guest.link() else {
+            return;
+        };
         let mark = self.executor.life.mark;
-        let scan = housekeeping(environment::find_left_processes(mark));
-        if let Ok(Ok(outcome)) = timeout(LAST_LOOK, self.session.exec(scan)).await {
+        let scan = guest::command(environment::find_left_processes(link.root, mark));
+        if let Ok(Ok(outcome)) = timeout(LAST_LOOK, link.session.exec(scan)).await {
             for (test, names) in environment::left_processes(mark, &outcome.stdout.head) {
                 if self.started.contains(&test) {
                     self.executor.say(Message::ProcessesLeft { test, names });
@@ -316,17 +345,6 @@ impl Work<'_> {
             }
         }
         let cleaned = async { while self.cleaning.join_next().await.is_some() {} };
-        let _ = timeout(CLOSING, cleaned).await;
-    }
-}
-
-/// A command of ours.
-pub(crate) fn housekeeping(command: String) -> ExecRequest {
-    ExecRequest {
-        command,
-        stdin: Vec::new(),
-        stdout: StreamPlan::default(),
-        stderr: StreamPlan::default(),
-        purpose: Purpose::Housekeeping,
+        let _ = timeout(TIDYING, cleaned).await;
     }
 }

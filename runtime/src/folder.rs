@@ -137,6 +137,53 @@ impl LogFiles {
     }
 }
 
+/// The files that one execution fetches from its machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CollectedFiles {
+    folder: PathBuf,
+    /// Relative to the run folder.
+    stem: String,
+}
+
+impl CollectedFiles {
+    /// The files of `test` in `cell`: `collected/<cell>/<test>/…`. Those of a setup execution also name
+    /// its life.
+    pub(crate) fn new(folder: &Path, cell: &CellId, test: &TestId, setup: Option<LifeIx>) -> Self {
+        let suffix = setup
+            .map(|life| format!(".setup-{}", life.row()))
+            .unwrap_or_default();
+        Self {
+            folder: folder.to_owned(),
+            stem: format!(
+                "collected/{}/{}{suffix}",
+                file_name(cell.as_str()),
+                file_name(test.as_str())
+            ),
+        }
+    }
+
+    /// A place for the file `remote` of the machine that nothing has taken: its path, and the same
+    /// relative to the run folder.
+    pub(crate) fn place(&self, remote: &str) -> Result<(PathBuf, String), FolderError> {
+        let folder = self.folder.join(&self.stem);
+        fs::create_dir_all(&folder).map_err(failed("create", &folder))?;
+        let name = file_name(remote.rsplit('/').next().unwrap_or_default());
+        for number in 1_u32.. {
+            let name = match number {
+                1 => name.clone(),
+                number => format!("{name}.{number}"),
+            };
+            let path = folder.join(&name);
+            match File::create_new(&path) {
+                Ok(_) => return Ok((path, format!("{}/{name}", self.stem))),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(failed("create", &path)(error)),
+            }
+        }
+        unreachable!("a folder holds fewer files than there are numbers")
+    }
+}
+
 /// A file name for a name of a plan, which may hold anything. Names that need no change keep theirs;
 /// the others get a piece of their digest, so different names stay different.
 fn file_name(name: &str) -> String {

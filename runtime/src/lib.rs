@@ -23,8 +23,13 @@
 //!   may start; the dispatcher starts it.
 //! - An executor is a task with one life of one machine. It obeys orders and says what came of them.
 //! - An execution is one test on that machine: templates, steps, captures, `finally`.
+//! - A guest is that machine as all executions of its life share it: the login, the disks, what is done
+//!   to it from outside.
+//! - [`secrets`] reach commands alone: [`mask`] takes them out of output where it comes in, and out of
+//!   every event before it is recorded.
 //! - All time is tokio's, so a paused clock and the simulator ([`sim`]) run all of this unchanged.
 
+pub mod capability;
 pub mod clock;
 pub mod dispatcher;
 pub mod environment;
@@ -33,22 +38,27 @@ mod excerpt;
 mod execution;
 mod executor;
 pub mod folder;
+mod guest;
 pub mod journal;
 pub mod junit;
+pub mod mask;
 pub mod observe;
 pub mod options;
 pub mod provider;
 pub mod report;
+pub mod secrets;
 pub mod sim;
 pub mod state;
 pub mod transport;
 
+pub use capability::{Unsupported, unsupported};
 pub use clock::WallTime;
 pub use dispatcher::{run, unserved};
 pub use event::{Event, Record};
 pub use folder::{FolderError, RunFolder};
 pub use observe::Observer;
-pub use options::{Limits, MachineLeft, RunOptions, RunOutcome, StopSignal};
+pub use options::{Keep, Limits, MachineKept, MachineLeft, RunOptions, RunOutcome, StopSignal};
 pub use provider::Backend;
+pub use secrets::{Secrets, unbound_secrets};
 pub use sim::{SimBackend, SimScript};
 pub use state::RunState;

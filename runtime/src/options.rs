@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use dva_plan::{RunId, RunReport};
+use dva_plan::{CellId, RunId, RunReport};
 use tokio::sync::watch;
 
 use crate::clock::WallTime;
@@ -11,6 +11,7 @@ use crate::folder::RunFolder;
 use crate::journal::{Journal, NoJournal};
 use crate::observe::{NoObserver, Observer};
 use crate::provider::MachineToken;
+use crate::secrets::Secrets;
 
 /// What a run is told besides its plan, schedule and backend.
 pub struct RunOptions {
@@ -30,6 +31,25 @@ pub struct RunOptions {
     pub machines: Option<NonZeroUsize>,
     /// Its time limits.
     pub limits: Limits,
+    /// The secrets that its tests are lent, and that nothing it writes shows.
+    pub secrets: Secrets,
+    /// Which machines live on when their tests are over.
+    pub keep: Keep,
+    /// How long they do.
+    pub keep_for: Duration,
+}
+
+/// Which machines live on when their tests are over, for somebody to look at. One that the provider
+/// cannot keep is released.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Keep {
+    /// None.
+    #[default]
+    Never,
+    /// Those on which something did not pass, interruptions apart.
+    OnFailure,
+    /// All that were started.
+    Always,
 }
 
 /// How long the parts of a life may take. Tests and steps have their own limits in the plan.
@@ -82,6 +102,9 @@ impl RunOptions {
             stop,
             machines: None,
             limits: Limits::default(),
+            secrets: Secrets::default(),
+            keep: Keep::Never,
+            keep_for: Duration::from_secs(3600),
         }
     }
 }
@@ -93,8 +116,21 @@ pub struct RunOutcome {
     pub report: RunReport,
     /// Machines that may still be there; empty unless the report's exit code is 6 or 101.
     pub machines_left: Vec<MachineLeft>,
+    /// Machines that live on because that was asked for.
+    pub kept: Vec<MachineKept>,
     /// Why the run folder is not complete, in a sentence, where it is not.
     pub folder_problem: Option<String>,
+}
+
+/// A machine that lives on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MachineKept {
+    /// The name it was asked for under.
+    pub token: MachineToken,
+    /// The cell it served.
+    pub cell: CellId,
+    /// The provider's name for it.
+    pub id: String,
 }
 
 /// A machine that may still be there.

@@ -3,12 +3,13 @@
 //! A provider starts and ends machines and knows nothing of tests. How to talk to a machine is the
 //! business of [`crate::transport`]; a provider only hands out the way to it.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use dva_plan::plan::{DiskIx, ImageSource, Machine};
+use dva_plan::plan::{Capability, DiskIx, ImageSource, Machine};
 use dva_plan::{CellId, RunId};
 use thiserror::Error;
 
@@ -22,6 +23,11 @@ pub trait Provider: Send + Sync {
 
     /// Whether it can start this image on this machine, known before anything is launched.
     fn serves(&self, image: &ImageSource, machine: &Machine) -> bool;
+
+    /// What its machines can do. Tests that need more are skipped before anything is launched.
+    fn capabilities(&self) -> BTreeSet<Capability> {
+        BTreeSet::new()
+    }
 
     /// Starts a machine and returns once its SSH port can be dialled; the machine may still refuse.
     ///
@@ -50,7 +56,8 @@ pub trait Provider: Send + Sync {
         Err(ControlError::unsupported(token, "reboot"))
     }
 
-    /// Stops a machine, which keeps its disks and stays acquired. One that is stopped is left so.
+    /// Stops a machine, which keeps its disks and stays acquired. One that is stopped is left so. Its SSH
+    /// port may be refused meanwhile, or be dialled and say nothing until the machine is started.
     ///
     /// # Errors
     /// [`ControlError`].
@@ -94,6 +101,30 @@ pub trait Provider: Send + Sync {
     ) -> Result<(), ControlError> {
         let _ = (disk, mode);
         Err(ControlError::unsupported(token, "detach a disk"))
+    }
+
+    /// Whether a disk is attached to a machine: one that was to be detached without waiting still is as
+    /// long as the machine uses it. Where this is [`ControlErrorKind::Unsupported`], what was asked of the
+    /// provider counts as done.
+    ///
+    /// # Errors
+    /// [`ControlError`].
+    async fn is_attached(&self, token: &MachineToken, disk: DiskIx) -> Result<bool, ControlError> {
+        let _ = disk;
+        Err(ControlError::unsupported(
+            token,
+            "tell whether a disk is attached",
+        ))
+    }
+
+    /// Lets a machine live on for so long after this run, and this process, have gone. It ends itself
+    /// then; nobody asks this provider about it any more.
+    ///
+    /// # Errors
+    /// [`ControlError`]; the machine is to be released then.
+    async fn keep(&self, token: &MachineToken, lifetime: Duration) -> Result<(), ControlError> {
+        let _ = lifetime;
+        Err(ControlError::unsupported(token, "keep a machine"))
     }
 }
 

@@ -3,7 +3,8 @@
 //!
 //! A machine boots for 30 s. The first command of a test takes as long as the test `takes` (1 s where
 //! nobody knows), the others no time; each ends as its test wishes. What a command wrote is then
-//! unknown: a check or expectation that needs it counts as passed and is shown *assumed*.
+//! unknown: a check or expectation that needs it counts as passed and is shown *assumed*. So is a file
+//! that is copied. What is done to a machine from outside takes no time and works.
 //!
 //! A script says otherwise, for single tests, cells and lives. All keys but `test` and `fault` of a life
 //! may be left out; of several entries that fit the last one counts.
@@ -15,14 +16,16 @@
 //! [[test]]
 //! test = "format"                     # the test's id
 //! cells = { filesystem = "xfs" }      # only in cells with these axis values
-//! run = 1                             # which of its commands, from 0 (the first); those of `finally` go on counting
+//! run = 1                             # which of its commands, from 0 (the first); those of `finally` go on counting;
+//!                                     # one that is tried again ends the same way each time
 //! exit = 1                            # its exit status, 0 where only output is given
 //! signal = "KILL"                     # or: the signal that ends it
 //! stdout = "xfs\n"                    # what it writes
 //! stderr = "no space left on device\n"
 //! takes = "5min"                      # how long it takes
 //! leaves = ["sleep"]                  # names of processes it leaves behind
-//! fault = "hang"                      # it never ends by itself; or "drop": the connection breaks in the middle of it
+//! fault = "hang"                      # it never ends by itself; or "drop": the connection breaks in the middle of it;
+//!                                     # or "reboot": the machine reboots by itself in the middle of it
 //!
 //! [[life]]
 //! cells = { filesystem = "ext4" }     # only machines of these cells
@@ -37,6 +40,7 @@
 //! | `silent` | nobody answers SSH |
 //! | `auth` | the machine refuses our key |
 //! | `host_key` | the machine shows another host key |
+//! | `no_return` | nobody answers SSH any more after the machine was rebooted or started again |
 //! | `release` | the machine cannot be ended |
 
 mod machines;

@@ -5,16 +5,18 @@
 //! give the same state, so a report can be made of a journal alone.
 
 mod edges;
+mod excerpts;
 mod fold;
 mod illegal;
 mod life;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use dva_plan::exit::ExitCode;
-use dva_plan::plan::{CellIx, Machine, ShapeIx, TestIx};
-use dva_plan::schedule::LifeIx;
+use dva_plan::plan::{CellIx, Machine, ShapeIx, Test, TestIx};
+use dva_plan::schedule::{LifeIx, PlannedExecution};
+use dva_plan::step::StepKind;
 use dva_plan::table::Table;
 use dva_plan::verdict::Verdict;
 use dva_plan::{ExecutionPlan, RunId, Schedule};
@@ -24,6 +26,7 @@ pub use life::{ExecutionState, LifePhase, LifeState};
 
 use crate::event::{Ending, Record, Stopping};
 use edges::Edges;
+use excerpts::Excerpts;
 
 /// What has become of a run so far.
 #[derive(Clone, Debug)]
@@ -31,6 +34,10 @@ pub struct RunState {
     plan: Arc<ExecutionPlan>,
     schedule: Arc<Schedule>,
     edges: Table<ShapeIx, Edges>,
+    /// The tests that must have their machine to themselves while they run.
+    alone: BTreeSet<TestIx>,
+    lives_of_cells: BTreeMap<CellIx, Vec<LifeIx>>,
+    excerpts: Excerpts,
     start: Option<Start>,
     now_ms: u64,
     stopping: Option<Stopping>,
@@ -103,7 +110,15 @@ impl RunState {
                 life
             })
             .collect();
+        let mut lives_of_cells: BTreeMap<CellIx, Vec<LifeIx>> = BTreeMap::new();
+        for (life, planned) in schedule.lives.enumerate() {
+            lives_of_cells.entry(planned.cell).or_default().push(life);
+        }
+        let alone = plan.tests.enumerate().filter(|(_, test)| is_alone(test));
         Self {
+            alone: alone.map(|(index, _)| index).collect(),
+            lives_of_cells,
+            excerpts: Excerpts::default(),
             plan,
             schedule,
             edges,
@@ -181,6 +196,10 @@ impl RunState {
 
     /// The tests that may start on a life now, best first, as many as there are free lanes: those whose
     /// `after` have passed on it and whose `order` are over, by the start the schedule foresaw.
+    ///
+    /// A test that reboots or stops its machine has it to itself: it starts when nothing else runs there,
+    /// and nothing else starts until it is over. Once it is first in line nothing goes past it, or it
+    /// might never find the machine idle.
     #[must_use]
     pub fn startable(&self, life: LifeIx) -> Vec<(TestIx, u32)> {
         let state = &self.lives[life];
@@ -200,6 +219,16 @@ impl RunState {
             .map(|(planned, _)| planned)
             .collect();
         tests.sort_by_key(|planned| planned.start_ms);
+        let is_alone = |planned: &&PlannedExecution| self.alone.contains(&planned.test);
+        if state.running().any(|(test, ..)| self.alone.contains(&test)) {
+            return Vec::new();
+        }
+        match tests.iter().position(is_alone) {
+            Some(0) if state.running().next().is_some() => return Vec::new(),
+            Some(0) => tests.truncate(1),
+            Some(place) => tests.truncate(place),
+            None => {}
+        }
         let free = (0..planned.lanes).filter(|lane| !state.lane_is_taken(*lane));
         tests
             .into_iter()
@@ -227,7 +256,7 @@ impl RunState {
     pub fn is_over(&self) -> bool {
         self.lives.iter().all(|life| match life.phase() {
             LifePhase::Planned => life.is_idle(),
-            LifePhase::Ended | LifePhase::Left => true,
+            LifePhase::Ended | LifePhase::Kept | LifePhase::Left => true,
             LifePhase::Launching
             | LifePhase::Acquired
             | LifePhase::Ready
@@ -300,6 +329,16 @@ impl RunState {
             None
         }
     }
+}
+
+/// Whether a test must have its machine to itself: it takes it away from everybody for a while.
+fn is_alone(test: &Test) -> bool {
+    test.steps.iter().chain(&test.finally).any(|step| {
+        matches!(
+            step.kind,
+            StepKind::Reboot | StepKind::Stop | StepKind::Start
+        )
+    })
 }
 
 /// The machine a life has, or was to have.

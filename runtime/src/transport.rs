@@ -13,6 +13,8 @@ use dva_plan::TestId;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::mask::Mask;
+
 /// A stream of bytes to a machine's SSH port.
 pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for T {}
@@ -141,10 +143,15 @@ pub trait Session: Send + Sync {
         Err(TransferError::unsupported(remote))
     }
 
-    /// How many connections of this login broke and were replaced so far. Where the number has
-    /// changed, the machine may have booted in between: compare its boot id before anything else.
-    fn replaced_connections(&self) -> u64 {
+    /// How many connections of this login broke so far. Later commands take fresh ones, so where the
+    /// number has changed the machine may have booted: compare its boot id before anything else.
+    fn broken_connections(&self) -> u64 {
         0
+    }
+
+    /// Whether nothing is really done: what goes well here is shown as *assumed*.
+    fn assumes(&self) -> bool {
+        false
     }
 
     /// Logs out. Commands that still run lose their connection.
@@ -156,7 +163,8 @@ pub trait Session: Send + Sync {
 pub struct ExecRequest {
     /// The text given to the login's shell.
     pub command: String,
-    /// All of its standard input; it may be a secret, so no message and no debug text shows it.
+    /// All of its standard input, at most [`STDIN_LIMIT`] bytes. It may be a secret, so no message and
+    /// no debug text shows it.
     pub stdin: Vec<u8>,
     /// What to do with standard output.
     pub stdout: StreamPlan,
@@ -186,8 +194,8 @@ pub enum Purpose {
     Step {
         /// The test.
         test: TestId,
-        /// The place of the step among the test's `run` steps, from 0; those of `finally` go on
-        /// counting.
+        /// The place of the step among those of the test that run commands, from 0; those of `finally` go
+        /// on counting.
         run: u32,
         /// Whether it is one of `finally`.
         in_finally: bool,
@@ -201,12 +209,16 @@ pub enum Purpose {
 pub struct StreamPlan {
     /// The file that its bytes are appended to as they come, at most [`FILE_LIMIT`] of them.
     pub file: Option<PathBuf>,
+    /// What to hide of it, before anything is written, kept or counted.
+    pub mask: Option<Arc<Mask>>,
 }
 
 /// The most bytes of one stream of one command that go to a file.
 pub const FILE_LIMIT: u64 = 16 << 20;
 /// The most bytes of one stream of one command that are kept for captures and expectations.
 pub const CAPTURE_LIMIT: usize = 1 << 20;
+/// The most bytes that a command is given as its input. What is larger is uploaded.
+pub const STDIN_LIMIT: usize = 1 << 20;
 /// How many of the first bytes of a stream go into a report.
 pub const HEAD_BYTES: usize = 64 << 10;
 /// How many of the last bytes of a stream go into a report.

@@ -47,7 +47,8 @@ pub enum Command {
     /// Runs a source or an execution plan
     #[command(after_help = "Examples:\n  dva run examples/storage.plan\n  \
                       dva run plan.json --json report.json --junit junit.xml\n  \
-                      dva run examples/failing.plan --provider sim\n\n\
+                      dva run examples/failing.plan --provider sim\n  \
+                      dva run plan.json --hosts root@198.51.100.7,root@198.51.100.8:2222\n\n\
                       Ctrl-C once starts nothing more, lets running tests end and ends all machines; \
                       twice ends them at once.")]
     Run(RunArguments),
@@ -55,6 +56,21 @@ pub enum Command {
     /// Finds what crashed runs have left on this host, and removes it with --yes
     #[command(after_help = "Examples:\n  dva gc\n  dva gc --yes")]
     Gc(GcArguments),
+    #[cfg(feature = "local")]
+    /// Logs in to a machine that was kept
+    #[command(
+        after_help = "Examples:\n  dva run examples/failing.plan --keep=on-failure\n  dva ssh\n  \
+                      dva ssh 0658e7 -- cat /etc/os-release"
+    )]
+    Ssh(SshArguments),
+    /// Shows the configuration
+    #[command(
+        after_help = "The configuration is `--config FILE`, else `./dva.toml`; each key that it does not have \
+                      is taken from `dva/config.toml` in the user's configuration folder \
+                      (`$XDG_CONFIG_HOME`, or `~/.config`).\n\n\
+                      Example:\n  dva config --show"
+    )]
+    Config(ConfigArguments),
     /// Explains a diagnostic code or a failure class
     #[command(
         after_help = "Examples:\n  dva explain P0301\n  dva explain ssh.lost\n  dva explain --list"
@@ -102,6 +118,9 @@ pub struct EstimateArguments {
     /// Where it would run
     #[arg(long, value_enum, default_value_t)]
     pub provider: ProviderName,
+    /// A machine for every group of tests that come after each other, instead of one a cell
+    #[arg(long)]
+    pub isolate: bool,
     /// Prints JSON
     #[arg(long)]
     pub json: bool,
@@ -137,6 +156,15 @@ pub struct RunArguments {
     /// Where to run it
     #[arg(long, value_enum, default_value_t)]
     pub provider: ProviderName,
+    /// Runs on machines that exist already, each cell on the next free one: `USER@HOST:PORT`, several
+    /// with commas
+    #[arg(
+        long,
+        value_name = "HOSTS",
+        value_delimiter = ',',
+        conflicts_with = "provider"
+    )]
+    pub hosts: Vec<String>,
     /// The simulator's script; `X.sim.toml` beside `X.plan` where not given and there
     #[arg(long, value_name = "FILE")]
     pub script: Option<PathBuf>,
@@ -146,6 +174,19 @@ pub struct RunArguments {
     /// Writes the run report as JUnit XML; `-` for standard output
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
+    /// A machine for every group of tests that come after each other, instead of one a cell
+    #[arg(long)]
+    pub isolate: bool,
+    /// Keeps machines for an hour after the run, to look at them with `dva ssh`: those on which a test
+    /// did not pass, or all
+    #[arg(long, value_enum, num_args = 0..=1, default_missing_value = "always", require_equals = true)]
+    pub keep: Option<KeepWhich>,
+    /// Writes more into the run's log; twice writes everything
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// The configuration; `./dva.toml`, over the user's own, where not given
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// The folder that keeps what runs leave behind for people
     #[arg(long, value_name = "DIR", default_value = ".dva")]
     pub state: PathBuf,
@@ -161,12 +202,56 @@ pub enum ProviderName {
     Sim,
 }
 
+/// Which machines are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum KeepWhich {
+    /// Those on which a test did not pass
+    OnFailure,
+    /// All
+    Always,
+}
+
+/// `dva ssh`.
+#[cfg(feature = "local")]
+#[derive(Debug, Args)]
+pub struct SshArguments {
+    /// The cell it served, by the first digits of its id, or the machine's own name; not needed where
+    /// only one machine is kept
+    pub machine: Option<String>,
+    /// What to run there; a shell where nothing is given
+    #[arg(last = true)]
+    pub command: Vec<String>,
+    /// The configuration; `./dva.toml`, over the user's own, where not given
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The folder that keeps what runs leave behind for people
+    #[arg(long, value_name = "DIR", default_value = ".dva")]
+    pub state: PathBuf,
+}
+
 /// `dva gc`.
 #[derive(Debug, Args)]
 pub struct GcArguments {
     /// Removes what is found
     #[arg(long)]
     pub yes: bool,
+    /// With --yes, also ends machines that `dva run --keep` has kept
+    #[arg(long, requires = "yes")]
+    pub kept: bool,
+    /// The configuration; `./dva.toml`, over the user's own, where not given
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// `dva config`.
+#[derive(Debug, Args)]
+pub struct ConfigArguments {
+    /// Prints the configuration that holds here, with where it comes from
+    #[arg(long, required = true)]
+    pub show: bool,
+    /// The configuration; `./dva.toml`, over the user's own, where not given
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
 }
 
 /// `dva explain`.

@@ -1,6 +1,7 @@
 //! The commands, one module each.
 
 pub mod check;
+pub mod config;
 pub mod estimate;
 pub mod explain;
 #[cfg(feature = "local")]
@@ -8,3 +9,5 @@ pub mod gc;
 pub mod graph;
 pub mod plan;
 pub mod run;
+#[cfg(feature = "local")]
+pub mod ssh;

@@ -3,10 +3,11 @@
 //! A source is compiled to bytes and those bytes go through the loader, as a file's would: nothing
 //! but the bytes crosses from the compiler to the runtime.
 
-use std::fs::File;
-use std::io::Read;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 
+use dva_compiler::files::{MAX_FILE_BYTES, ReadProblem, SourceLoader};
 use dva_compiler::source::MAX_SOURCE_BYTES;
 use dva_compiler::{Compilation, Options};
 use dva_plan::document::{Loaded, MAX_DOCUMENT_BYTES, read, to_bytes};
@@ -23,7 +24,9 @@ pub fn compile(arguments: &SourceArguments) -> Result<(Compilation, Vec<u8>), Fa
     let options = Options {
         plan: arguments.plan.clone(),
     };
-    let compilation = dva_compiler::compile(&name, &bytes, &options);
+    let folder = arguments.file.parent().unwrap_or(Path::new(""));
+    let compilation =
+        dva_compiler::compile_with_files(&name, &bytes, &options, &BesideSource(folder));
     render::diagnostics(&name, &compilation);
     match &compilation.plan {
         Some(plan) => {
@@ -31,6 +34,28 @@ pub fn compile(arguments: &SourceArguments) -> Result<(Compilation, Vec<u8>), Fa
             Ok((compilation, bytes))
         }
         None => Err(Failure::silent(ExitCode::Source)),
+    }
+}
+
+/// The files beside a source, by its folder.
+struct BesideSource<'a>(&'a Path);
+
+impl SourceLoader for BesideSource<'_> {
+    fn read(&self, path: &str) -> Result<Vec<u8>, ReadProblem> {
+        let path = self.0.join(path);
+        let problem = |error: std::io::Error| match error.kind() {
+            ErrorKind::NotFound | ErrorKind::NotADirectory => ReadProblem::Missing,
+            _ => ReadProblem::Other(error.to_string()),
+        };
+        // A named pipe would be waited for.
+        if !fs::metadata(&path).map_err(problem)?.is_file() {
+            return Err(ReadProblem::NotAFile);
+        }
+        let mut bytes = Vec::new();
+        File::open(&path)
+            .and_then(|file| file.take(MAX_FILE_BYTES as u64 + 1).read_to_end(&mut bytes))
+            .map_err(problem)?;
+        Ok(bytes)
     }
 }
 

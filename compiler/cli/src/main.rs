@@ -2,12 +2,16 @@
 
 mod args;
 mod commands;
+mod config;
 mod failure;
 mod input;
+mod log;
 mod outcome;
 mod progress;
 mod providers;
 mod render;
+mod secrets;
+mod stop_at;
 
 use std::io::{Write, stderr};
 use std::process::ExitCode as ProcessExitCode;
@@ -44,6 +48,9 @@ fn run(arguments: &Arguments) -> ExitCode {
         Command::Run(arguments) => commands::run::run(arguments),
         #[cfg(feature = "local")]
         Command::Gc(arguments) => commands::gc::run(arguments),
+        #[cfg(feature = "local")]
+        Command::Ssh(arguments) => commands::ssh::run(arguments),
+        Command::Config(arguments) => commands::config::run(arguments),
         Command::Explain(arguments) => commands::explain::run(arguments),
     };
     outcome.unwrap_or_else(|Failure { code, message }| {

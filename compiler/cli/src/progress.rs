@@ -104,8 +104,10 @@ fn sentence(names: &Names, event: &Event) -> Option<(Option<LifeIx>, String)> {
                 left.join(", ")
             ),
         )),
+        Event::LifeKept { life, .. } => Some((Some(*life), "kept".to_owned())),
         Event::LifeEnded { life } => Some((Some(*life), "ended".to_owned())),
         Event::RunStarted { .. }
+        | Event::TestSkipped { .. }
         | Event::LifeLaunching { .. }
         | Event::LifeAcquired { .. }
         | Event::LifeReleasing { .. }
@@ -215,7 +217,11 @@ impl Observer for Bars {
                     let _ = self.all.println(format!("{place}{text}"));
                 }
             }
-            Event::RunStarted { .. } | Event::LifeAcquired { .. } | Event::RunEnded { .. } => {}
+            Event::LifeKept { life, .. } => self.bar(*life).bar.finish_with_message("kept"),
+            Event::RunStarted { .. }
+            | Event::TestSkipped { .. }
+            | Event::LifeAcquired { .. }
+            | Event::RunEnded { .. } => {}
         }
     }
 }

@@ -2,26 +2,60 @@
 
 use std::sync::Arc;
 
-use dva_plan::{ExecutionPlan, ExitCode};
+use dva_plan::document::Loaded;
+use dva_plan::{ExecutionPlan, ExitCode, Schedule};
 use dva_runtime::provider::Backend;
 use dva_runtime::sim::{SimBackend, SimScript};
 use dva_schedule::Assumptions;
+use dva_ssh::{Algorithms, HostAddress, HostsConfig, HostsProvider};
 
 use crate::args::ProviderName;
+use crate::config::Config;
 use crate::failure::Failure;
 
 /// How long a sandbox of this host takes until its first test, in milliseconds.
 const LOCAL_BOOT_MS: u64 = 500;
 
-/// What the scheduler assumes where nobody has said or measured it.
-pub fn assumptions(provider: ProviderName) -> Assumptions {
-    match provider {
+/// The schedule of a plan on this provider; `isolate` gives every atom a life of its own.
+pub fn schedule(plan: &Loaded<ExecutionPlan>, provider: ProviderName, isolate: bool) -> Schedule {
+    let assumptions = match provider {
         ProviderName::Local => Assumptions {
             boot_ms: LOCAL_BOOT_MS,
             ..Assumptions::default()
         },
         ProviderName::Sim => Assumptions::default(),
-    }
+    };
+    let pack = if isolate {
+        dva_schedule::schedule_isolated
+    } else {
+        dva_schedule::schedule
+    };
+    pack(&plan.body, &plan.header.digest, &assumptions)
+}
+
+/// Machines that exist already.
+pub fn hosts(config: &Config, addresses: &[String]) -> Result<Backend, Failure> {
+    let parse = |text: &String| {
+        HostAddress::parse(text)
+            .map_err(|error| Failure::new(ExitCode::Invocation, format!("{text}: {error}.")))
+    };
+    let ssh = &config.ssh;
+    let config = HostsConfig {
+        hosts: addresses.iter().map(parse).collect::<Result<_, _>>()?,
+        identities: ssh.identities.clone().unwrap_or_default(),
+        known_hosts: ssh.known_hosts.clone().unwrap_or_default(),
+        jump: ssh.jump.as_ref().map(parse).transpose()?,
+        proxy_command: ssh.proxy_command.clone(),
+        algorithms: if ssh.legacy_algorithms {
+            Algorithms::Legacy
+        } else {
+            Algorithms::default()
+        },
+    };
+    Ok(Backend {
+        transport: Arc::new(config.transport()),
+        provider: Arc::new(HostsProvider::new(config)),
+    })
 }
 
 /// A simulator that follows `script`.
@@ -34,25 +68,35 @@ mod local {
     use dva_local::{LocalConfig, LocalProvider};
     use dva_ssh::SshTransport;
 
-    use super::{Arc, Backend, ExitCode, Failure};
+    use super::{Arc, Backend, Config, ExitCode, Failure};
 
     /// Machines of this host, if it can have any.
-    pub fn local() -> Result<Backend, Failure> {
+    pub fn local(config: &Config) -> Result<Backend, Failure> {
+        let config = local_config(config)?;
+        Ok(Backend {
+            provider: Arc::new(LocalProvider::new(config)),
+            transport: Arc::new(SshTransport::default()),
+        })
+    }
+
+    /// Where machines of this host keep what they own, if it can have any.
+    pub fn local_config(config: &Config) -> Result<LocalConfig, Failure> {
         LocalProvider::check_host()
             .map_err(|missing| Failure::new(ExitCode::Invocation, missing.to_string()))?;
-        Ok(Backend {
-            provider: Arc::new(LocalProvider::new(LocalConfig::default())),
-            transport: Arc::new(SshTransport::default()),
+        let default = LocalConfig::default();
+        Ok(LocalConfig {
+            state: config.local.state.clone().unwrap_or(default.state),
+            runtime: config.local.runtime.clone().unwrap_or(default.runtime),
         })
     }
 }
 
 #[cfg(feature = "local")]
-pub use local::local;
+pub use local::{local, local_config};
 
 /// Without the feature there are no machines of this host.
 #[cfg(not(feature = "local"))]
-pub fn local() -> Result<Backend, Failure> {
+pub fn local(_: &Config) -> Result<Backend, Failure> {
     Err(Failure::new(
         ExitCode::Invocation,
         "This dva was built without machines of this host (feature `local`).",

@@ -50,7 +50,7 @@ macro_rules! define_codes {
 }
 
 // P01: the text. P02: names. P03: types and values. P04: images, axes, matrices, cells.
-// P05: tests, edges, effects. P06: commands. P07: plans.
+// P05: tests, edges, effects. P06: commands. P07: plans. P08: files.
 define_codes! {
     P0101 Error "the file is empty";
     P0102 Error "the file is not UTF-8 text";
@@ -93,12 +93,13 @@ define_codes! {
     P0308 Error "the operator does not apply";
     P0309 Error "this is no regular expression";
     P0310 Error "the pattern does not have exactly one group";
-    P0311 Error "unknown type";
+    P0311 Error "there is no such type here";
     P0312 Error "the size needs a unit";
     P0313 Error "the calculation has no value";
     P0314 Warning "the check cannot fail";
     P0315 Error "the check cannot hold";
     P0316 Error "the value must be known when the plan is made";
+    P0317 Error "a secret stands where it would be seen";
 
     P0401 Error "an axis has no values";
     P0402 Error "the matrix lacks an axis that every matrix has";
@@ -118,20 +119,31 @@ define_codes! {
     P0506 Error "the test is expected to take longer than it may";
     P0507 Error "a value of a test is used by one that is not after it";
     P0508 Warning "no plan uses the test";
-    P0509 Error "a limit of nothing";
+    P0509 Error "a duration of nothing";
+    P0510 Error "the disk is not attached";
+    P0511 Error "the disk is attached already";
+    P0512 Error "the machine is not started again";
+    P0513 Error "what is waited for never changes";
 
     P0601 Error "a quote in the command has no end";
     P0602 Error "a value cannot stand in this place of a command";
     P0603 Error "a variable of the shell has the name of a value";
     P0604 Error "the value has no text";
-    P0605 Error "this cannot be said of this command";
+    P0605 Error "this cannot be said of this step";
     P0606 Error "the command is nothing that a shell can be given";
+    P0607 Error "a variable cannot have this name";
+    P0608 Error "this is no name of a user";
 
     P0701 Error "there is no plan";
     P0702 Error "there are several plans";
     P0703 Error "there is no plan of that name";
     P0704 Error "a plan is incomplete";
     P0705 Error "a plan has several matrices";
+
+    P0801 Error "the file cannot be read";
+    P0802 Error "the file is too large for a plan";
+    P0803 Error "the path is none of a file beside the source";
+    P0804 Error "the path is none of a file on a machine";
 }
 
 impl Code {

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use dva_plan::expr::{ExprIx, ExpressionBuilder, Expressions, Node};
 use dva_plan::id::TestId;
-use dva_plan::plan::{DiskIx, Edge, Effect, ImageIx, Shape, Test, TestIx};
-use dva_plan::step::{Run, Step, StepKind};
+use dva_plan::plan::{BlobIx, DiskIx, Edge, Effect, ImageIx, SecretIx, Shape, Test, TestIx};
+use dva_plan::step::{Run, Step, StepKind, WaitCondition, With, WithValue};
 use dva_plan::table::Index;
 use dva_plan::template::{Piece, Template};
 
@@ -21,6 +21,10 @@ pub(super) struct Renumbering {
     pub(super) images: BTreeMap<ImageIx, ImageIx>,
     /// Disks.
     pub(super) disks: BTreeMap<DiskIx, DiskIx>,
+    /// Contents of files.
+    pub(super) blobs: BTreeMap<BlobIx, BlobIx>,
+    /// Secrets.
+    pub(super) secrets: BTreeMap<SecretIx, SecretIx>,
     tests: BTreeMap<TestIx, TestIx>,
     expressions: BTreeMap<ExprIx, ExprIx>,
 }
@@ -36,9 +40,40 @@ impl Renumbering {
         Self {
             images: numbered(images),
             disks: numbered(disks),
+            blobs: BTreeMap::new(),
+            secrets: BTreeMap::new(),
             tests: numbered(layout.tests.iter().copied()),
             expressions: BTreeMap::new(),
         }
+    }
+
+    /// Notes the files and secrets that `steps` need.
+    pub(super) fn resources<'t>(&mut self, steps: impl Iterator<Item = &'t Step>) {
+        let (mut blobs, mut secrets) = (BTreeSet::new(), BTreeSet::new());
+        for step in steps {
+            match &step.kind {
+                StepKind::Upload { blob, .. } => {
+                    blobs.insert(*blob);
+                }
+                StepKind::Run(run) => {
+                    secrets.extend(run.with.iter().filter_map(|with| match with.value {
+                        WithValue::Secret(secret) => Some(secret),
+                        WithValue::Expr(_) => None,
+                    }));
+                }
+                StepKind::Check(_)
+                | StepKind::Reboot
+                | StepKind::Stop
+                | StepKind::Start
+                | StepKind::Attach(_)
+                | StepKind::Detach { .. }
+                | StepKind::Wait { .. }
+                | StepKind::WaitUntil { .. }
+                | StepKind::Collect { .. } => {}
+            }
+        }
+        self.blobs = numbered(blobs);
+        self.secrets = numbered(secrets);
     }
 
     /// The nodes that `roots` need, in their order.
@@ -136,7 +171,7 @@ impl Renumbering {
         effects.sort_unstable();
         let docs: Vec<_> = row.docs.iter().map(|doc| doc.text.as_str()).collect();
         // A step that is missing was reported.
-        if made.steps.len() != row.steps.len() || made.finally.len() != row.finally.len() {
+        if !made.is_complete {
             return None;
         }
         Some(Test {
@@ -149,32 +184,77 @@ impl Renumbering {
             steps: made.steps.iter().map(|step| self.step(step)).collect(),
             finally: made.finally.iter().map(|step| self.step(step)).collect(),
             source: source_text(source, row.head),
+            needs: made.needs.iter().copied().collect(),
         })
     }
 
     fn step(&self, step: &Step) -> Step {
         let kind = match &step.kind {
             StepKind::Check(condition) => StepKind::Check(self.expr(*condition)),
-            StepKind::Run(run) => {
-                let pieces = run.command.0.iter().map(|piece| match piece {
-                    Piece::Lit(text) => Piece::Lit(text.clone()),
-                    Piece::Arg { expr, place } => Piece::Arg {
-                        expr: self.expr(*expr),
-                        place: *place,
-                    },
-                    Piece::Raw(expr) => Piece::Raw(self.expr(*expr)),
-                });
-                StepKind::Run(Run {
-                    command: Template(pieces.collect()),
-                    expect: run.expect.map(|expect| self.expr(expect)),
-                    capture: run.capture.clone(),
-                })
+            StepKind::Run(run) => StepKind::Run(Run {
+                command: self.template(&run.command),
+                expect: run.expect.map(|expect| self.expr(expect)),
+                capture: run.capture.clone(),
+                user: run.user.clone(),
+                retry: run.retry,
+                with: run.with.iter().map(|with| self.with(with)).collect(),
+            }),
+            StepKind::Attach(disk) => StepKind::Attach(self.disk_ix(*disk)),
+            StepKind::Detach { disk, how } => StepKind::Detach {
+                disk: self.disk_ix(*disk),
+                how: *how,
+            },
+            StepKind::WaitUntil {
+                condition,
+                every_ms,
+            } => StepKind::WaitUntil {
+                condition: match condition {
+                    WaitCondition::Holds(condition) => WaitCondition::Holds(self.expr(*condition)),
+                    WaitCondition::Succeeds(command) => {
+                        WaitCondition::Succeeds(self.template(command))
+                    }
+                },
+                every_ms: *every_ms,
+            },
+            StepKind::Upload { blob, to, mode } => StepKind::Upload {
+                blob: self.blobs[blob],
+                to: self.template(to),
+                mode: *mode,
+            },
+            StepKind::Collect { path } => StepKind::Collect {
+                path: self.template(path),
+            },
+            kind
+            @ (StepKind::Reboot | StepKind::Stop | StepKind::Start | StepKind::Wait { .. }) => {
+                kind.clone()
             }
         };
         Step {
             kind,
             within_ms: step.within_ms,
             source: step.source.clone(),
+        }
+    }
+
+    fn template(&self, template: &Template) -> Template {
+        let pieces = template.0.iter().map(|piece| match piece {
+            Piece::Lit(text) => Piece::Lit(text.clone()),
+            Piece::Arg { expr, place } => Piece::Arg {
+                expr: self.expr(*expr),
+                place: *place,
+            },
+            Piece::Raw(expr) => Piece::Raw(self.expr(*expr)),
+        });
+        Template(pieces.collect())
+    }
+
+    fn with(&self, with: &With) -> With {
+        With {
+            name: with.name.clone(),
+            value: match with.value {
+                WithValue::Expr(expr) => WithValue::Expr(self.expr(expr)),
+                WithValue::Secret(secret) => WithValue::Secret(self.secrets[&secret]),
+            },
         }
     }
 

@@ -73,6 +73,8 @@ pub enum ItemKind {
     Matrix(Matrix),
     /// `disk NAME { FIELD = VALUE … }`
     Disk(Block),
+    /// `input NAME: TYPE`
+    Input(Input),
     /// `test NAME after TEST, … { … }`
     Test(Test),
     /// `plan NAME { matrix NAME  tests TEST, … }`
@@ -98,6 +100,15 @@ pub struct Field {
     pub name: Name,
     /// Its value.
     pub value: Expr,
+}
+
+/// A value that comes in from outside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Input {
+    /// Its name.
+    pub name: Name,
+    /// Its type.
+    pub r#type: TypeExpr,
 }
 
 /// An author's own axis.
@@ -149,6 +160,8 @@ pub enum Clause {
     Reads(Vec<Name>),
     /// `writes NAME, …`
     Writes(Vec<Name>),
+    /// `needs EXPR, …`
+    Needs(Vec<Expr>),
     /// `within DURATION`, the limit of the test; the span is the keyword's.
     Within(Span, Expr),
     /// `takes DURATION`; the span is the keyword's.
@@ -166,12 +179,14 @@ pub struct Step {
     pub span: Span,
     /// What it is.
     pub kind: StepKind,
+    /// What stands behind it, in order; duplicates and misplaced ones are reported later.
+    pub modifiers: Vec<Modifier>,
 }
 
 /// What a step is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StepKind {
-    /// `run COMMAND …`
+    /// `run COMMAND …`, `script FILE …`
     Run(Run),
     /// `let NAME: TYPE = run COMMAND …`
     Let {
@@ -179,23 +194,82 @@ pub enum StepKind {
         name: Name,
         /// Its type.
         r#type: TypeExpr,
-        /// The command whose output it is.
+        /// What is run for its output.
         run: Run,
     },
     /// `check CONDITION`
     Check(Expr),
+    /// `reboot`
+    Reboot,
+    /// `stop`
+    Stop,
+    /// `start`
+    Start,
+    /// `attach DISK`
+    Attach(Name),
+    /// `detach DISK`
+    Detach {
+        /// The disk.
+        disk: Name,
+        /// Whether `nowait` or `force` stands behind it.
+        how: Detach,
+    },
+    /// `wait DURATION`
+    Wait(Expr),
+    /// `wait until CONDITION`
+    WaitUntil(Until),
+    /// `upload FILE to PATH`
+    Upload {
+        /// The file, beside the source.
+        file: Text,
+        /// Its path on the machine.
+        to: Text,
+        /// Whether `executable` stands behind it.
+        executable: bool,
+    },
+    /// `collect PATH`
+    Collect(Text),
 }
 
-/// A command with what is said about it.
+/// What is run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Run {
-    /// The command.
-    pub command: Command,
-    /// What stands behind it, in order; duplicates and misplaced ones are reported later.
-    pub modifiers: Vec<Modifier>,
+pub enum Run {
+    /// `run COMMAND`
+    Command(Command),
+    /// `script FILE`
+    Script(Text),
 }
 
-/// What is said about a command.
+/// How a disk is detached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detach {
+    /// Nothing is said of it.
+    Wait,
+    /// `nowait`
+    Nowait,
+    /// `force`
+    Force,
+}
+
+/// What is waited for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// A condition.
+    Holds(Expr),
+    /// `run COMMAND`
+    Succeeds(Command),
+}
+
+/// `"…"` where nothing but a text may stand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Text {
+    /// All of it, with its quotes.
+    pub span: Span,
+    /// Its text; `None` where an escape is wrong, which was reported.
+    pub text: Option<String>,
+}
+
+/// What is said about a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Modifier {
     /// All of it.
@@ -215,6 +289,23 @@ pub enum ModifierKind {
     Expect(Expr),
     /// `find PATTERN`; a command without holes, whose text is a regular expression.
     Find(Command),
+    /// `by USER`
+    By(Text),
+    /// `retry TIMES every DURATION`
+    Retry(Expr, Expr),
+    /// `every DURATION`
+    Every(Expr),
+    /// `with NAME = VALUE, …`
+    With(Vec<With>),
+}
+
+/// A variable of a command's environment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct With {
+    /// Its name.
+    pub name: Name,
+    /// Its value.
+    pub value: Expr,
 }
 
 /// Text in backticks.

@@ -12,6 +12,7 @@
 mod command;
 mod expression;
 mod literal;
+mod step;
 
 use dva_grammar::{PlanParser, Rule};
 use pest::Parser;
@@ -77,6 +78,10 @@ impl Builder<'_> {
             Rule::disk_item => ast::ItemKind::Disk(self.block(name, parts)),
             Rule::axis_item => ast::ItemKind::Axis(self.axis(name, parts)),
             Rule::matrix_item => ast::ItemKind::Matrix(self.matrix(name, parts)),
+            Rule::input_item => ast::ItemKind::Input(ast::Input {
+                name,
+                r#type: self.type_expr(parts.one()),
+            }),
             Rule::test_item => ast::ItemKind::Test(self.test(name, parts)),
             Rule::plan_item => ast::ItemKind::Plan(self.plan(name, parts)),
             other => bug(other),
@@ -171,6 +176,9 @@ impl Builder<'_> {
             Rule::step => ast::Clause::Step(self.step(pair)),
             Rule::reads => ast::Clause::Reads(self.names(pair)),
             Rule::writes => ast::Clause::Writes(self.names(pair)),
+            Rule::needs => {
+                ast::Clause::Needs(Parts::of(pair).map(|need| self.expr(need)).collect())
+            }
             Rule::within_clause => {
                 let keyword = self.keyword(&pair);
                 ast::Clause::Within(keyword, self.expr(Parts::of(pair).one()))
@@ -185,85 +193,6 @@ impl Builder<'_> {
                 ast::Clause::Finally(keyword, steps.collect())
             }
             other => bug(other),
-        }
-    }
-
-    fn step(&mut self, pair: Pair<'_, Rule>) -> ast::Step {
-        let step = Parts::of(pair).one();
-        let keyword = self.keyword(&step);
-        let rule = step.as_rule();
-        let mut parts = Parts::of(step);
-        match rule {
-            Rule::run_step => {
-                let (run, span) = self.run(parts.one());
-                ast::Step {
-                    span: keyword.to(span),
-                    kind: ast::StepKind::Run(run),
-                }
-            }
-            Rule::let_step => {
-                let name = self.name(&parts.one());
-                let r#type = self.type_expr(parts.one());
-                let (run, span) = self.run(parts.one());
-                ast::Step {
-                    span: keyword.to(span),
-                    kind: ast::StepKind::Let { name, r#type, run },
-                }
-            }
-            Rule::check_step => {
-                let condition = self.expr(parts.one());
-                ast::Step {
-                    span: keyword.to(condition.span),
-                    kind: ast::StepKind::Check(condition),
-                }
-            }
-            other => bug(other),
-        }
-    }
-
-    /// A `run` with its span, from the keyword to the last modifier.
-    fn run(&mut self, pair: Pair<'_, Rule>) -> (ast::Run, Span) {
-        let keyword = self.keyword(&pair);
-        let mut parts = Parts::of(pair);
-        let command = self.command(parts.one());
-        let modifiers: Vec<_> = parts
-            .flat_map(Parts::of)
-            .map(|modifier| self.modifier(modifier))
-            .collect();
-        let last = modifiers
-            .last()
-            .map_or(command.span, |modifier| modifier.span);
-        let span = keyword.to(last);
-        (ast::Run { command, modifiers }, span)
-    }
-
-    fn modifier(&mut self, pair: Pair<'_, Rule>) -> ast::Modifier {
-        let keyword = self.keyword(&pair);
-        let rule = pair.as_rule();
-        let any = pair
-            .clone()
-            .into_inner()
-            .find(|part| part.as_rule() == Rule::kw_any);
-        let mut parts = Parts::of(pair);
-        let (span, kind) = match (rule, any) {
-            (Rule::expect, Some(any)) => (self.span(&any), ast::ModifierKind::ExpectAny),
-            (Rule::expect, None) => {
-                let condition = self.expr(parts.one());
-                (condition.span, ast::ModifierKind::Expect(condition))
-            }
-            (Rule::within, _) => {
-                let limit = self.expr(parts.one());
-                (limit.span, ast::ModifierKind::Within(limit))
-            }
-            (Rule::find, _) => {
-                let pattern = self.plain_text(parts.one());
-                (pattern.span, ast::ModifierKind::Find(pattern))
-            }
-            (other, _) => bug(other),
-        };
-        ast::Modifier {
-            span: keyword.to(span),
-            kind,
         }
     }
 
@@ -363,6 +292,7 @@ fn is_syntax_alone(rule: Rule) -> bool {
             | Rule::kw_axis
             | Rule::kw_matrix
             | Rule::kw_disk
+            | Rule::kw_input
             | Rule::kw_test
             | Rule::kw_plan
             | Rule::kw_each
@@ -371,15 +301,31 @@ fn is_syntax_alone(rule: Rule) -> bool {
             | Rule::kw_after
             | Rule::kw_reads
             | Rule::kw_writes
+            | Rule::kw_needs
             | Rule::kw_within
             | Rule::kw_takes
             | Rule::kw_finally
             | Rule::kw_run
+            | Rule::kw_script
             | Rule::kw_let
             | Rule::kw_check
+            | Rule::kw_reboot
+            | Rule::kw_stop
+            | Rule::kw_start
+            | Rule::kw_attach
+            | Rule::kw_detach
+            | Rule::kw_wait
+            | Rule::kw_until
+            | Rule::kw_upload
+            | Rule::kw_to
+            | Rule::kw_collect
             | Rule::kw_expect
             | Rule::kw_any
             | Rule::kw_find
+            | Rule::kw_by
+            | Rule::kw_retry
+            | Rule::kw_every
+            | Rule::kw_with
             | Rule::kw_in
             | Rule::kw_all
             | Rule::kw_raw

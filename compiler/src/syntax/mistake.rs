@@ -16,20 +16,25 @@ use crate::span::Span;
 use crate::syntax::lex::{Bracket, Lexer, Token, TokenKind};
 
 /// Words that begin a clause of a test.
-const CLAUSES: [&str; 8] = [
-    "check", "finally", "let", "reads", "run", "takes", "within", "writes",
+const CLAUSES: [&str; 18] = [
+    "attach", "check", "collect", "detach", "finally", "let", "needs", "reads", "reboot", "run",
+    "script", "start", "stop", "takes", "upload", "wait", "within", "writes",
 ];
 
 /// Words that begin a step.
-const STEPS: [&str; 3] = ["check", "let", "run"];
+const STEPS: [&str; 12] = [
+    "attach", "check", "collect", "detach", "let", "reboot", "run", "script", "start", "stop",
+    "upload", "wait",
+];
 
-/// Words that begin a modifier of a command.
-const MODIFIERS: [&str; 3] = ["expect", "find", "within"];
+/// Words that begin a modifier of a step.
+const MODIFIERS: [&str; 7] = ["by", "every", "expect", "find", "retry", "with", "within"];
 
 /// Words that begin a part of any block, so that a name in a list is not meant where one stands.
-const BEGINNINGS: [&str; 12] = [
-    "check", "exclude", "expect", "finally", "find", "let", "matrix", "reads", "run", "takes",
-    "tests", "writes",
+const BEGINNINGS: [&str; 24] = [
+    "attach", "check", "collect", "detach", "every", "exclude", "expect", "finally", "find", "let",
+    "matrix", "needs", "reads", "reboot", "retry", "run", "script", "takes", "tests", "upload",
+    "wait", "with", "within", "writes",
 ];
 
 /// Units as they are written behind a number, and as they are wrongly written most often.
@@ -144,7 +149,7 @@ impl Place<'_> {
             before
         } else {
             let two_before = before.checked_sub(1)?;
-            let no_name = BEGINNINGS.contains(&self.word(before)) || self.word(before) == "within";
+            let no_name = BEGINNINGS.contains(&self.word(before));
             let in_matrix = self.is_item("matrix");
             let is_axis = self.word(self.at) == "=" && in_matrix;
             match two_before.checked_sub(1) {
@@ -371,7 +376,7 @@ impl Place<'_> {
         }
         let assigns = self.word(next + 1) == "=";
         let is_clause = match self.word(next) {
-            "expect" | "find" => false,
+            "every" | "expect" | "find" | "retry" | "with" => false,
             "}" => true,
             _ => self.begins_part(next) || assigns,
         };
@@ -391,7 +396,6 @@ impl Place<'_> {
             self.kind(at),
             Some(TokenKind::Open(Bracket::Brace) | TokenKind::Close(Bracket::Brace))
         ) || BEGINNINGS.contains(&self.word(at))
-            || self.word(at) == "within"
     }
 
     /// Whether a token stands between parentheses or square brackets.

@@ -5,8 +5,9 @@
 //! match or nest too deep, text that starts no item, documentation that documents nothing. An item with
 //! such a mistake is not sound, and nobody parses it.
 //!
-//! An item ends with the `}` that closes its first `{`. Where brackets went wrong, an item keyword and
-//! a name at the start of a line begin the next one.
+//! An item ends with the `}` that closes its first `{`; an `input`, which has none, ends where the next
+//! item begins. Where brackets went wrong, an item keyword and a name at the start of a line begin the
+//! next one.
 
 use crate::diagnostic::{Bag, Code, Diagnostic};
 use crate::span::Span;
@@ -18,7 +19,8 @@ use crate::syntax::mistake::nearest;
 pub(super) const MAX_DEPTH: usize = 64;
 
 /// The words that begin an item.
-pub(super) const ITEM_KEYWORDS: [&str; 6] = ["axis", "disk", "image", "matrix", "plan", "test"];
+pub(super) const ITEM_KEYWORDS: [&str; 7] =
+    ["axis", "disk", "image", "input", "matrix", "plan", "test"];
 
 /// A file that has been cut.
 #[derive(Debug, Default)]
@@ -90,6 +92,8 @@ struct Current {
     stray_docs: Vec<Span>,
     /// The first word where it is no item keyword.
     no_item: Option<Span>,
+    /// Whether it is an item without braces.
+    bare: bool,
     open: Vec<Opened>,
     /// How many brackets are open beyond [`MAX_DEPTH`].
     too_deep: usize,
@@ -104,6 +108,13 @@ struct Opened {
     bracket: Bracket,
     span: Span,
     indent: u32,
+}
+
+impl Current {
+    /// Whether another item may begin anywhere behind this one.
+    fn may_end(&self) -> bool {
+        (self.bare || self.no_item.is_some()) && self.open.is_empty()
+    }
 }
 
 impl Scanner<'_> {
@@ -138,8 +149,8 @@ impl Scanner<'_> {
     }
 
     fn item_doc(&mut self, token: Token, behind: &Lexer<'_>) {
-        let next_begins_item = self.current.is_some()
-            && token.column == 0
+        let may_end = |current: &Current| token.column == 0 || current.may_end();
+        let next_begins_item = self.current.as_ref().is_some_and(may_end)
             && self.next_begins_item(token.span.end, behind);
         let between_items = match &self.current {
             None => true,
@@ -196,8 +207,7 @@ impl Scanner<'_> {
     fn significant(&mut self, token: Token, behind: &Lexer<'_>) {
         self.in_stray_brackets = false;
         let restart = self.current.as_ref().is_some_and(|current| {
-            let anywhere = current.no_item.is_some() && current.open.is_empty();
-            (token.column == 0 || anywhere) && begins_item(self.text, token, behind)
+            (token.column == 0 || current.may_end()) && begins_item(self.text, token, behind)
         });
         if restart {
             self.finish(Some(token.span));
@@ -238,6 +248,7 @@ impl Scanner<'_> {
             name,
             stray_docs: Vec::new(),
             no_item: (!is_item).then_some(token.span),
+            bare: is_item && self.text.get(token.span.range()) == Some("input"),
             open: Vec::new(),
             too_deep: 0,
             doubtful: None,
@@ -428,7 +439,7 @@ impl Scanner<'_> {
             ),
             None => (
                 "no item begins like this".to_owned(),
-                "An item begins with `image`, `axis`, `matrix`, `disk`, `test` or `plan`."
+                "An item begins with `image`, `axis`, `matrix`, `disk`, `input`, `test` or `plan`."
                     .to_owned(),
             ),
         };

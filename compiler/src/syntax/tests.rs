@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use regex::Regex;
 
 use super::ast::{
-    BinaryOperator, Clause, Command, CommandPiece, Expr, ExprKind, ItemKind, ModifierKind,
+    BinaryOperator, Clause, Command, CommandPiece, Expr, ExprKind, ItemKind, ModifierKind, Run,
     StepKind, TypeExprKind,
 };
 use super::*;
@@ -76,7 +76,10 @@ fn run(command: &str) -> Command {
     let StepKind::Run(run) = &step.kind else {
         panic!("no run");
     };
-    run.command.clone()
+    let Run::Command(command) = run else {
+        panic!("no command");
+    };
+    command.clone()
 }
 
 /// An expression with every level in parentheses; those of the author are square.
@@ -149,6 +152,7 @@ fn a_whole_file_is_read() {
             ),
             ItemKind::Test(test) => format!("test {} of {}", test.name.text, test.body.len()),
             ItemKind::Plan(plan) => format!("plan {} of {}", plan.name.text, plan.tests.len()),
+            ItemKind::Input(input) => format!("input {}", input.name.text),
             ItemKind::Error(_) => "error".to_owned(),
         })
         .collect();
@@ -180,6 +184,7 @@ fn every_file_of_the_corpus_is_read_as_the_grammar_reads_it() {
         include_str!("../../../grammar/corpus/ok/words.plan"),
         include_str!("../../../grammar/corpus/ok/expressions.plan"),
         include_str!("../../../grammar/corpus/ok/commands.plan"),
+        include_str!("../../../grammar/corpus/ok/machine.plan"),
         include_str!("../../../grammar/corpus/ok/comments.plan"),
         include_str!("../../../grammar/corpus/ok/crlf.plan"),
         include_str!("../../../grammar/corpus/ok/empty.plan"),
@@ -193,6 +198,91 @@ fn items_may_share_a_line_and_need_not_begin_it() {
     let module = good("disk a { size = 1 } disk b { size = 2 }\n  test c after d { }");
     assert_eq!(module.items.len(), 3);
     assert_eq!(module.items[1].span, Span::new(20, 39));
+}
+
+/// An item without braces ends where the next one begins, wherever that is.
+#[test]
+fn an_input_ends_where_the_next_item_begins() {
+    let text = "input a: secret input b: [x]\n  /// Doc.\n  disk c { }  input test: secret // x\n//y\n\
+                test d { }\ninput e: secret\n";
+    let module = good(text);
+    let source = Source::new("a.plan", text);
+    let items: Vec<_> = module
+        .items
+        .iter()
+        .map(|item| source.slice(item.span))
+        .collect();
+    assert_eq!(
+        items,
+        [
+            "input a: secret",
+            "input b: [x]",
+            "disk c { }",
+            "input test: secret",
+            "test d { }",
+            "input e: secret"
+        ]
+    );
+    assert_eq!(module.items[2].docs.len(), 1);
+    for (text, code, place) in [
+        ("input a: secret b\ndisk d { }", Code::P0108, "b"),
+        ("input a: secret }\ndisk d { }", Code::P0105, "}"),
+        ("input a: [secret\ndisk d { }", Code::P0105, "["),
+        ("input a\ndisk d { }", Code::P0108, ""),
+        ("input a = secret\ndisk d { }", Code::P0108, "="),
+        ("input a: secret = \"x\"\ndisk d { }", Code::P0108, "="),
+        ("input a { }\ndisk d { }", Code::P0108, "{"),
+        ("inptu a: secret\ndisk d { }", Code::P0107, "inptu"),
+    ] {
+        assert_only(text, code, place);
+        let module = parse(text, &mut Bag::default());
+        assert!(
+            matches!(module.items[1].kind, ItemKind::Disk(_)),
+            "{text}: {:?}",
+            module.items
+        );
+    }
+}
+
+#[test]
+fn steps_have_exact_places() {
+    let steps = [
+        "reboot within 5min",
+        "stop",
+        "start",
+        "attach late",
+        "detach late",
+        "detach late nowait",
+        "detach late force within 1s",
+        "wait 20s",
+        "wait until not late.attached",
+        "wait until run `true` every 1s within 5s",
+        "upload \"a\" to \"b\"",
+        "upload \"a\" to \"b\" executable within 1s",
+        "collect \"b\"",
+        "script \"./a.sh\" by \"x\"",
+        "let n: int = script \"./a.sh\" find `x`",
+        "run `a` retry 3 every 2s with _a = 1, B = c.d expect any",
+    ];
+    let text = format!(
+        "test t {{ needs capability(kernel), x\n  {}\n }}",
+        steps.join("  \n")
+    );
+    let module = good(&text);
+    let source = Source::new("a.plan", text.as_str());
+    let ItemKind::Test(test) = &module.items[0].kind else {
+        panic!("no test");
+    };
+    let found: Vec<_> = test
+        .body
+        .iter()
+        .filter_map(|clause| match clause {
+            Clause::Step(step) => Some(source.slice(step.span)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(found, steps);
+    assert!(matches!(&test.body[0], Clause::Needs(needs) if needs.len() == 2));
 }
 
 #[test]
@@ -212,7 +302,7 @@ fn clauses_and_modifiers_come_in_any_order() {
             _ => None,
         })
         .filter_map(|step| match &step.kind {
-            StepKind::Run(run) => Some(run.modifiers.iter().map(|modifier| &modifier.kind)),
+            StepKind::Run(_) => Some(step.modifiers.iter().map(|modifier| &modifier.kind)),
             _ => None,
         })
         .flatten()
@@ -221,6 +311,7 @@ fn clauses_and_modifiers_come_in_any_order() {
             ModifierKind::ExpectAny => "expect any",
             ModifierKind::Expect(_) => "expect",
             ModifierKind::Find(_) => "find",
+            other => panic!("{other:?}"),
         })
         .collect();
     assert_eq!(
@@ -619,9 +710,7 @@ fn places_are_exact() {
             }
             Clause::Step(step) => {
                 places.push(slice(step.span));
-                if let StepKind::Run(run) = &step.kind {
-                    places.extend(run.modifiers.iter().map(|modifier| slice(modifier.span)));
-                }
+                places.extend(step.modifiers.iter().map(|modifier| slice(modifier.span)));
                 if let StepKind::Let { r#type, .. } = &step.kind {
                     places.push(slice(r#type.span));
                 }
@@ -691,6 +780,15 @@ fn a_mistake_has_its_code_and_the_smallest_place() {
         ("test a { run `x` find \"y\" }", P0115, "\"y\""),
         // Keywords.
         ("test a { writs x }", P0116, "writs"),
+        ("test a { rebot }", P0116, "rebot"),
+        ("test a { attch d }", P0116, "attch"),
+        ("test a { detach d nowiat }", P0116, "nowiat"),
+        ("test a { run `x` retyr 3 every 1s }", P0116, "retyr"),
+        ("test a { upload \"x\" too \"y\" }", P0116, "too"),
+        ("test a { run `x` with a = b, }", P0111, ","),
+        ("test a { run `x` with a = b,\n reboot }", P0111, ","),
+        ("test a { needs b,\n wait 5s }", P0111, ","),
+        ("test a { wait until run x }", P0115, "x"),
         ("test a { run `x` expct exit == 0 }", P0116, "expct"),
         ("test a { finaly { run `x` } }", P0116, "finaly"),
         ("matrix m { exlude a == b }", P0116, "exlude"),
@@ -739,8 +837,8 @@ fn a_label_names_what_was_expected_in_the_words_of_an_author() {
             "expected a clause or `}`, found `c`",
         ),
         (
-            "test a { run `b` retry 3 }",
-            "expected a clause, a modifier or `}`, found `retry`",
+            "test a { run `b` again 3 }",
+            "expected a clause, a modifier or `}`, found `again`",
         ),
         (
             "test a { check b && c }",
@@ -824,7 +922,7 @@ fn three_broken_items_give_three_messages_and_the_others_are_read() {
 
 #[test]
 fn each_broken_line_of_an_item_gives_its_message() {
-    let text = "test a {\n  writs x\n  run mkfs\n  check a = b\n  run `x` retry 3\n  check (a b)\n  \
+    let text = "test a {\n  writs x\n  run mkfs\n  check a = b\n  run `x` again 3\n  check (a b)\n  \
                 reads a, b,\n  run `y`\n}\nmatrix m {\n  image = host\n  region = each a,\n  \
                 exclude a == b\n  instance = each x\n}\n";
     let codes: Vec<_> = found(text).into_iter().map(|(code, ..)| code).collect();

@@ -93,7 +93,7 @@ pub(crate) fn lets<'a>(
 /// only looked for where one is expected.
 fn is_seen_by_steps(item: ItemRef) -> bool {
     match item {
-        ItemRef::Axis(_) | ItemRef::Disk(_) | ItemRef::Test(_) => true,
+        ItemRef::Axis(_) | ItemRef::Disk(_) | ItemRef::Input(_) | ItemRef::Test(_) => true,
         ItemRef::Image(_) | ItemRef::Matrix(_) | ItemRef::Plan(_) | ItemRef::Unread => false,
     }
 }
@@ -152,6 +152,9 @@ fn named_type(name: &ast::Name, bag: &mut Bag) -> Option<Type> {
     let known = || TYPES.iter().map(|(known, _)| *known);
     let help = match name.text.as_str() {
         "text" | "str" | "String" => "Text is of type `string`.".to_owned(),
+        "secret" => {
+            "A secret is an item, bound in the configuration: `input NAME: secret`.".to_owned()
+        }
         "bytes" => "A size is of type `size`.".to_owned(),
         "number" | "integer" | "float" => "Whole numbers are of type `int`.".to_owned(),
         word => did_you_mean(word, known()).unwrap_or_else(|| {

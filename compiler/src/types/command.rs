@@ -1,6 +1,6 @@
 //! Commands: text with values, each quoted for the place where the shell will find it.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use dva_plan::template::{Piece, Place, Template};
 use dva_plan::value::Type;
@@ -9,12 +9,12 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::resolve::dotted;
 use crate::shell::{Element, Offset, Refusal, Scan, Standing, scan};
 use crate::span::Span;
-use crate::syntax::ast::{Command, CommandPiece, Expr, ExprKind};
+use crate::syntax::ast::{Command, CommandPiece, Expr, ExprKind, With};
 use crate::types::{Checker, Operand, a_type};
 
 impl Checker<'_, '_> {
-    /// The template of `command`.
-    pub(crate) fn command(&mut self, command: &Command) -> Option<Template> {
+    /// The template of `command`, which gets the variables `with` in its environment.
+    pub(crate) fn command(&mut self, command: &Command, with: &[With]) -> Option<Template> {
         let elements: Vec<_> = command
             .pieces
             .iter()
@@ -26,6 +26,7 @@ impl Checker<'_, '_> {
             .collect();
         let scan = scan(&elements);
         let mut sound = self.text_is_sound(command, &scan);
+        let clashes = self.clashes(command, with, &scan);
         let mut standing = scan.values.iter();
         let mut pieces = Vec::new();
         for piece in &command.pieces {
@@ -34,6 +35,10 @@ impl Checker<'_, '_> {
                 CommandPiece::Hole { span, raw, value } => {
                     // The scan has a standing for each value; behind a refused text it may not matter.
                     let standing = standing.next().copied().unwrap_or(Standing::Joined);
+                    if clashes.contains(span) {
+                        sound = false;
+                        continue;
+                    }
                     match self.hole(*span, *raw, value, standing) {
                         Some(piece) => pieces.push(piece),
                         None => sound = false,
@@ -90,30 +95,43 @@ impl Checker<'_, '_> {
             self.report(Code::P0601, span, text, help);
             sound = false;
         }
-        let mut names: BTreeMap<String, Span> = BTreeMap::new();
-        for piece in &command.pieces {
-            if let CommandPiece::Hole { span, value, .. } = piece
-                && let ExprKind::Path(path) = &value.kind
-            {
-                names.entry(dotted(path)).or_insert(*span);
-            }
-        }
-        for assigned in &scan.assigned {
-            if let Some(hole) = names.get(&assigned.name) {
-                let name = &assigned.name;
-                let span = place_of(command, assigned.at, name.len());
-                self.bag.push(
-                    Diagnostic::new(Code::P0603, span, format!("the shell's own `{name}` is set here"))
-                        .and(*hole, "this is filled in before the shell sees the text")
-                        .help(format!(
-                            "For the variable of the shell write `${name}` or `$${{{name}}}`; otherwise \
-                             give one of them another name."
-                        )),
-                );
-                sound = false;
-            }
-        }
         sound
+    }
+
+    /// The holes with the name of a variable of the shell, which are reported.
+    fn clashes(&mut self, command: &Command, with: &[With], scan: &Scan) -> BTreeSet<Span> {
+        let mut clashes = BTreeSet::new();
+        for piece in &command.pieces {
+            let CommandPiece::Hole { span, value, .. } = piece else {
+                continue;
+            };
+            let ExprKind::Path(path) = &value.kind else {
+                continue;
+            };
+            let name = dotted(path);
+            let given = with.iter().find(|with| with.name.text == name);
+            let assigned = scan.assigned.iter().find(|own| own.name == name);
+            let finding = match (given, assigned) {
+                (Some(with), _) => {
+                    let text = "this is filled in before the shell sees the text";
+                    Diagnostic::new(Code::P0603, *span, text)
+                        .and(with.name.span, "a variable of the shell")
+                }
+                (None, Some(assigned)) => {
+                    let place = place_of(command, assigned.at, name.len());
+                    let text = format!("the shell's own `{name}` is set here");
+                    Diagnostic::new(Code::P0603, place, text)
+                        .and(*span, "this is filled in before the shell sees the text")
+                }
+                (None, None) => continue,
+            };
+            self.bag.push(finding.help(format!(
+                "For the variable of the shell write `${name}` or `$${{{name}}}`; otherwise give one \
+                 of them another name."
+            )));
+            clashes.insert(*span);
+        }
+        clashes
     }
 
     fn hole(&mut self, span: Span, raw: bool, value: &Expr, standing: Standing) -> Option<Piece> {
@@ -152,7 +170,7 @@ impl Checker<'_, '_> {
 }
 
 /// What to do about a type that has no text; nothing where it has one.
-fn no_text(of: &Type, words: &str) -> Option<String> {
+pub(crate) fn no_text(of: &Type, words: &str) -> Option<String> {
     match of {
         Type::Bytes | Type::Ms | Type::NanoUsd | Type::Ratio => Some(format!(
             "A command would have to be told in which unit, and there is no way yet to say it. Let the \

@@ -18,6 +18,8 @@ use crate::types::{Checker, Exclude, Operand, Uses, a_type};
 const MAX_DISK_BYTES: u64 = 1 << 40;
 /// Disks come in whole sectors of this many bytes.
 const SECTOR_BYTES: u64 = 512;
+const LOCAL_HELP: &str = "There are `host`, the file system of the host that runs `dva`, and \
+                          `rootfs(\"PATH\")`, a folder or a tar file on it.";
 
 impl Checker<'_, '_> {
     pub(crate) fn image(&mut self, image: &Image<'_>) -> Option<plan::Image> {
@@ -84,37 +86,83 @@ impl Checker<'_, '_> {
     }
 
     fn local(&mut self, value: &ast::Expr) -> Option<plan::ImageSource> {
-        match &value.kind {
-            ast::ExprKind::Error => None,
-            ast::ExprKind::Path(path) if dotted(path) == "host" => {
-                Some(plan::ImageSource::LocalHost)
+        const SOURCES: [&str; 2] = ["host", "rootfs"];
+        let named = match &value.kind {
+            ast::ExprKind::Error => return None,
+            ast::ExprKind::Path(path) => Some((path, None)),
+            ast::ExprKind::Call { callee, arguments } => Some((callee, Some(arguments))),
+            _ => None,
+        };
+        let named = named.map(|(path, arguments)| (dotted(path), arguments));
+        let (text, help) = match &named {
+            Some((name, None)) if name == "host" => return Some(plan::ImageSource::LocalHost),
+            Some((name, Some(arguments))) if name == "rootfs" => {
+                return self.root_file_system(value, arguments);
             }
-            ast::ExprKind::Path(path) => {
-                let help = did_you_mean(&dotted(path), ["host"]).unwrap_or_else(|| {
-                    "There is `host`, the file system of the host that runs `dva`.".to_owned()
-                });
-                let text = format!("`{}` is no source of a local image", dotted(path));
-                self.report(Code::P0304, value.span, text, help);
-                None
+            Some((name, None)) if name == "rootfs" => (
+                "`rootfs` lacks its path".to_owned(),
+                "Write for example `local = rootfs(\"/srv/images/rhel94\")`.".to_owned(),
+            ),
+            Some((name, Some(_))) if name == "host" => (
+                "`host` takes nothing".to_owned(),
+                "Write `local = host`.".to_owned(),
+            ),
+            Some((name, _)) => (
+                format!("`{name}` is no source of a local image"),
+                did_you_mean(name, SOURCES).unwrap_or_else(|| LOCAL_HELP.to_owned()),
+            ),
+            None => (
+                "this is no source of a local image".to_owned(),
+                LOCAL_HELP.to_owned(),
+            ),
+        };
+        self.report(Code::P0304, value.span, text, help);
+        None
+    }
+
+    /// `rootfs("PATH")`
+    fn root_file_system(
+        &mut self,
+        value: &ast::Expr,
+        arguments: &[ast::Expr],
+    ) -> Option<plan::ImageSource> {
+        match arguments {
+            [
+                ast::Expr {
+                    kind: ast::ExprKind::Error,
+                    ..
+                },
+            ] => None,
+            [
+                ast::Expr {
+                    kind: ast::ExprKind::Text(path),
+                    ..
+                },
+            ] if !path.is_empty() && !path.contains('\0') => {
+                Some(plan::ImageSource::LocalRootfs { path: path.clone() })
             }
             _ => {
-                let help = "There is `local = host`, the file system of the host that runs `dva`.";
-                self.report(
-                    Code::P0304,
-                    value.span,
-                    "this is no source of a local image",
-                    help,
-                );
+                let text = "`rootfs` takes one path, a text";
+                let help = "It is a folder or a tar file of the host that runs `dva`: \
+                            `local = rootfs(\"/srv/images/rhel94\")`.";
+                self.report(Code::P0301, value.span, text, help);
                 None
             }
         }
     }
 
     pub(crate) fn disk(&mut self, disk: &Disk<'_>) -> Option<plan::Disk> {
-        let field = disk.fields.get("size")?;
+        let attached = disk.fields.get("attached").map(|field| {
+            self.scope = Scope::Constant;
+            let help = "a disk that a test attaches itself says `attached = false`";
+            self.constant(&field.value, &Type::Bool, help)
+        });
+        let size = disk.fields.get("size")?;
+        let size_bytes = self.size_of_disk(&size.value)?;
         Some(plan::Disk {
             name: disk.name.text.clone(),
-            size_bytes: self.size_of_disk(&field.value)?,
+            size_bytes,
+            attached: attached.map_or(Some(Value::Bool(true)), |value| value)? == Value::Bool(true),
         })
     }
 
@@ -155,7 +203,10 @@ impl Checker<'_, '_> {
         match self.constant(value, &Type::Ms, &help)? {
             Value::Ms(0) => {
                 let text = "no time at all";
-                let help = "It must be longer than that. Leave it out for the default.";
+                let help = match noun {
+                    "a pause" => "It must be longer than that.",
+                    _ => "It must be longer than that. Leave it out for the default.",
+                };
                 self.report(Code::P0509, value.span, text, help);
                 None
             }
@@ -165,7 +216,12 @@ impl Checker<'_, '_> {
     }
 
     /// A value of type `wanted` that is known now. `help` says what is wanted, without a full stop.
-    fn constant(&mut self, value: &ast::Expr, wanted: &Type, help: &str) -> Option<Value> {
+    pub(crate) fn constant(
+        &mut self,
+        value: &ast::Expr,
+        wanted: &Type,
+        help: &str,
+    ) -> Option<Value> {
         let Operand { expr, r#type } = self.expression(value, Some(wanted))?;
         let mut sentence = help.to_owned();
         sentence.replace_range(..1, &help[..1].to_uppercase());

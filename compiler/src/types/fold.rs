@@ -46,9 +46,8 @@ pub fn fold(nodes: &mut ExpressionBuilder, node: Node) -> Result<ExprIx, EvalFau
 #[cfg(test)]
 mod tests {
     use dva_plan::eval::Facts;
-    use dva_plan::expr::{CellFact, Comparison, DiskFact, MachineFact, Operator};
-    use dva_plan::plan::{DiskIx, TestIx};
-    use dva_plan::step::SlotIx;
+    use dva_plan::expr::{Comparison, Operator};
+
     use proptest::prelude::*;
 
     use super::*;
@@ -130,29 +129,8 @@ mod tests {
     struct Exited(i64);
 
     impl Facts for Exited {
-        fn slot(&self, _: SlotIx) -> Option<Value> {
-            None
-        }
-        fn other(&self, _: TestIx, _: SlotIx) -> Option<Value> {
-            None
-        }
         fn exit(&self) -> Option<Value> {
             Some(Value::Int(self.0))
-        }
-        fn stdout(&self) -> Option<Value> {
-            None
-        }
-        fn stderr(&self) -> Option<Value> {
-            None
-        }
-        fn cell(&self, _: &CellFact) -> Option<Value> {
-            None
-        }
-        fn machine(&self, _: MachineFact) -> Option<Value> {
-            None
-        }
-        fn disk(&self, _: DiskIx, _: DiskFact) -> Option<Value> {
-            None
         }
     }
 

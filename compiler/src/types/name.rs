@@ -79,7 +79,11 @@ impl Checker<'_, '_> {
         }
         let mut known: Vec<&str> = vec!["instance", "region", "image"];
         known.extend(self.hir.names.iter().filter_map(|(name, (item, _))| {
-            matches!(item, ItemRef::Axis(_) | ItemRef::Disk(_) | ItemRef::Test(_)).then_some(*name)
+            let is_value = matches!(
+                item,
+                ItemRef::Axis(_) | ItemRef::Disk(_) | ItemRef::Input(_) | ItemRef::Test(_)
+            );
+            is_value.then_some(*name)
         }));
         if let Scope::Step {
             test,

@@ -5,7 +5,7 @@
 //! Where both are so, neither is taken.
 
 use dva_plan::expr::{CellFact, DiskFact, MachineFact, Node};
-use dva_plan::plan::{DiskIx, TestIx};
+use dva_plan::plan::{DiskIx, SecretIx, TestIx};
 use dva_plan::value::{Type, Value};
 
 use crate::diagnostic::{Code, Diagnostic};
@@ -52,6 +52,7 @@ enum Meaning<'c, 'a> {
     Image,
     Axis(AxisIx),
     Disk(DiskIx),
+    Secret(SecretIx),
     Test(TestIx),
     Output(&'static str),
     /// An item without a value.
@@ -109,6 +110,7 @@ impl<'c, 'a> Checker<'c, 'a> {
             _ => match self.hir.names.get(word)? {
                 (ItemRef::Axis(axis), _) => Meaning::Axis(*axis),
                 (ItemRef::Disk(disk), _) => Meaning::Disk(*disk),
+                (ItemRef::Input(secret), _) => Meaning::Secret(*secret),
                 (ItemRef::Test(test), _) => Meaning::Test(*test),
                 (ItemRef::Unread, _) => Meaning::Unread,
                 (item, place) => Meaning::Item(*item, *place),
@@ -165,6 +167,10 @@ impl<'c, 'a> Checker<'c, 'a> {
                 self.cell(CellFact::Axis(name.clone()), Type::Name(name))
             }
             Meaning::Disk(disk) => self.disk_field(*disk, fields, path),
+            Meaning::Secret(secret) => {
+                self.secret_is_seen(*secret, path.span);
+                None
+            }
             Meaning::Test(test) => {
                 let Some(field) = fields.first() else {
                     let text = format!("`{}` is a test, not a value", first.text);
@@ -321,12 +327,12 @@ impl<'c, 'a> Checker<'c, 'a> {
             self.report(Code::P0301, path.span, text, help);
             return None;
         }
-        match self.one_field(fields, &name, &["device", "part", "size"])? {
+        match self.one_field(fields, &name, &["attached", "device", "part", "size"])? {
             "" => {
                 let text = format!("`{name}` is a disk, not a value");
                 let help = format!(
                     "Its device node is `{name}.device`, its first partition's `{name}.part(1)`, \
-                                    its size `{name}.size`."
+                     its size `{name}.size`; whether it is attached says `{name}.attached`."
                 );
                 self.report(Code::P0205, path.span, text, help);
                 None
@@ -337,6 +343,7 @@ impl<'c, 'a> Checker<'c, 'a> {
                 let size = self.size_of_disk(&field.value)?;
                 Some(self.known(Value::Bytes(size), Type::Bytes))
             }
+            "attached" => self.on_disk(disk, DiskFact::Attached, path.span),
             _ => self.on_disk(disk, DiskFact::Device, path.span),
         }
     }
@@ -344,7 +351,7 @@ impl<'c, 'a> Checker<'c, 'a> {
     /// Something of a disk that only a machine with this disk has.
     pub(crate) fn on_disk(&mut self, disk: DiskIx, what: DiskFact, span: Span) -> Option<Operand> {
         if self.scope == Scope::Matrix {
-            let text = "a disk's device is not known here";
+            let text = "there is no disk yet";
             self.report(
                 Code::P0210,
                 span,
@@ -354,11 +361,16 @@ impl<'c, 'a> Checker<'c, 'a> {
             return None;
         }
         self.uses.disks.entry(disk).or_insert(span);
+        let r#type = match what {
+            DiskFact::Attached => Type::Bool,
+            DiskFact::Device | DiskFact::Part(_) if !self.device_is_there(disk, span) => {
+                return None;
+            }
+            DiskFact::Device | DiskFact::Part(_) => Type::String,
+            DiskFact::Size => Type::Bytes,
+        };
         let expr = self.nodes.add(Node::Disk { disk, what });
-        Some(Operand {
-            expr,
-            r#type: Type::String,
-        })
+        Some(Operand { expr, r#type })
     }
 
     fn output(&mut self, which: &str, span: Span) -> Option<Operand> {

@@ -10,6 +10,8 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::source::Source;
 use crate::span::Span;
 use crate::syntax::ast;
+use crate::types::machine::Course;
+use crate::types::modifier::{Expect, Modifiers};
 use crate::types::scope::{Output, Scope};
 use crate::types::{Checker, TypedTest, Uses};
 
@@ -43,9 +45,22 @@ impl Checker<'_, '_> {
             self.bag
                 .push(finding.help("Raise `within`, or lower `takes`."));
         }
-        let mut captured = 0;
-        let steps = self.steps(test, &row.steps, &mut captured);
-        let finally = self.steps(test, &row.finally, &mut captured);
+        self.course = Course::default();
+        self.needs(&row.needs);
+        let mut typed = Progress {
+            count: 0,
+            is_complete: true,
+        };
+        // A limit that was reported limits nothing here.
+        let limit_ms = if within == Some(None) {
+            u64::MAX
+        } else {
+            within_ms
+        };
+        let steps = self.steps(test, &row.steps, limit_ms, &mut typed);
+        self.enter_finally();
+        let finally = self.steps(test, &row.finally, u64::MAX, &mut typed);
+        self.machine_is_started();
         if !row.steps.iter().any(|step| can_fail(step)) {
             let text = match row.steps.len() {
                 0 => format!("`{}` has no steps", row.name.text),
@@ -69,36 +84,69 @@ impl Checker<'_, '_> {
             slots,
             steps,
             finally,
+            is_complete: typed.is_complete,
+            needs: std::mem::take(&mut self.course).needs,
             uses: std::mem::take(&mut self.uses),
         }
     }
 
-    fn steps(&mut self, test: TestIx, steps: &[&ast::Step], captured: &mut usize) -> Vec<Step> {
-        let mut typed = Vec::new();
+    fn steps(
+        &mut self,
+        test: TestIx,
+        steps: &[&ast::Step],
+        within_ms: u64,
+        typed: &mut Progress,
+    ) -> Vec<Step> {
+        let mut made = Vec::new();
         for step in steps {
             self.scope = Scope::Step {
                 test,
-                captured: *captured,
+                captured: typed.count,
                 output: Output::None,
             };
-            let (kind, within_ms) = match &step.kind {
-                ast::StepKind::Check(condition) => (self.check(condition), None),
-                ast::StepKind::Run(run) => self.run(run, None),
-                ast::StepKind::Let { run, .. } => {
-                    let made = self.run(run, Some(*captured));
-                    *captured += 1;
-                    made
+            self.machine_runs(step);
+            let modifiers = self.modifiers(step);
+            let limit = modifiers
+                .within
+                .map(|limit| self.duration(limit, "a limit"));
+            let source = source_text(self.source, step.span);
+            let kind = match &step.kind {
+                ast::StepKind::Check(condition) => self.check(condition),
+                ast::StepKind::Run(run) | ast::StepKind::Let { run, .. } => {
+                    let is_let = matches!(step.kind, ast::StepKind::Let { .. });
+                    let value = is_let.then_some(typed.count);
+                    typed.count += usize::from(is_let);
+                    self.run(run, &modifiers, value).map(|(before, run)| {
+                        made.extend(before.map(|kind| Step {
+                            kind,
+                            within_ms: None,
+                            source: source.clone(),
+                        }));
+                        StepKind::Run(run)
+                    })
                 }
+                ast::StepKind::Reboot => Some(self.reboot()),
+                ast::StepKind::Stop => Some(self.stop(step.span)),
+                ast::StepKind::Start => Some(self.start()),
+                ast::StepKind::Attach(disk) => self.attach(disk),
+                ast::StepKind::Detach { disk, how } => self.detach(disk, *how),
+                ast::StepKind::Wait(time) => self.wait(time, within_ms),
+                ast::StepKind::WaitUntil(until) => self.wait_until(until, &modifiers),
+                ast::StepKind::Upload {
+                    file,
+                    to,
+                    executable,
+                } => self.upload(file, to, *executable),
+                ast::StepKind::Collect(path) => self.collect(path),
             };
-            if let Some(kind) = kind {
-                typed.push(Step {
-                    kind,
-                    within_ms,
-                    source: source_text(self.source, step.span),
-                });
-            }
+            typed.is_complete &= kind.is_some();
+            made.extend(kind.map(|kind| Step {
+                kind,
+                within_ms: limit.flatten(),
+                source,
+            }));
         }
-        typed
+        made
     }
 
     fn check(&mut self, condition: &ast::Expr) -> Option<StepKind> {
@@ -108,7 +156,7 @@ impl Checker<'_, '_> {
     }
 
     /// Reports a condition that is decided already; `None` where it cannot hold.
-    fn report_constant(&mut self, expr: ExprIx, span: Span, what: &str) -> Option<()> {
+    pub(crate) fn report_constant(&mut self, expr: ExprIx, span: Span, what: &str) -> Option<()> {
         match self.nodes.node(expr) {
             Node::Const(Value::Bool(true)) => {
                 let help = format!(
@@ -127,13 +175,27 @@ impl Checker<'_, '_> {
         }
     }
 
-    /// A command, and its own limit. `value` is the number of the captured value that it gives.
-    fn run(&mut self, run: &ast::Run, value: Option<usize>) -> (Option<StepKind>, Option<u64>) {
-        let modifiers = self.modifiers(run, value.is_some());
-        let command = self.command(&run.command);
-        let within_ms = modifiers
-            .within
-            .map(|limit| self.duration(limit, "a limit"));
+    /// What is run, and the step before it that a script needs. `value` is the number of the captured
+    /// value that it gives.
+    fn run(
+        &mut self,
+        run: &ast::Run,
+        modifiers: &Modifiers<'_>,
+        value: Option<usize>,
+    ) -> Option<(Option<StepKind>, Run)> {
+        let command = match run {
+            ast::Run::Command(command) => self
+                .command(command, modifiers.with)
+                .map(|command| (None, command)),
+            ast::Run::Script(file) => self
+                .script(file)
+                .map(|(upload, command)| (Some(upload), command)),
+        };
+        let user = modifiers.by.map(|user| self.user(user));
+        let retry = modifiers
+            .retry
+            .map(|(_, times, every)| self.retry(times, every));
+        let with = self.with(modifiers.with);
         let expect = match modifiers.expect {
             None => Some(Some(self.exited_with_zero())),
             Some(Expect::Any) => Some(None),
@@ -143,21 +205,23 @@ impl Checker<'_, '_> {
             None => Some(None),
             Some(at) => {
                 let Scope::Step { test, .. } = self.scope else {
-                    return (None, None);
+                    return None;
                 };
                 let lets = self.lets;
                 self.capture(&lets[test][at], modifiers.find).map(Some)
             }
         };
-        let kind = match (command, expect, capture) {
-            (Some(command), Some(expect), Some(capture)) => Some(StepKind::Run(Run {
-                command,
-                expect,
-                capture,
-            })),
-            _ => None,
+        let (before, command) = command?;
+        // Where something was said and is wrong, there is no step.
+        let run = Run {
+            command,
+            expect: expect?,
+            capture: capture?,
+            user: said(user)?,
+            retry: said(retry)?,
+            with: with?,
         };
-        (kind, within_ms.flatten())
+        Some((before, run))
     }
 
     fn exited_with_zero(&mut self) -> ExprIx {
@@ -187,54 +251,6 @@ impl Checker<'_, '_> {
         let zero = self.exited_with_zero();
         Some(self.nodes.add(Node::And(zero, expr)))
     }
-
-    fn modifiers<'e>(&mut self, run: &'e ast::Run, is_let: bool) -> Modifiers<'e> {
-        let mut modifiers = Modifiers::default();
-        let mut seen: Vec<(&str, Span)> = Vec::new();
-        for modifier in &run.modifiers {
-            let word = match &modifier.kind {
-                ast::ModifierKind::Within(_) => "within",
-                ast::ModifierKind::Expect(_) | ast::ModifierKind::ExpectAny => "expect",
-                ast::ModifierKind::Find(_) => "find",
-            };
-            if let Some((_, first)) = seen.iter().find(|(known, _)| *known == word) {
-                let help = match word {
-                    "expect" => "Join the two conditions with `and`.",
-                    _ => "Remove one of them.",
-                };
-                self.bag.push(
-                    Diagnostic::new(
-                        Code::P0208,
-                        modifier.span,
-                        format!("`{word}` a second time"),
-                    )
-                    .and(*first, "the first time")
-                    .help(help),
-                );
-                continue;
-            }
-            seen.push((word, modifier.span));
-            match &modifier.kind {
-                ast::ModifierKind::Within(limit) => modifiers.within = Some(limit),
-                ast::ModifierKind::ExpectAny => modifiers.expect = Some(Expect::Any),
-                ast::ModifierKind::Expect(condition) => {
-                    modifiers.expect = Some(Expect::Condition(condition));
-                }
-                ast::ModifierKind::Find(pattern) if is_let => modifiers.find = Some(pattern),
-                ast::ModifierKind::Find(_) => {
-                    let help = "`find` picks a value out of the output: ``let n: int = run `nproc` find `(\\d+)` ``. \
-                                To look for something, write ``expect stdout matches `…` ``.";
-                    self.report(
-                        Code::P0605,
-                        modifier.span,
-                        "there is no `let` that would keep what it finds",
-                        help,
-                    );
-                }
-            }
-        }
-        modifiers
-    }
 }
 
 /// The text of `span` as the plan keeps it.
@@ -249,28 +265,44 @@ pub(crate) fn source_text(source: &Source, span: Span) -> SourceText {
     SourceText { text, line }
 }
 
-/// What is said about a command, each once.
-#[derive(Default)]
-struct Modifiers<'e> {
-    within: Option<&'e ast::Expr>,
-    expect: Option<Expect<'e>>,
-    find: Option<&'e ast::Command>,
+/// How far the steps of a test have been read.
+struct Progress {
+    /// How many values they captured.
+    count: usize,
+    /// Whether none of them was left out.
+    is_complete: bool,
 }
 
-#[derive(Clone, Copy)]
-enum Expect<'e> {
-    Any,
-    Condition(&'e ast::Expr),
+/// What was said, or that nothing was; `None` where what was said is wrong.
+fn said<T>(value: Option<Option<T>>) -> Option<Option<T>> {
+    value.map_or(Some(None), |value| value.map(Some))
 }
 
 /// Whether `step` can make its test fail, its limit apart.
 fn can_fail(step: &ast::Step) -> bool {
     match &step.kind {
-        ast::StepKind::Check(_) | ast::StepKind::Let { .. } => true,
-        ast::StepKind::Run(run) => !run
+        ast::StepKind::Run(_) => !step
             .modifiers
             .iter()
             .any(|modifier| modifier.kind == ast::ModifierKind::ExpectAny),
+        ast::StepKind::Check(_)
+        | ast::StepKind::Let { .. }
+        | ast::StepKind::Reboot
+        | ast::StepKind::Start
+        | ast::StepKind::Attach(_)
+        | ast::StepKind::WaitUntil(_)
+        | ast::StepKind::Collect(_)
+        | ast::StepKind::Detach {
+            how: ast::Detach::Wait,
+            ..
+        } => true,
+        ast::StepKind::Stop
+        | ast::StepKind::Wait(_)
+        | ast::StepKind::Upload { .. }
+        | ast::StepKind::Detach {
+            how: ast::Detach::Nowait | ast::Detach::Force,
+            ..
+        } => false,
     }
 }
 

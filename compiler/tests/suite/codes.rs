@@ -5,8 +5,9 @@ use std::fs;
 use std::path::Path;
 
 use dva_compiler::diagnostic::Code;
-use dva_compiler::{Options, compile};
+use dva_compiler::{Options, compile_with_files};
 
+use crate::beside::Beside;
 use crate::spec::expected_codes;
 
 /// Codes whose mistake cannot be written down in a page: bytes that are no text, a very large file, a
@@ -56,7 +57,8 @@ fn every_page_has_its_form() {
 fn every_example_is_what_its_page_says() {
     for code in Code::ALL {
         for (info, text) in fences(code.page()) {
-            let found = compile("page.plan", text.as_bytes(), &Options::default());
+            let found =
+                compile_with_files("page.plan", text.as_bytes(), &Options::default(), &Beside);
             let has = found
                 .diagnostics
                 .iter()

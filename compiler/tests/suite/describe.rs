@@ -10,9 +10,9 @@
 use dva_compiler::Compilation;
 use dva_plan::ExecutionPlan;
 use dva_plan::expr::{CellFact, DiskFact, ExprIx, MachineFact, Node, Operator};
-use dva_plan::plan::{EffectKind, Test, TestIx};
-use dva_plan::step::{CaptureFrom, Step, StepKind};
-use dva_plan::template::{Piece, Place};
+use dva_plan::plan::{EffectKind, ImageSource, Test, TestIx};
+use dva_plan::step::{CaptureFrom, DetachMode, Step, StepKind, WaitCondition, WithValue};
+use dva_plan::template::{Piece, Place, Template};
 use dva_plan::unit::display_duration;
 
 /// The lines of the plan; none where there is none.
@@ -38,13 +38,26 @@ pub fn describe(compilation: &Compilation) -> Vec<String> {
             "image {}: {}{version} {}",
             image.name, image.os, image.arch
         ));
+        for source in &image.sources {
+            lines.push(match source {
+                ImageSource::LocalHost => format!("image {} from host", image.name),
+                ImageSource::LocalRootfs { path } => format!("image {} from {path}", image.name),
+            });
+        }
     }
     for disk in &plan.disks {
+        let attached = if disk.attached { "" } else { " not attached" };
         lines.push(format!(
-            "disk {}: {}",
+            "disk {}: {}{attached}",
             disk.name,
             dva_plan::unit::display_size(disk.size_bytes)
         ));
+    }
+    for blob in &plan.blobs {
+        lines.push(format!("blob {}", blob.name));
+    }
+    for secret in &plan.secrets {
+        lines.push(format!("secret {secret}"));
     }
     for cell in &plan.cells {
         let axes: Vec<_> = cell
@@ -98,6 +111,9 @@ fn describe_test(plan: &ExecutionPlan, test: &Test, lines: &mut Vec<String>) {
         };
         lines.push(format!("test {id} {kind} {}", plan.disks[effect.disk].name));
     }
+    if !test.needs.is_empty() {
+        lines.push(format!("test {id} needs {:?}", test.needs));
+    }
     let steps = (1..)
         .zip(&test.steps)
         .map(|(number, step)| (format!("{id} {number}"), step));
@@ -117,25 +133,83 @@ fn describe_step(
     lines: &mut Vec<String>,
 ) {
     let show = |expr: ExprIx| show(plan, test, expr);
+    let text = |template: &Template| -> String {
+        let pieces = template.0.iter().map(|piece| match piece {
+            Piece::Lit(text) => text.clone(),
+            Piece::Raw(expr) => format!("<raw {}>", show(*expr)),
+            Piece::Arg { expr, place } => {
+                let place = match place {
+                    Place::Bare => "bare",
+                    Place::Double => "double",
+                    Place::Single => "single",
+                };
+                format!("<{place} {}>", show(*expr))
+            }
+        });
+        pieces.collect()
+    };
     if let Some(within) = step.within_ms {
         lines.push(format!("limit {place}: {}", display_duration(within)));
     }
     match &step.kind {
+        StepKind::Reboot => lines.push(format!("step {place}: reboot")),
+        StepKind::Stop => lines.push(format!("step {place}: stop")),
+        StepKind::Start => lines.push(format!("step {place}: start")),
+        StepKind::Attach(disk) => {
+            lines.push(format!("step {place}: attach {}", plan.disks[*disk].name));
+        }
+        StepKind::Detach { disk, how } => {
+            let how = match how {
+                DetachMode::Wait => "",
+                DetachMode::Nowait => " nowait",
+                DetachMode::Force => " force",
+            };
+            lines.push(format!(
+                "step {place}: detach {}{how}",
+                plan.disks[*disk].name
+            ));
+        }
+        StepKind::Wait { ms } => {
+            lines.push(format!("step {place}: wait {}", display_duration(*ms)));
+        }
+        StepKind::WaitUntil {
+            condition,
+            every_ms,
+        } => {
+            let condition = match condition {
+                WaitCondition::Holds(condition) => show(*condition),
+                WaitCondition::Succeeds(command) => format!("run {}", text(command)),
+            };
+            let every = display_duration(*every_ms);
+            lines.push(format!(
+                "step {place}: wait until {condition} every {every}"
+            ));
+        }
+        StepKind::Upload { blob, to, mode } => lines.push(format!(
+            "step {place}: upload {} to {} mode {mode:o}",
+            plan.blobs[*blob].name,
+            text(to)
+        )),
+        StepKind::Collect { path } => {
+            lines.push(format!("step {place}: collect {}", text(path)));
+        }
         StepKind::Check(condition) => lines.push(format!("check {place}: {}", show(*condition))),
         StepKind::Run(run) => {
-            let pieces = run.command.0.iter().map(|piece| match piece {
-                Piece::Lit(text) => text.clone(),
-                Piece::Raw(expr) => format!("<raw {}>", show(*expr)),
-                Piece::Arg { expr, place } => {
-                    let place = match place {
-                        Place::Bare => "bare",
-                        Place::Double => "double",
-                        Place::Single => "single",
-                    };
-                    format!("<{place} {}>", show(*expr))
-                }
-            });
-            lines.push(format!("command {place}: {}", pieces.collect::<String>()));
+            lines.push(format!("command {place}: {}", text(&run.command)));
+            if let Some(user) = &run.user {
+                lines.push(format!("user {place}: {user}"));
+            }
+            if let Some(retry) = run.retry {
+                let every = display_duration(retry.every_ms);
+                lines.push(format!("retry {place}: {} every {every}", retry.times));
+            }
+            for with in &run.with {
+                let value = match with.value {
+                    WithValue::Expr(expr) => show(expr),
+                    WithValue::Secret(secret) => format!("secret {}", plan.secrets[secret]),
+                };
+                lines.push(format!("with {place}: {} = {value}", with.name));
+            }
             let expect = run.expect.map_or("any".to_owned(), show);
             lines.push(format!("expect {place}: {expect}"));
             if let Some(capture) = &run.capture {
@@ -192,6 +266,7 @@ fn show(plan: &ExecutionPlan, test: &Test, expr: ExprIx) -> String {
                 DiskFact::Device => format!("{disk}.device"),
                 DiskFact::Part(number) => format!("{disk}.part({number})"),
                 DiskFact::Size => format!("{disk}.size"),
+                DiskFact::Attached => format!("{disk}.attached"),
             }
         }
         Node::Not(of) => format!("not {}", part(of)),

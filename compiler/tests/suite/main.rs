@@ -7,6 +7,7 @@
     reason = "tests read specifications and manifests, and hold commands to a real shell"
 )]
 
+mod beside;
 mod codes;
 mod describe;
 mod layers;

@@ -16,7 +16,8 @@
 //!
 //! The words behind `plan` in a fence choose: `plan gate` compiles the plan `gate`; `plan as latin1`
 //! gives the compiler bytes that are not UTF-8; `plan padded` makes the source too large. A fence
-//! ```` ```base ```` is put behind each later source of its file.
+//! ```` ```base ```` is put behind each later source of its file. The files that a source may name are
+//! those of [`Beside`].
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -25,10 +26,11 @@ use std::{env, fs};
 use dva_compiler::diagnostic::report::Report;
 use dva_compiler::diagnostic::{Code, Diagnostic, Severity};
 use dva_compiler::source::{MAX_SOURCE_BYTES, Source};
-use dva_compiler::{Compilation, Options, compile};
+use dva_compiler::{Compilation, Options, compile_with_files};
 use dva_plan::document::to_bytes;
 use dva_plan::validate::validate;
 
+use crate::beside::Beside;
 use crate::describe::describe;
 
 #[test]
@@ -165,7 +167,7 @@ impl Case {
             [plan] if plan != "padded" => Some(plan.clone()),
             _ => None,
         };
-        compile("spec.plan", &self.bytes(), &Options { plan })
+        compile_with_files("spec.plan", &self.bytes(), &Options { plan }, &Beside)
     }
 }
 

@@ -1,9 +1,11 @@
 //! Whole sources: what holds of every compilation.
 
+use base64ct::{Base64, Encoding};
 use dva_compiler::diagnostic::Code;
 use dva_compiler::expand::Reason;
-use dva_compiler::{Options, compile, compile_with};
-use dva_plan::document::{read, to_bytes};
+use dva_compiler::files::NoFiles;
+use dva_compiler::{Compilation, Options, compile, compile_with, compile_with_files};
+use dva_plan::document::{digest, read, to_bytes};
 use dva_plan::eval::{Facts, eval};
 use dva_plan::expr::{CellFact, DiskFact, MachineFact};
 use dva_plan::plan::{DiskIx, TestIx};
@@ -12,8 +14,17 @@ use dva_plan::{ExecutionPlan, Value};
 use dva_stdlib::Catalog;
 use proptest::prelude::*;
 
-/// A source that uses most of the language.
+use crate::beside::Beside;
+
+/// A source with values, commands and effects.
 const STORAGE: &str = include_str!("storage.plan");
+/// A source with every step that acts on the machine, files and secrets.
+const MACHINE: &str = include_str!("machine.plan");
+
+/// Compiles a source with the files of [`Beside`].
+fn beside(text: &str) -> Compilation {
+    compile_with_files("beside.plan", text.as_bytes(), &Options::default(), &Beside)
+}
 
 fn compiled(text: &str) -> Vec<u8> {
     let found = compile("storage.plan", text.as_bytes(), &Options::default());
@@ -56,16 +67,33 @@ fn comments_and_line_ends_do_not_change_cells() {
 
 #[test]
 fn a_source_cut_anywhere_makes_nothing_panic() {
-    for end in 0..STORAGE.len() {
-        if let Some(text) = STORAGE.get(..end) {
-            let found = compile("cut.plan", text.as_bytes(), &Options::default());
-            assert_eq!(
-                found.plan.is_none(),
-                end + 1 < STORAGE.len(),
-                "cut at {end}"
-            );
+    for source in [STORAGE, MACHINE] {
+        for end in 0..source.len() {
+            if let Some(text) = source.get(..end) {
+                let found = beside(text);
+                assert_eq!(found.plan.is_none(), end + 1 < source.len(), "cut at {end}");
+            }
         }
     }
+}
+
+/// What a plan says of a file is true of the file's content, and its references hold.
+#[test]
+fn files_cross_in_the_plan() {
+    let plan = beside(MACHINE).plan.expect("it compiles");
+    assert_eq!(dva_plan::validate::validate(&plan), vec![]);
+    let loaded = read::<ExecutionPlan>(to_bytes(&plan).as_slice()).expect("it loads");
+    assert_eq!(loaded.body, plan);
+    let contents: Vec<_> = plan
+        .blobs
+        .iter()
+        .map(|blob| {
+            let content = Base64::decode_vec(&blob.base64).expect("it is Base64");
+            assert_eq!(digest(&content), blob.digest);
+            String::from_utf8(content).expect("it is text")
+        })
+        .collect();
+    assert_eq!(contents, ["#!/bin/sh\nexit 0\n", "#!/bin/sh\nexit 1\n"]);
 }
 
 proptest! {
@@ -74,8 +102,11 @@ proptest! {
     /// Takes a word or a sign of the source away, or puts one twice: whatever that gives, the compiler
     /// ends with a plan or with an error.
     #[test]
-    fn a_source_with_damage_makes_nothing_panic(places in proptest::collection::vec((0_usize..4096, 0_u8..3), 1..4)) {
-        let mut words: Vec<&str> = STORAGE.split_inclusive(|c: char| !c.is_alphanumeric()).collect();
+    fn a_source_with_damage_makes_nothing_panic(
+        source in proptest::sample::select(vec![STORAGE, MACHINE]),
+        places in proptest::collection::vec((0_usize..4096, 0_u8..3), 1..4),
+    ) {
+        let mut words: Vec<&str> = source.split_inclusive(|c: char| !c.is_alphanumeric()).collect();
         for (place, how) in places {
             let at = place % words.len();
             match how {
@@ -84,7 +115,7 @@ proptest! {
                 _ => { let other = (at * 7) % words.len(); words.swap(at, other); }
             }
         }
-        let found = compile("damaged.plan", words.concat().as_bytes(), &Options::default());
+        let found = beside(&words.concat());
         prop_assert!(found.plan.is_some() || !found.diagnostics.is_empty());
         if let Some(plan) = &found.plan {
             prop_assert_eq!(dva_plan::validate::validate(plan), vec![]);
@@ -138,7 +169,7 @@ fn emitted_checks_decide_as_they_read() {
             .expect("it is there");
         let checks = test.steps.iter().filter_map(|step| match &step.kind {
             StepKind::Check(condition) => Some(*condition),
-            StepKind::Run(_) => None,
+            _ => None,
         });
         let seen = Seen {
             captured,
@@ -188,7 +219,13 @@ fn what_cannot_boot_is_counted_by_reason() {
         test t { run `true` }
         plan p { matrix sizes  tests t }
     ";
-    let found = compile_with("all.plan", source.as_bytes(), &Options::default(), &catalog);
+    let found = compile_with(
+        "all.plan",
+        source.as_bytes(),
+        &Options::default(),
+        &catalog,
+        &NoFiles,
+    );
     let plan = found
         .plan
         .unwrap_or_else(|| panic!("{:#?}", found.diagnostics));
@@ -200,14 +237,26 @@ fn what_cannot_boot_is_counted_by_reason() {
     let moved = source
         .replace("local, attic", "local, moon-1")
         .replace("region == attic", "instance == local.small");
-    let found = compile_with("all.plan", moved.as_bytes(), &Options::default(), &catalog);
+    let found = compile_with(
+        "all.plan",
+        moved.as_bytes(),
+        &Options::default(),
+        &catalog,
+        &NoFiles,
+    );
     assert!(found.plan.is_none(), "no image has a source for moon-1");
 
     let alone = source.replace("each host, power", "each host").replace(
         "image == host and region == attic",
         "instance == local.small and region == local",
     );
-    let found = compile_with("all.plan", alone.as_bytes(), &Options::default(), &catalog);
+    let found = compile_with(
+        "all.plan",
+        alone.as_bytes(),
+        &Options::default(),
+        &catalog,
+        &NoFiles,
+    );
     let codes: Vec<_> = found
         .diagnostics
         .iter()

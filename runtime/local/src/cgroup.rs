@@ -6,6 +6,9 @@
 //! system finds the inner one alone and cannot lift its limits. For the same reason a machine has cgroups
 //! in all hierarchies of the host, also where it is not limited: in any other, the sandbox would find
 //! those of the host.
+//!
+//! Where processes or memory are counted, commands have a directory beside the inner one, with limits
+//! that leave something to the server: a command that takes all there is can still be followed by another.
 
 mod device_program;
 mod hierarchy;
@@ -23,12 +26,22 @@ use crate::wire::DeviceNumber;
 
 /// The inner directory.
 const INNER: &str = "box";
+/// The directory of commands.
+const COMMANDS: &str = "run";
 /// What a machine is limited in.
-const CONTROLLERS: [&str; 4] = ["cpu", "memory", "pids", DEVICES];
+const CONTROLLERS: [&str; 4] = ["cpu", "memory", PIDS, DEVICES];
+/// The controller that counts processes.
+const PIDS: &str = "pids";
 /// The controller that version 2 has no files for.
 const DEVICES: &str = "devices";
 /// The most processes and threads of a machine: enough for a parallel build, too few to starve a host.
 const PROCESS_LIMIT: u32 = 4096;
+/// How many of them are kept for init, the server, and commands that are about to begin.
+const RESERVED_PROCESSES: u32 = 64;
+/// How much memory they have beside that of the machine.
+const RESERVED_MEMORY: u64 = 32 << 20;
+/// The controllers that count what is kept for them.
+const RESERVES: [&str; 2] = ["memory", PIDS];
 /// The span over which processor time is counted, in microseconds; the kernel's own default.
 const CPU_PERIOD_US: u64 = 100_000;
 /// Character devices that every machine has: `null`, `zero`, `full`, `random`, `urandom`, `tty`, `ptmx`,
@@ -126,8 +139,18 @@ impl Cgroups {
             fs::create_dir(&inner).doing(format_args!("make {}", inner.display()))?;
             group.inherit_cpuset(directory)?;
             group.inherit_cpuset(&inner)?;
+            group.limit_commands(limits)?;
         }
         Ok(())
+    }
+
+    /// The files that take a process into the cgroups of commands.
+    pub(crate) fn commands(&self) -> Vec<PathBuf> {
+        self.groups
+            .iter()
+            .filter(|group| group.reserves().next().is_some())
+            .map(|group| group.directory.join(COMMANDS).join("cgroup.procs"))
+            .collect()
     }
 
     /// Moves a process into them.
@@ -159,7 +182,12 @@ impl Cgroups {
                 // A cgroup does not get what its parent gets later, and may not have what it has not.
                 Version::One => {
                     group.write(file, &block_rule(block))?;
-                    group.write(&format!("{INNER}/{file}"), &block_rule(block))?;
+                    for inner in [INNER, COMMANDS] {
+                        // Where both are counted together, commands have left the first.
+                        if group.directory.join(inner).is_dir() {
+                            group.write(&format!("{inner}/{file}"), &block_rule(block))?;
+                        }
+                    }
                 }
                 Version::Two => group.attach_device_program(&self.blocks)?,
             }
@@ -176,22 +204,14 @@ impl Group {
         limits: &Limits,
         blocks: &[DeviceNumber],
     ) -> Result<(), Trouble> {
-        let memory = limits.memory_bytes.to_string();
+        let memory = limits.memory_bytes.saturating_add(RESERVED_MEMORY);
         match (controller, self.version) {
             ("cpu", Version::One) => self.limit_cpu_v1(limits.vcpus),
             ("cpu", Version::Two) => {
                 let quota = CPU_PERIOD_US * u64::from(limits.vcpus);
                 self.write("cpu.max", &format!("{quota} {CPU_PERIOD_US}"))
             }
-            ("memory", Version::One) => {
-                self.write("memory.limit_in_bytes", &memory)?;
-                // Memory and swap together. A kernel may not count swap.
-                self.write_if_there("memory.memsw.limit_in_bytes", &memory)
-            }
-            ("memory", Version::Two) => {
-                self.write("memory.max", &memory)?;
-                self.write_if_there("memory.swap.max", "0")
-            }
+            ("memory", _) => self.limit_memory("", memory),
             (DEVICES, Version::One) => {
                 self.write("devices.deny", "a")?;
                 for (major, minor) in STANDARD_DEVICES {
@@ -205,6 +225,46 @@ impl Group {
             (DEVICES, Version::Two) => self.attach_device_program(blocks),
             _ => self.write("pids.max", &PROCESS_LIMIT.to_string()),
         }
+    }
+
+    /// The controllers of this hierarchy that keep something for the server.
+    fn reserves(&self) -> impl Iterator<Item = &'static str> {
+        let ours = self.controllers.iter().copied();
+        ours.filter(|controller| RESERVES.contains(controller))
+    }
+
+    /// Makes the directory of commands, with its limits, where something is kept for the server.
+    fn limit_commands(&self, limits: &Limits) -> Result<(), Trouble> {
+        if self.reserves().next().is_none() {
+            return Ok(());
+        }
+        let commands = self.directory.join(COMMANDS);
+        fs::create_dir(&commands).doing(format_args!("make {}", commands.display()))?;
+        self.inherit_cpuset(&commands)?;
+        for controller in self.reserves() {
+            if self.version == Version::Two {
+                self.write("cgroup.subtree_control", &format!("+{controller}"))?;
+            }
+            if controller == PIDS {
+                let limit = PROCESS_LIMIT - RESERVED_PROCESSES;
+                self.write(&format!("{COMMANDS}/pids.max"), &limit.to_string())?;
+            } else {
+                self.limit_memory(&format!("{COMMANDS}/"), limits.memory_bytes)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Limits the memory of the directory below, without swap.
+    fn limit_memory(&self, below: &str, bytes: u64) -> Result<(), Trouble> {
+        let bytes = bytes.to_string();
+        if self.version == Version::Two {
+            self.write(&format!("{below}memory.max"), &bytes)?;
+            return self.write_if_there(&format!("{below}memory.swap.max"), "0");
+        }
+        self.write(&format!("{below}memory.limit_in_bytes"), &bytes)?;
+        // Memory and swap together. A kernel may not count swap.
+        self.write_if_there(&format!("{below}memory.memsw.limit_in_bytes"), &bytes)
     }
 
     /// A quota where the kernel has one, a share else.
@@ -285,14 +345,19 @@ pub(crate) fn present(config: &LocalConfig) -> Vec<(String, PathBuf)> {
         .collect()
 }
 
-/// All directories of cgroups on the host whose names begin with `prefix`, in order.
-pub(crate) fn all_named(prefix: &str) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let mut unseen: Vec<PathBuf> = mounts()
+/// Where the host has mounted its hierarchies.
+pub(crate) fn mount_points() -> Vec<PathBuf> {
+    mounts()
         .unwrap_or_default()
         .into_iter()
         .map(|mount| mount.point)
-        .collect();
+        .collect()
+}
+
+/// All directories of cgroups on the host whose names begin with `prefix`, in order.
+pub(crate) fn all_named(prefix: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut unseen = mount_points();
     while let Some(directory) = unseen.pop() {
         for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
             // A cgroup that goes away while it is looked at is no cgroup.
@@ -317,7 +382,11 @@ pub(crate) fn all_named(prefix: &str) -> Vec<PathBuf> {
 pub(crate) fn remove(directories: &[PathBuf], patience: Duration) -> io::Result<()> {
     for directory in directories {
         crate::gc::retry(patience, || {
-            for path in [directory.join(INNER), directory.clone()] {
+            for path in [
+                directory.join(COMMANDS),
+                directory.join(INNER),
+                directory.clone(),
+            ] {
                 kill_all(&path);
                 match fs::remove_dir(&path) {
                     Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

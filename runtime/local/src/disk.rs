@@ -3,6 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,8 @@ use crate::wire::DeviceNumber;
 const LOOP_CTL_GET_FREE: libc::Ioctl = 0x4C82;
 const LOOP_CONFIGURE: libc::Ioctl = 0x4C0A;
 const LOOP_CLR_FD: libc::Ioctl = 0x4C01;
+const LOOP_SET_STATUS64: libc::Ioctl = 0x4C04;
+const LOOP_GET_STATUS64: libc::Ioctl = 0x4C05;
 const LO_FLAGS_AUTOCLEAR: u32 = 4;
 const LO_FLAGS_PARTSCAN: u32 = 8;
 /// The major number of loop devices.
@@ -30,7 +33,7 @@ pub(crate) struct LoopDisk {
     /// Its number.
     pub number: DeviceNumber,
     /// With the last descriptor closed, here and in the sandbox, the device detaches by itself.
-    _device: File,
+    device: File,
 }
 
 impl LoopDisk {
@@ -48,6 +51,58 @@ impl LoopDisk {
         ))?;
         attach(&backing).doing(format_args!("attach {}", path.display()))
     }
+
+    /// Attaches a file that is there.
+    pub(crate) fn open(path: &Path) -> Result<Self, Trouble> {
+        let doing = format!("attach {}", path.display());
+        let backing = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(path)
+            .doing(&doing)?;
+        attach(&backing).doing(&doing)
+    }
+
+    /// Its node on the host.
+    pub(crate) fn node(&self) -> PathBuf {
+        PathBuf::from(format!("/dev/{}", self.kernel_name))
+    }
+
+    /// Whether it, or a partition of it, is mounted or used by someone alone.
+    pub(crate) fn is_in_use(&self) -> bool {
+        let alone = OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_EXCL)
+            .open(self.node());
+        alone.is_err_and(|error| error.kind() == io::ErrorKind::ResourceBusy)
+    }
+
+    /// Cuts it off from whoever uses it: all but its first sector is out of reach, and stays in the file.
+    /// What is mounted of it meets errors. Partitions in use keep what the kernel has in memory alone.
+    pub(crate) fn cut(&self) -> Result<(), Trouble> {
+        let doing = "cut the disk off";
+        let mut info = LoopInfo::default();
+        let device = self.device.as_raw_fd();
+        // SAFETY: `info` has the layout of `struct loop_info64`, which the first call fills and the second
+        // reads.
+        let done = unsafe {
+            match libc::ioctl(device, LOOP_GET_STATUS64, std::ptr::from_mut(&mut info)) {
+                0 => {
+                    info.size_limit = 512;
+                    libc::ioctl(device, LOOP_SET_STATUS64, std::ptr::from_ref(&info))
+                }
+                error => error,
+            }
+        };
+        if done < 0 {
+            return Err(io::Error::last_os_error()).doing(doing);
+        }
+        // Partitions that nobody uses go now; those in use go with the device.
+        for partition in partition::known(&self.kernel_name) {
+            let _ = partition::forget(&self.device, partition.index);
+        }
+        Ok(())
+    }
 }
 
 /// Attaches `backing` to a free loop device.
@@ -56,6 +111,9 @@ fn attach(backing: &File) -> io::Result<LoopDisk> {
         .read(true)
         .write(true)
         .open("/dev/loop-control")?;
+    // All that ask are told the same free device. Ours take turns; the kernel knows of no turns, so others
+    // may still be faster.
+    rustix::fs::flock(&control, rustix::fs::FlockOperation::LockExclusive)?;
     for _ in 0..ATTEMPTS {
         // SAFETY: takes no argument.
         let index = unsafe { libc::ioctl(control.as_raw_fd(), LOOP_CTL_GET_FREE) };
@@ -88,7 +146,7 @@ fn attach(backing: &File) -> io::Result<LoopDisk> {
                     minor,
                 },
                 kernel_name,
-                _device: device,
+                device,
             });
         }
         let error = io::Error::last_os_error();
@@ -171,3 +229,16 @@ struct LoopConfig {
 }
 
 const _: () = assert!(size_of::<LoopConfig>() == 304, "as the kernel has it");
+
+/// `struct loop_info64`. Only what is set here has a name of its own.
+#[repr(C)]
+#[derive(Default)]
+struct LoopInfo {
+    before: [u64; 4],
+    size_limit: u64,
+    numbers: [u32; 4],
+    names: [[u8; 32]; 5],
+    init: [u64; 2],
+}
+
+const _: () = assert!(size_of::<LoopInfo>() == 232, "as the kernel has it");

@@ -6,15 +6,16 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::IFlags;
 use thiserror::Error;
 
-use crate::lease::{Holding, Lease, Record};
+use crate::lease::{Holding, KeptRecord, Lease, Record};
 use crate::provider::LocalConfig;
-use crate::{cgroup, disk, partition};
+use crate::{cgroup, disk, machine, partition};
 
 /// How long something that is in use may take to come free.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -28,8 +29,36 @@ pub struct Leftover {
     pub remains: Vec<String>,
     /// Whether nobody minds it any more. A live machine is listed and never removed.
     pub dead: bool,
+    /// Where it lives on after its run: until when, and how to log in. It ends itself then, so one that is
+    /// listed as alive has not expired.
+    pub kept: Option<Kept>,
     config: LocalConfig,
     kind: Kind,
+}
+
+/// A machine that lives on after its run, see
+/// [`Provider::keep`](dva_runtime::provider::Provider::keep).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// When it ends.
+    pub until: SystemTime,
+    /// Where its SSH port is; the user is `root`.
+    pub address: SocketAddr,
+    /// Its public host key in OpenSSH's text form.
+    pub host_key: String,
+    /// The file with the private key that may log in, in OpenSSH's text form.
+    pub identity: PathBuf,
+}
+
+impl From<KeptRecord> for Kept {
+    fn from(record: KeptRecord) -> Self {
+        Self {
+            until: UNIX_EPOCH + Duration::from_secs(record.until_unix_s),
+            address: record.address,
+            host_key: record.host_key,
+            identity: record.identity,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,12 +112,20 @@ pub fn leftovers(config: &LocalConfig) -> Vec<Leftover> {
 
     let mut found: Vec<_> = remains
         .into_iter()
-        .map(|(token, remains)| Leftover {
-            dead: !matches!(Lease::look(config, &token), Ok(Holding::Held(_)) | Err(_)),
-            token,
-            remains,
-            config: config.clone(),
-            kind: Kind::Machine,
+        .map(|(token, remains)| {
+            let (dead, kept) = match Lease::look(config, &token) {
+                Ok(Holding::Held(record)) => (false, record.and_then(|record| record.kept)),
+                Ok(Holding::Dead(..) | Holding::Absent) => (true, None),
+                Err(_) => (false, None),
+            };
+            Leftover {
+                dead,
+                kept: kept.map(Kept::from),
+                token,
+                remains,
+                config: config.clone(),
+                kind: Kind::Machine,
+            }
         })
         .collect();
     found.extend(stale_partitions(config));
@@ -109,6 +146,26 @@ pub fn remove(leftover: &Leftover) -> Result<(), RemoveError> {
         Kind::Partitions => fs::File::open(format!("/dev/{}", leftover.token))
             .and_then(|device| partition::forget_all(&leftover.token, &device))
             .map_err(|error| failed(error.to_string())),
+    }
+}
+
+/// Ends a machine that was kept, before its time, and removes what is left of it. Any other that is alive
+/// is left alone.
+///
+/// # Errors
+/// [`RemoveError`]: it is no kept machine, or something of it is still there.
+pub fn end_kept(leftover: &Leftover) -> Result<(), RemoveError> {
+    let failed = |message: String| RemoveError {
+        token: leftover.token.clone(),
+        message,
+    };
+    match Lease::look(&leftover.config, &leftover.token) {
+        Ok(Holding::Held(Some(record))) if record.kept.is_some() => {
+            machine::end_foreign(&leftover.config, &leftover.token).map_err(failed)
+        }
+        Ok(Holding::Held(_)) => Err(failed("the machine is alive, and was not kept".into())),
+        Ok(Holding::Dead(..) | Holding::Absent) => remove(leftover),
+        Err(error) => Err(failed(error.to_string())),
     }
 }
 
@@ -134,6 +191,7 @@ pub(crate) fn remove_machine(config: &LocalConfig, token: &str) -> Result<(), St
     undo(&Record {
         token: token.to_owned(),
         supervisor: 0,
+        kept: None,
         folder: config.folder(token),
         cgroups,
     })?;
@@ -211,6 +269,7 @@ fn stale_partitions(config: &LocalConfig) -> Vec<Leftover> {
                     .collect(),
                 token: name,
                 dead: true,
+                kept: None,
                 config: config.clone(),
                 kind: Kind::Partitions,
             })

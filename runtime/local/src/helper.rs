@@ -3,6 +3,7 @@
 //! They are started by executing `/proc/self/exe` with a marker as its name, never by forking and going
 //! on: the program that starts them has threads.
 
+use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
@@ -17,22 +18,19 @@ pub(crate) const MARK: &str = "DVA_MACHINE";
 pub(crate) enum Role {
     /// Owns a machine on the host.
     Supervisor,
-    /// Process 1 of a sandbox.
+    /// Process 1 of a sandbox. The server is a copy of it, and goes by the same name.
     Init,
-    /// A sandbox's SSH server.
-    Server,
 }
 
 impl Role {
     /// All of them.
-    pub(crate) const ALL: [Self; 3] = [Self::Supervisor, Self::Init, Self::Server];
+    pub(crate) const ALL: [Self; 2] = [Self::Supervisor, Self::Init];
 
     /// The name it is started under.
     pub(crate) fn marker(self) -> &'static str {
         match self {
             Self::Supervisor => "dva-supervisor",
             Self::Init => "dva-init",
-            Self::Server => "dva-server",
         }
     }
 }
@@ -50,7 +48,6 @@ pub fn enter_if_helper() {
     let ended = match role {
         Role::Supervisor => crate::supervisor::run(),
         Role::Init => crate::init::run(),
-        Role::Server => crate::server::run(),
     };
     if let Err(trouble) = ended {
         // Standard error is the log in the machine's folder.
@@ -72,7 +69,12 @@ fn close_inherited() {
 /// The command that starts a helper. Its environment is empty but for the mark: what the host's
 /// environment holds is no business of a sandbox.
 pub(crate) fn command(role: Role, token: &str) -> Command {
-    let mut command = Command::new("/proc/self/exe");
+    command_of("/proc/self/exe", role, token)
+}
+
+/// The same from another path of the program.
+pub(crate) fn command_of(program: impl AsRef<OsStr>, role: Role, token: &str) -> Command {
+    let mut command = Command::new(program);
     command
         .arg0(role.marker())
         .arg(token)

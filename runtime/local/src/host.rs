@@ -51,6 +51,13 @@ pub(crate) fn check() -> Result<(), MissingPrivilege> {
             "sudo modprobe loop",
         ),
         (
+            // Where there is no such limit, there are user namespaces.
+            fs::read_to_string("/proc/sys/user/max_user_namespaces")
+                .map_or(true, |limit| limit.trim() != "0"),
+            "user namespaces, by which mounts are locked",
+            "sudo sysctl user.max_user_namespaces=1000",
+        ),
+        (
             has_program("partx"),
             "the program `partx`",
             "sudo apt-get install util-linux (or: sudo dnf install util-linux)",
@@ -94,7 +101,7 @@ fn has_loop_devices() -> bool {
 }
 
 /// Looks where a supervisor would.
-fn has_program(name: &str) -> bool {
+pub(crate) fn has_program(name: &str) -> bool {
     [
         "/usr/local/sbin",
         "/usr/local/bin",

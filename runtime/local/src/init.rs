@@ -3,18 +3,21 @@
 //! It is not the server itself, since reaping what others leave would take the server's own children
 //! from under it.
 
+use std::ffi::CString;
+use std::fs::{self, File};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::process::Stdio;
+use std::path::{Path, PathBuf};
 
+use rustix::event::{PollFd, PollFlags};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
-use rustix::process::{Signal, WaitOptions};
+use rustix::process::{Pid, Signal, WaitOptions};
 use rustix::thread::{CpuSet, UnshareFlags};
 
-use crate::helper::{self, Role};
+use crate::helper;
 use crate::trouble::{Trouble, While};
 use crate::wire::{self, InitOrder, SandboxReport};
-use crate::{capability, root};
+use crate::{capability, cgroup, mount, root, seccomp, server};
 
 /// Runs as init until the server ends. When this returns, the kernel ends all that is left inside.
 pub(crate) fn run() -> Result<(), Trouble> {
@@ -25,7 +28,10 @@ pub(crate) fn run() -> Result<(), Trouble> {
     let Some(order) = order else {
         return Ok(());
     };
-    let started = enclose(&order).and_then(|()| start_server(&order, &supervisor, listener));
+    let started = enclose(&order).and_then(|commands| {
+        filter(&supervisor)?;
+        start_server(&supervisor, listener, commands)
+    });
     let server = match started {
         Ok(server) => server,
         Err(trouble) => {
@@ -39,22 +45,32 @@ pub(crate) fn run() -> Result<(), Trouble> {
     drop(supervisor);
     loop {
         match rustix::process::wait(WaitOptions::empty()) {
-            Ok(Some((process, _))) if process.as_raw_nonzero().get().cast_unsigned() == server => {
-                return Ok(());
-            }
+            Ok(Some((process, _))) if process == server => return Ok(()),
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error).doing("wait for processes"),
         }
     }
 }
 
-/// Makes the namespaces, the file systems and the limits that are this process's own.
-fn enclose(order: &InitOrder) -> Result<(), Trouble> {
+/// Makes the namespaces, the file systems and the limits that are this process's own. Returns the ways
+/// into the cgroups of commands, which lie outside.
+fn enclose(order: &InitOrder) -> Result<Vec<File>, Trouble> {
+    // This namespace of mounts is our own, and read-only throughout. These are to be written to.
+    make_folder_writable(&order.folder).doing("make the machine's folder writable")?;
+    for point in cgroup::mount_points() {
+        make_writable(&point).doing(format_args!("make {} writable", point.display()))?;
+    }
+    let open = |path: &PathBuf| {
+        fs::OpenOptions::new()
+            .write(true)
+            .open(path)
+            .doing(format_args!("open {}", path.display()))
+    };
+    let commands = order.commands.iter().map(open).collect::<Result<_, _>>()?;
     // SAFETY: this process has one thread, and none of these flags concerns its descriptors.
     unsafe {
         rustix::thread::unshare_unsafe(
-            UnshareFlags::NEWNS
-                | UnshareFlags::NEWNET
+            UnshareFlags::NEWNET
                 | UnshareFlags::NEWIPC
                 | UnshareFlags::NEWUTS
                 | UnshareFlags::NEWCGROUP,
@@ -69,23 +85,61 @@ fn enclose(order: &InitOrder) -> Result<(), Trouble> {
     // The second line behind the supervisor's socket, which the server watches. Set last: a change of
     // credentials takes it back.
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
-        .doing("tie this process to the supervisor")
+        .doing("tie this process to the supervisor")?;
+    Ok(commands)
 }
 
+fn make_folder_writable(folder: &Path) -> std::io::Result<()> {
+    rustix::mount::mount_bind(folder, folder)?;
+    make_writable(folder)
+}
+
+fn make_writable(point: &Path) -> std::io::Result<()> {
+    let point = CString::new(point.as_os_str().as_encoded_bytes())?;
+    mount::make_writable(&point)
+}
+
+/// Puts this process under the filters, and waits until the supervisor has taken the reports of mounts.
+fn filter(supervisor: &UnixStream) -> Result<(), Trouble> {
+    let listener = seccomp::install()?;
+    let report = SandboxReport::Filtered {
+        listener: listener.as_raw_fd(),
+    };
+    wire::send(supervisor, &report).doing("report to the supervisor")?;
+    // What comes next is for the server. That it comes says that the supervisor has its own copy.
+    let mut event = [PollFd::new(supervisor, PollFlags::IN)];
+    rustix::io::retry_on_intr(|| rustix::event::poll(&mut event, None))
+        .doing("wait for the supervisor")?;
+    Ok(())
+}
+
+/// Starts the server as a copy of this process: an image may lack what this program needs to be executed.
 fn start_server(
-    order: &InitOrder,
     supervisor: &UnixStream,
     listener: OwnedFd,
-) -> Result<u32, Trouble> {
+    commands: Vec<File>,
+) -> Result<Pid, Trouble> {
     let socket = supervisor
         .try_clone()
         .doing("share the supervisor's socket")?;
-    let server = helper::command(Role::Server, &order.token)
-        .stdin(Stdio::from(OwnedFd::from(socket)))
-        .stdout(Stdio::from(listener))
-        .spawn()
-        .doing("start the server")?;
-    Ok(server.id())
+    // SAFETY: this process has one thread, so its child may go on as it pleases.
+    match unsafe { libc::fork() } {
+        0 => {
+            let status = match server::run(socket, listener, commands) {
+                Ok(()) => 0,
+                Err(trouble) => {
+                    // Standard error is the log in the machine's folder.
+                    eprintln!("server: {trouble}");
+                    1
+                }
+            };
+            std::process::exit(status);
+        }
+        child => Pid::from_raw(child)
+            .filter(|_| child > 0)
+            .ok_or_else(std::io::Error::last_os_error)
+            .doing("start the server"),
+    }
 }
 
 /// Keeps the machine on as many processors as it has, so that programs that count them count right.

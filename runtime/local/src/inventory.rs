@@ -11,7 +11,7 @@ use std::path::Path;
 
 use crate::helper::{MARK, Role};
 use crate::provider::LocalConfig;
-use crate::{cgroup, disk};
+use crate::{cgroup, disk, image};
 
 /// What is on the host at one moment, each thing as a line of text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -216,6 +216,10 @@ fn has_ended(folder: &Path) -> bool {
 /// Everything in a folder, two levels deep: below that is what a machine itself has written.
 fn files(folder: &Path, found: &mut Vec<Thing>) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        // Unpacked images are kept for later machines.
+        if entry.file_name() == image::CACHE {
+            continue;
+        }
         let inside = fs::read_dir(entry.path()).into_iter().flatten().flatten();
         for path in std::iter::once(entry.path()).chain(inside.map(|inner| inner.path())) {
             found.push(Thing {

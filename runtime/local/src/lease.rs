@@ -5,8 +5,9 @@
 //! it records is written before it is made: every name follows from the token.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::MetadataExt;
+use std::io::{self, Read};
+use std::net::SocketAddr;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -32,6 +33,22 @@ pub(crate) struct Record {
     pub folder: PathBuf,
     /// Its directories of cgroups.
     pub cgroups: Vec<PathBuf>,
+    /// Where it was kept: until when, and how to log in.
+    #[serde(default)]
+    pub kept: Option<KeptRecord>,
+}
+
+/// A machine that outlives its run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct KeptRecord {
+    /// When it ends, in seconds since 1970.
+    pub until_unix_s: u64,
+    /// Where its SSH port is.
+    pub address: SocketAddr,
+    /// Its public host key.
+    pub host_key: String,
+    /// The file with the private key that may log in.
+    pub identity: PathBuf,
 }
 
 /// The lease of a machine, with its lock held until this is dropped.
@@ -107,9 +124,11 @@ impl Lease {
         }
     }
 
-    /// Writes what the machine is about to own.
+    /// Writes what the machine is about to own, in place of what was written before.
     pub(crate) fn write(&mut self, record: &Record) -> io::Result<()> {
-        self.file.write_all(&serde_json::to_vec(record)?)
+        let text = serde_json::to_vec(record)?;
+        self.file.write_all_at(&text, 0)?;
+        self.file.set_len(text.len() as u64)
     }
 
     /// Gives the lease up: there is nothing left that it could name.

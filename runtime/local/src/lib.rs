@@ -9,7 +9,10 @@
 //!
 //! A program that uses [`LocalProvider`] calls [`enter_if_helper`] as the first line of its `main`.
 //!
-//! What is not here: root file systems other than the host's own, and seccomp.
+//! Kept to itself, whatever root inside does, is a machine by: namespaces; mounts that are locked; an
+//! allow-list of what may be mounted; cgroups, of devices among them; dropped capabilities; and refused
+//! system calls. What is not: time on the processors beyond the quota where the host has no quota, and
+//! the kernel itself, which all machines share with the host.
 
 mod capability;
 mod cgroup;
@@ -17,20 +20,25 @@ mod disk;
 mod gc;
 mod helper;
 mod host;
+mod image;
 mod init;
 mod inventory;
 mod lease;
 mod machine;
+mod mount;
+mod mount_broker;
 mod partition;
 mod provider;
 mod root;
+mod seccomp;
 mod server;
 mod supervisor;
 mod trouble;
+mod upper;
 mod view;
 mod wire;
 
-pub use gc::{Leftover, RemoveError, leftovers, remove};
+pub use gc::{Kept, Leftover, RemoveError, end_kept, leftovers, remove};
 pub use helper::enter_if_helper;
 pub use host::{Missing, MissingPrivilege};
 pub use inventory::HostInventory;

@@ -9,7 +9,10 @@ use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use dva_runtime::provider::{AcquiredMachine, AttachedDisk, MachineRequest};
+use dva_plan::plan::DiskIx;
+use dva_runtime::provider::{
+    AcquiredMachine, AttachedDisk, DetachMode, DiskRequest, MachineRequest,
+};
 use dva_runtime::transport::{Credential, HostKeyCheck, Reach};
 use dva_ssh::{KeyPair, TcpDialer};
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -21,12 +24,29 @@ use crate::lease::{Holding, Lease};
 use crate::provider::LocalConfig;
 use crate::supervisor::disk_name;
 use crate::trouble::{Trouble, While};
-use crate::wire::{self, MachineOrder, StartReport};
+use crate::wire::{self, Command, CommandReport, Detach, Login, Lower, MachineOrder, StartReport};
 
 /// How long the supervisor may take to start a machine, and to say so if it cannot.
 const START_PATIENCE: Duration = Duration::from_secs(40);
 /// How long the supervisor may take to end one: it has its own limits, which are shorter.
 const END_PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long the supervisor may take to do what it is told: a start among it.
+const COMMAND_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Why something is not done to a machine.
+pub(crate) enum Refusal {
+    /// It cannot be done as things are, and nothing was changed.
+    Busy(String),
+    /// It went wrong.
+    Broken(String),
+}
+
+impl From<Trouble> for Refusal {
+    fn from(trouble: Trouble) -> Self {
+        Self::Broken(trouble.to_string())
+    }
+}
 
 /// A machine that runs as long as this is held.
 pub(crate) struct RunningMachine {
@@ -36,6 +56,10 @@ pub(crate) struct RunningMachine {
     /// The first process of the sandbox.
     init: i32,
     acquired: AcquiredMachine,
+    /// How to log in.
+    login: Login,
+    /// Which disk each place is for, whether it is in it or not.
+    places: Vec<DiskIx>,
 }
 
 impl RunningMachine {
@@ -44,6 +68,7 @@ impl RunningMachine {
         config: &LocalConfig,
         request: &MachineRequest,
         first_cpu: u32,
+        lower: Lower,
     ) -> Result<Self, Trouble> {
         let (host, client) = (KeyPair::generate(), KeyPair::generate());
         // Bound here, in the host's network, and served from inside the sandbox, which has none.
@@ -69,8 +94,14 @@ impl RunningMachine {
                 reach: reach(address, &host, &client),
                 disks: disks(request),
             },
+            login: Login {
+                address,
+                private_key: client.private_key.clone(),
+                host_key: host.public_key.clone(),
+            },
+            places: request.disks.iter().map(|disk| disk.disk).collect(),
         };
-        let order = order(config, request, first_cpu, host, client);
+        let order = order(config, request, first_cpu, lower, host, client);
         match machine.await_start(&lease, &order) {
             Ok(()) => {
                 machine.lease = Some(lease);
@@ -88,6 +119,91 @@ impl RunningMachine {
     /// What was acquired.
     pub(crate) fn acquired(&self) -> &AcquiredMachine {
         &self.acquired
+    }
+
+    /// Ends all processes of the machine and starts it anew.
+    pub(crate) fn reboot(&mut self) -> Result<(), Refusal> {
+        self.tell(&Command::Reboot).map(|_| ())
+    }
+
+    /// Ends all processes of the machine.
+    pub(crate) fn stop(&mut self) -> Result<(), Refusal> {
+        self.tell(&Command::Stop).map(|_| ())
+    }
+
+    /// Starts the machine where it was stopped.
+    pub(crate) fn start_again(&mut self) -> Result<(), Refusal> {
+        self.tell(&Command::Start).map(|_| ())
+    }
+
+    /// Attaches a disk, in the place that it had before if it had one.
+    pub(crate) fn attach(&mut self, disk: &DiskRequest) -> Result<AttachedDisk, Refusal> {
+        let known = self.places.iter().position(|other| *other == disk.disk);
+        let place = known.unwrap_or(self.places.len());
+        self.tell(&Command::Attach {
+            place,
+            size_bytes: disk.size_bytes,
+        })?;
+        if known.is_none() {
+            self.places.push(disk.disk);
+        }
+        Ok(AttachedDisk {
+            disk: disk.disk,
+            device: format!("/dev/{}", disk_name(place)),
+        })
+    }
+
+    /// Detaches a disk.
+    pub(crate) fn detach(&mut self, disk: DiskIx, mode: DetachMode) -> Result<(), Refusal> {
+        let Some(place) = self.places.iter().position(|other| *other == disk) else {
+            return Ok(());
+        };
+        let how = match mode {
+            DetachMode::Wait => Detach::Wait,
+            DetachMode::Nowait => Detach::Nowait,
+            DetachMode::Force => Detach::Force,
+        };
+        self.tell(&Command::Detach { place, how }).map(|_| ())
+    }
+
+    /// Whether a disk is attached.
+    pub(crate) fn is_attached(&mut self, disk: DiskIx) -> Result<bool, Refusal> {
+        let Some(place) = self.places.iter().position(|other| *other == disk) else {
+            return Ok(false);
+        };
+        let report = self.tell(&Command::IsAttached { place })?;
+        Ok(matches!(
+            report,
+            CommandReport::Is {
+                so: wire::Answer::Yes
+            }
+        ))
+    }
+
+    /// Has the machine live on for so long, whatever becomes of us. It is to be let go then.
+    pub(crate) fn keep(&mut self, lifetime: Duration) -> Result<(), Refusal> {
+        let command = Command::Keep {
+            lifetime_ms: u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX),
+            login: self.login.clone(),
+        };
+        self.tell(&command).map(|_| ())
+    }
+
+    /// Has the supervisor do something.
+    fn tell(&mut self, command: &Command) -> Result<CommandReport, Refusal> {
+        let Some(lease) = &self.lease else {
+            return Err(Refusal::Broken("the machine has ended".into()));
+        };
+        lease
+            .set_read_timeout(Some(COMMAND_PATIENCE))
+            .doing("wait for the supervisor")?;
+        wire::send(lease, command).doing("tell the supervisor")?;
+        match wire::receive(lease).doing("wait for the supervisor")? {
+            Some(CommandReport::Busy { message }) => Err(Refusal::Busy(message)),
+            Some(CommandReport::Failed { message }) => Err(Refusal::Broken(message)),
+            Some(report) => Ok(report),
+            None => Err(Refusal::Broken("the machine has ended".into())),
+        }
     }
 
     /// Tells the machine to end, without waiting.
@@ -179,6 +295,7 @@ fn order(
     config: &LocalConfig,
     request: &MachineRequest,
     first_cpu: u32,
+    lower: Lower,
     host: KeyPair,
     client: KeyPair,
 ) -> MachineOrder {
@@ -191,6 +308,7 @@ fn order(
         memory_bytes: request.machine.memory_bytes,
         lifetime_ms: u64::try_from(request.lifetime.as_millis()).unwrap_or(u64::MAX),
         disks: request.disks.iter().map(|disk| disk.size_bytes).collect(),
+        lower,
         host_key: host.private_key,
         authorized_key: client.public_key,
     }

@@ -96,7 +96,7 @@ fn partx(arguments: &[&str]) -> Result<String, String> {
 }
 
 /// Removes one partition from the kernel.
-fn forget(device: &File, index: u32) -> io::Result<()> {
+pub(crate) fn forget(device: &File, index: u32) -> io::Result<()> {
     let mut partition = BlkpgPartition {
         start: 0,
         length: 0,

@@ -1,19 +1,21 @@
 //! The provider of machines that are sandboxes of this host.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
-use dva_plan::plan::{ImageSource, Machine};
+use dva_plan::plan::{Capability, DiskIx, ImageSource, Machine};
 use dva_runtime::provider::{
-    AcquireError, AcquireErrorKind, AcquiredMachine, MachineRequest, MachineToken, Provider,
-    ReleaseError,
+    AcquireError, AcquireErrorKind, AcquiredMachine, AttachedDisk, ControlError, ControlErrorKind,
+    DetachMode, DiskRequest, MachineRequest, MachineToken, Provider, ReleaseError,
 };
 
 use crate::host::{self, MissingPrivilege};
-use crate::machine::{self, RunningMachine};
+use crate::image;
+use crate::machine::{self, Refusal, RunningMachine};
 use crate::trouble::Trouble;
 
 /// The region of machines that run on this host.
@@ -26,7 +28,8 @@ const LONGEST_TOKEN: usize = 64;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocalConfig {
     /// The folder for what is large: changed files and disks of machines, each machine in a folder of its
-    /// own. Must lie on a file system that an overlay can write to, and not be shared.
+    /// own, and unpacked images. Must lie on a local file system, and not be shared; where the host has
+    /// no `mke2fs`, on one that an overlay can write to.
     pub state: PathBuf,
     /// The folder for lease files; must not survive a reboot.
     pub runtime: PathBuf,
@@ -103,6 +106,20 @@ impl LocalProvider {
         host::check()
     }
 
+    /// Does something to a machine that runs, on a thread that may block.
+    async fn control<T: Send + 'static>(
+        &self,
+        token: &MachineToken,
+        what: impl FnOnce(&mut RunningMachine) -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<T, ControlError> {
+        let place = self.place(token);
+        let done = tokio::task::spawn_blocking(move || {
+            let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
+            what(place.as_mut().ok_or_else(no_machine)?)
+        });
+        control_result(token, done.await)
+    }
+
     /// The place of a token's machine, whether there is one or not.
     fn place(&self, token: &MachineToken) -> Arc<Mutex<Option<RunningMachine>>> {
         let mut machines = self.machines.lock().unwrap_or_else(PoisonError::into_inner);
@@ -114,6 +131,15 @@ impl LocalProvider {
 impl Provider for LocalProvider {
     fn name(&self) -> &'static str {
         "local"
+    }
+
+    /// All but a kernel of their own.
+    fn capabilities(&self) -> BTreeSet<Capability> {
+        BTreeSet::from([
+            Capability::Reboot,
+            Capability::StopStart,
+            Capability::Hotplug,
+        ])
     }
 
     fn serves(&self, image: &ImageSource, machine: &Machine) -> bool {
@@ -147,14 +173,17 @@ impl Provider for LocalProvider {
             if let Some(machine) = &*place {
                 return Ok(machine.acquired().clone());
             }
-            let machine = RunningMachine::start(&config, &order, first_cpu)?;
+            let lower = image::resolve(&config, &order.image)
+                .map_err(|trouble| (AcquireErrorKind::Unsupported, trouble))?;
+            let machine = RunningMachine::start(&config, &order, first_cpu, lower)
+                .map_err(|trouble| (AcquireErrorKind::Broken, trouble))?;
             Ok(place.insert(machine).acquired().clone())
         });
         match started.await {
             Ok(Ok(acquired)) => Ok(acquired),
-            Ok(Err(trouble)) => {
+            Ok(Err((kind, trouble))) => {
                 let trouble: Trouble = trouble;
-                Err(failed(AcquireErrorKind::Broken, trouble.to_string()))
+                Err(failed(kind, trouble.to_string()))
             }
             Err(error) => Err(failed(AcquireErrorKind::Broken, error.to_string())),
         }
@@ -176,6 +205,79 @@ impl Provider for LocalProvider {
             message: format!("{message}; `dva gc --yes` removes what is left"),
         })
     }
+
+    async fn reboot(&self, token: &MachineToken) -> Result<(), ControlError> {
+        self.control(token, RunningMachine::reboot).await
+    }
+
+    async fn stop(&self, token: &MachineToken) -> Result<(), ControlError> {
+        self.control(token, RunningMachine::stop).await
+    }
+
+    async fn start(&self, token: &MachineToken) -> Result<(), ControlError> {
+        self.control(token, RunningMachine::start_again).await
+    }
+
+    async fn attach(
+        &self,
+        token: &MachineToken,
+        disk: &DiskRequest,
+    ) -> Result<AttachedDisk, ControlError> {
+        let disk = disk.clone();
+        self.control(token, move |machine| machine.attach(&disk))
+            .await
+    }
+
+    async fn detach(
+        &self,
+        token: &MachineToken,
+        disk: DiskIx,
+        mode: DetachMode,
+    ) -> Result<(), ControlError> {
+        self.control(token, move |machine| machine.detach(disk, mode))
+            .await
+    }
+
+    async fn is_attached(&self, token: &MachineToken, disk: DiskIx) -> Result<bool, ControlError> {
+        self.control(token, move |machine| machine.is_attached(disk))
+            .await
+    }
+
+    /// The machine is forgotten here. [`crate::leftovers`] tells how to log in to it, and
+    /// [`crate::end_kept`] ends it before its time.
+    async fn keep(&self, token: &MachineToken, lifetime: Duration) -> Result<(), ControlError> {
+        let place = self.place(token);
+        let kept = tokio::task::spawn_blocking(move || {
+            let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
+            place.as_mut().ok_or_else(no_machine)?.keep(lifetime)?;
+            if let Some(mut machine) = place.take() {
+                machine.let_go();
+            }
+            Ok(())
+        });
+        control_result(token, kept.await)
+    }
+}
+
+fn no_machine() -> Refusal {
+    Refusal::Broken("this provider has no such machine".into())
+}
+
+fn control_result<T>(
+    token: &MachineToken,
+    done: Result<Result<T, Refusal>, tokio::task::JoinError>,
+) -> Result<T, ControlError> {
+    let (kind, message) = match done {
+        Ok(Ok(value)) => return Ok(value),
+        Ok(Err(Refusal::Busy(message))) => (ControlErrorKind::Busy, message),
+        Ok(Err(Refusal::Broken(message))) => (ControlErrorKind::Broken, message),
+        Err(error) => (ControlErrorKind::Broken, error.to_string()),
+    };
+    Err(ControlError {
+        token: token.clone(),
+        kind,
+        message,
+    })
 }
 
 impl Drop for LocalProvider {

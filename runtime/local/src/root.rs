@@ -1,25 +1,23 @@
 //! The root file system of a sandbox: an overlay of the host's `/` with what is the host's own business
-//! covered, and with its own `/proc`, `/sys`, `/dev` and `/run`.
+//! covered, or of a root file system in a folder, and with its own `/proc`, `/sys`, `/dev` and `/run`.
 //!
-//! Everything is mounted in the sandbox's mount namespace alone, so it goes when the sandbox goes. Only
-//! the file system that holds the host's `/` is shown; others that are mounted below it are not.
+//! Everything is mounted in the sandbox's mount namespace alone, so it goes when the sandbox goes. What
+//! the host has mounted below its `/` has overlays of its own, see [`overlay`].
+
+pub(crate) mod lock;
+mod overlay;
 
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use rustix::fs::{CWD, FileType, Mode, XattrFlags};
-use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MountPropagationFlags, MoveMountFlags,
-    UnmountFlags,
-};
+use rustix::fs::{CWD, FileType, Mode};
+use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
 
 use crate::trouble::{Trouble, While};
 use crate::view;
 use crate::wire::InitOrder;
 
-/// Folders of the host that every sandbox has empty, with their modes.
-const EMPTY: [(&str, u32); 3] = [("root", 0o700), ("home", 0o755), ("tmp", 0o1777)];
 /// The character devices in `/dev`.
 const NODES: [(&str, u32, u32); 6] = [
     ("null", 1, 3),
@@ -48,22 +46,22 @@ pub(crate) fn enter(order: &InitOrder) -> Result<(), Trouble> {
     )
     .doing("make mounts private")?;
     let seen = Seen::read()?;
-    let root = mount_overlay(&order.folder)?;
-    mount_run(&root)?;
+    let root = overlay::mount(order)?;
+    mount_run(&root, order)?;
     mount_proc(&root, order, &seen)?;
     let sealed = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
     mount(&root, "sys", "sysfs", sealed | MountFlags::RDONLY, "")?;
     mount_dev(&root, order)?;
-    for folder in &order.hidden {
-        hide(&root, folder)?;
-    }
-    pivot(&root)
+    pivot(&root)?;
+    lock::lock_mounts()
 }
 
 /// What is read of the host's `/proc` before it is out of sight.
 struct Seen {
     meminfo: String,
     cpuinfo: String,
+    /// A random one: the kernel's own is that of the host, and stays when a sandbox begins anew.
+    boot_id: String,
 }
 
 impl Seen {
@@ -72,61 +70,19 @@ impl Seen {
         Ok(Self {
             meminfo: read("/proc/meminfo")?,
             cpuinfo: read("/proc/cpuinfo")?,
+            boot_id: read("/proc/sys/kernel/random/uuid")?,
         })
     }
 }
 
-/// Mounts the overlay and returns where.
-fn mount_overlay(folder: &Path) -> Result<PathBuf, Trouble> {
-    let (upper, work, root) = (
-        folder.join("upper"),
-        folder.join("work"),
-        folder.join("root"),
-    );
-    for path in [&upper, &work, &root] {
-        make_dir(path, 0o755)?;
-    }
-    for (name, mode) in EMPTY {
-        let path = upper.join(name);
-        make_dir(&path, mode)?;
-        // Nothing of the host's folder of this name shows through.
-        rustix::fs::setxattr(&path, "trusted.overlay.opaque", b"y", XattrFlags::empty())
-            .doing(format_args!("cover /{name}"))?;
-    }
-    let overlay = || -> rustix::io::Result<()> {
-        // The newer calls, because a path in options of the older one may hold no comma.
-        let context = rustix::mount::fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
-        rustix::mount::fsconfig_set_string(&context, "source", "dva-root")?;
-        rustix::mount::fsconfig_set_string(&context, "lowerdir", "/")?;
-        rustix::mount::fsconfig_set_string(&context, "upperdir", &upper)?;
-        rustix::mount::fsconfig_set_string(&context, "workdir", &work)?;
-        // Nothing of it outlives the machine, so nothing need reach the disk.
-        rustix::mount::fsconfig_set_flag(&context, "volatile")?;
-        rustix::mount::fsconfig_create(&context)?;
-        let mount = rustix::mount::fsmount(
-            &context,
-            FsMountFlags::FSMOUNT_CLOEXEC,
-            MountAttrFlags::empty(),
-        )?;
-        rustix::mount::move_mount(
-            &mount,
-            "",
-            CWD,
-            &root,
-            MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH,
-        )
-    };
-    overlay().doing("mount an overlay of /")?;
-    Ok(root)
-}
-
-fn mount_run(root: &Path) -> Result<(), Trouble> {
+fn mount_run(root: &Path, order: &InitOrder) -> Result<(), Trouble> {
+    let fifth = order.memory_bytes / 5;
     mount(
         root,
         "run",
         "tmpfs",
         MountFlags::NOSUID | MountFlags::NODEV,
-        "mode=755",
+        &format!("mode=755,size={fifth}"),
     )?;
     make_dir(&root.join("run/lock"), 0o1777)
 }
@@ -145,10 +101,11 @@ fn mount_proc(root: &Path, order: &InitOrder, seen: &Seen) -> Result<(), Trouble
     for (name, text) in [
         ("meminfo", view::meminfo(&seen.meminfo, order.memory_bytes)),
         ("cpuinfo", view::cpuinfo(&seen.cpuinfo, order.vcpus)),
+        ("sys/kernel/random/boot_id", seen.boot_id.clone()),
     ] {
         // Kept in memory: a file of the host's own file system would be a way to it. It needs no name
         // once it is mounted.
-        let source = root.join("run").join(name);
+        let source = root.join("run").join(name.replace('/', "-"));
         fs::write(&source, text).doing(format_args!("write {name}"))?;
         bind_read_only(&source, &root.join("proc").join(name))?;
         fs::remove_file(&source).doing(format_args!("remove {}", source.display()))?;
@@ -189,12 +146,14 @@ fn mount_dev(root: &Path, order: &InitOrder) -> Result<(), Trouble> {
         flags,
         "newinstance,ptmxmode=0666,mode=0620,gid=5",
     )?;
+    // Half of the memory, as on every machine; by itself the kernel would take half of the host's.
+    let half = order.memory_bytes / 2;
     mount(
         root,
         "dev/shm",
         "tmpfs",
         MountFlags::NOSUID | MountFlags::NODEV,
-        "mode=1777",
+        &format!("mode=1777,size={half}"),
     )
 }
 
@@ -209,23 +168,6 @@ pub(crate) fn make_node(
     let number = rustix::fs::makedev(major, minor);
     rustix::fs::mknodat(CWD, path, kind, Mode::from_raw_mode(mode), number).doing(&doing)?;
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).doing(&doing)
-}
-
-/// Covers a folder of the host where the sandbox would see it.
-fn hide(root: &Path, folder: &Path) -> Result<(), Trouble> {
-    let below = folder.strip_prefix("/").unwrap_or(folder);
-    if below.as_os_str().is_empty() || !root.join(below).is_dir() {
-        return Ok(());
-    }
-    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::RDONLY;
-    rustix::mount::mount(
-        "dva-empty",
-        root.join(below),
-        "tmpfs",
-        flags,
-        c"mode=755,size=4k",
-    )
-    .doing(format_args!("cover {}", folder.display()))
 }
 
 /// Makes `root` the root of this process and lets the host's mounts go.
@@ -266,7 +208,7 @@ fn bind_read_only(source: &Path, target: &Path) -> Result<(), Trouble> {
     .doing(&doing)
 }
 
-fn make_dir(path: &Path, mode: u32) -> Result<(), Trouble> {
+pub(super) fn make_dir(path: &Path, mode: u32) -> Result<(), Trouble> {
     let doing = format!("make {}", path.display());
     fs::DirBuilder::new()
         .mode(mode)

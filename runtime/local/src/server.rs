@@ -2,22 +2,27 @@
 
 mod partition_watch;
 
+use std::fs::File;
+use std::io;
 use std::net::TcpListener;
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use dva_ssh::{ExecHook, ServerConfig};
 
-use crate::helper;
 use crate::trouble::{Trouble, While};
 use crate::wire::{self, SandboxReport, ServerOrder};
 use partition_watch::PartitionWatch;
 
-/// Serves until the supervisor goes away.
-pub(crate) fn run() -> Result<(), Trouble> {
-    let supervisor = UnixStream::from(helper::take_stdin().doing("take the supervisor's socket")?);
-    let listener = TcpListener::from(helper::take_stdout().doing("take the listener")?);
+/// Serves until the supervisor goes away. `commands` take a process into the cgroups of commands.
+pub(crate) fn run(
+    supervisor: UnixStream,
+    listener: OwnedFd,
+    commands: Vec<File>,
+) -> Result<(), Trouble> {
+    let listener = TcpListener::from(listener);
     let order: Option<ServerOrder> = wire::receive(&supervisor).doing("receive the order")?;
     let Some(order) = order else {
         return Ok(());
@@ -27,36 +32,51 @@ pub(crate) fn run() -> Result<(), Trouble> {
         .enable_all()
         .build()
         .doing("start the server")?;
-    runtime.block_on(serve(listener, supervisor, order))
+    runtime.block_on(serve(listener, supervisor, order, commands))
 }
 
 async fn serve(
     listener: TcpListener,
     supervisor: UnixStream,
     order: ServerOrder,
+    commands: Vec<File>,
 ) -> Result<(), Trouble> {
     listener.set_nonblocking(true).doing("use the listener")?;
     let listener = tokio::net::TcpListener::from_std(listener).doing("use the listener")?;
-    wire::send(&supervisor, &SandboxReport::Serving).doing("report to the supervisor")?;
-    let watch = PartitionWatch::new(&order.disks, supervisor).doing("watch the disks")?;
+    let reports = supervisor
+        .try_clone()
+        .doing("share the supervisor's socket")?;
+    let watch = PartitionWatch::start(&order.disks, supervisor).doing("watch the disks")?;
+    wire::send(&reports, &SandboxReport::Serving).doing("report to the supervisor")?;
     let config = ServerConfig {
         host_key: order.host_key,
         authorized_key: order.authorized_key,
-        hook: Arc::new(AfterExec(Arc::new(watch))),
+        hook: Arc::new(Hook { watch, commands }),
     };
     dva_ssh::serve(listener, config).await.doing("serve")
 }
 
 /// Looks at the disks after each command, before its end is reported.
-struct AfterExec(Arc<PartitionWatch>);
+struct Hook {
+    watch: Arc<PartitionWatch>,
+    commands: Vec<File>,
+}
 
 #[async_trait]
-impl ExecHook for AfterExec {
+impl ExecHook for Hook {
+    /// A command counts against the limits of commands, which leave this server what it needs.
+    fn enter_command(&self) -> io::Result<()> {
+        for cgroup in &self.commands {
+            rustix::io::write(cgroup, b"0")?;
+        }
+        Ok(())
+    }
+
     async fn after_exec(&self) {
-        if self.0.has_no_disks() {
+        if self.watch.has_no_disks() {
             return;
         }
-        let watch = Arc::clone(&self.0);
+        let watch = Arc::clone(&self.watch);
         // It reads from devices and waits for the supervisor.
         if let Err(error) = tokio::task::spawn_blocking(move || watch.look()).await {
             eprintln!("look at the disks: {error}");

@@ -1,40 +1,40 @@
-//! The supervisor of a machine: makes what the machine owns on the host, starts its init, and takes
-//! everything down when `dva` goes away, the machine's time is over, or the sandbox ends by itself.
+//! The supervisor of a machine: makes what the machine owns on the host, starts its init, does to it what
+//! `dva` asks for, and takes everything down when `dva` goes away, the machine's time is over, or the
+//! sandbox ends by itself.
 //!
 //! It lives in the host's namespaces and in a session of its own, so what ends `dva` does not end it.
 //! It has one thread and trusts nothing that comes out of the sandbox.
 
-use std::collections::BTreeMap;
+mod disk_place;
+mod sandbox;
+
 use std::fs::{self, File};
-use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::Mode;
-use rustix::process::{Pid, PidfdFlags};
-use rustix::thread::{LinkNameSpaceType, UnshareFlags};
 
 use crate::cgroup::{Cgroups, Limits};
 use crate::disk::LoopDisk;
-use crate::helper::{self, Role};
-use crate::lease::{Lease, Record};
+use crate::lease::{KeptRecord, Lease, Record};
 use crate::provider::LocalConfig;
 use crate::trouble::{Trouble, While};
+use crate::upper::{self, Reserve};
 use crate::wire::{
-    self, DiskNode, InitOrder, MachineOrder, PartitionNode, PartitionReport, SandboxReport,
-    ServerOrder, StartReport,
+    self, Answer, Command, CommandReport, InitOrder, Login, MachineOrder, ServerOrder, StartReport,
 };
-use crate::{gc, partition};
+use crate::{gc, helper};
+use disk_place::{DiskPlace, Refusal};
+use sandbox::{Event, Sandbox};
 
-/// How long a sandbox may take to serve.
-const BOOT_PATIENCE: Duration = Duration::from_secs(20);
-/// How long a message from the sandbox may take once it has begun.
-const MESSAGE_PATIENCE: Duration = Duration::from_secs(2);
+/// How often the host's free space is looked at.
+const SPACE_LOOK: Duration = Duration::from_secs(1);
+/// How often a disk is looked at that is to be detached once it is free.
+const DETACH_LOOK: Duration = Duration::from_millis(50);
 
 /// Runs one machine from its start to its end.
 pub(crate) fn run() -> Result<(), Trouble> {
@@ -57,19 +57,25 @@ pub(crate) fn run() -> Result<(), Trouble> {
         state: order.state.clone(),
         runtime: order.runtime.clone(),
     };
-    let owned = Owned::take(&config, &order).inspect_err(failed)?;
-    let outcome = owned.boot(&order, listener).and_then(|mut sandbox| {
-        let init = sandbox.init.id().cast_signed();
-        // Where `dva` has gone, watching ends at once.
-        let _ = wire::send(&dva, &StartReport::Ready { init });
-        sandbox.watch(&dva, ends)
-    });
+    let mut owned = Owned::take(&config, &order).inspect_err(failed)?;
+    let served = match Machine::make(&mut owned, &order, listener, ends) {
+        Ok(mut machine) => {
+            let init = machine.sandbox.as_ref().map_or(0, Sandbox::init);
+            // Where `dva` has gone, serving ends at once.
+            let _ = wire::send(&dva, &StartReport::Ready { init });
+            Ok(machine.serve(&dva))
+        }
+        Err(trouble) => Err(trouble),
+    };
     // The sandbox is gone by now, and with it every user of what follows.
     let removed = owned.remove();
-    if let Err(trouble) = &outcome {
-        failed(trouble);
+    match served {
+        Ok(ended) => removed.and(ended),
+        Err(trouble) => {
+            failed(&trouble);
+            removed.and(Err(trouble))
+        }
     }
-    removed.and(outcome)
 }
 
 /// The lease, and what it records.
@@ -88,6 +94,7 @@ impl Owned {
                 supervisor: std::process::id(),
                 folder: config.folder(&order.token),
                 cgroups: cgroups.directories(),
+                kept: None,
             };
             lease.write(&record).doing("write the lease")?;
             Ok(record)
@@ -101,84 +108,6 @@ impl Owned {
         }
     }
 
-    /// Makes all of it and starts the sandbox.
-    fn boot(&self, order: &MachineOrder, listener: OwnedFd) -> Result<Sandbox, Trouble> {
-        let config = LocalConfig {
-            state: order.state.clone(),
-            runtime: order.runtime.clone(),
-        };
-        let folder = &self.record.folder;
-        private_folder(folder)?;
-        let log = File::create(folder.join("log")).doing("make the log")?;
-        rustix::stdio::dup2_stderr(&log).doing("use the log")?;
-
-        let mut disks = Vec::new();
-        for (index, size_bytes) in order.disks.iter().enumerate() {
-            let disk = LoopDisk::create(&folder.join(format!("disk{index}")), *size_bytes)?;
-            disks.push(SandboxDisk {
-                node: DiskNode {
-                    name: disk_name(index),
-                    kernel_name: disk.kernel_name.clone(),
-                    number: disk.number,
-                },
-                _device: disk,
-                partitions: Vec::new(),
-            });
-        }
-        let nodes: Vec<_> = disks.iter().map(|disk| disk.node.clone()).collect();
-        let numbers: Vec<_> = nodes.iter().map(|node| node.number).collect();
-        let mut cgroups = Cgroups::plan(&config, &order.token)?;
-        let limits = Limits {
-            vcpus: order.vcpus,
-            memory_bytes: order.memory_bytes,
-        };
-        cgroups.create(&limits, &numbers)?;
-
-        let (socket, theirs) = UnixStream::pair().doing("make a socket")?;
-        let init = Init(spawn_init(&order.token, theirs, listener)?);
-        cgroups.add(init.id())?;
-        // From here on init runs under its limits.
-        let to_init = InitOrder {
-            token: order.token.clone(),
-            folder: folder.clone(),
-            hidden: vec![order.state.clone(), order.runtime.clone()],
-            vcpus: order.vcpus,
-            first_cpu: order.first_cpu,
-            memory_bytes: order.memory_bytes,
-            disks: nodes.clone(),
-        };
-        let to_server = ServerOrder {
-            host_key: order.host_key.clone(),
-            authorized_key: order.authorized_key.clone(),
-            disks: nodes,
-        };
-        wire::send(&socket, &to_init).doing("order the sandbox")?;
-        wire::send(&socket, &to_server).doing("order the server")?;
-        socket
-            .set_read_timeout(Some(BOOT_PATIENCE))
-            .doing("wait for the sandbox")?;
-        match wire::receive(&socket).doing("wait for the sandbox")? {
-            Some(SandboxReport::Serving) => {}
-            Some(SandboxReport::Failed { message }) => return Err(Trouble::new(message)),
-            Some(SandboxReport::Repartitioned { .. }) | None => {
-                let log = fs::read_to_string(folder.join("log")).unwrap_or_default();
-                return Err(Trouble::new(format!(
-                    "the sandbox ended while it started: {}",
-                    log.trim()
-                )));
-            }
-        }
-        socket
-            .set_read_timeout(Some(MESSAGE_PATIENCE))
-            .doing("listen to the sandbox")?;
-        Ok(Sandbox {
-            init,
-            socket,
-            disks,
-            cgroups,
-        })
-    }
-
     /// Takes down everything. The lease goes last, since it is what left-overs are found by.
     fn remove(self) -> Result<(), Trouble> {
         gc::undo(&self.record).map_err(Trouble::new)?;
@@ -186,124 +115,230 @@ impl Owned {
     }
 }
 
-/// A sandbox that serves.
-struct Sandbox {
+/// A machine, which runs or is stopped.
+struct Machine<'a> {
     /// Declared first, so that the sandbox has ended when its disks are let go.
-    init: Init,
-    socket: UnixStream,
-    disks: Vec<SandboxDisk>,
+    sandbox: Option<Sandbox>,
+    owned: &'a mut Owned,
+    order: &'a MachineOrder,
+    /// Its SSH port, which stays open while the sandbox begins anew.
+    listener: OwnedFd,
     cgroups: Cgroups,
+    disks: Vec<DiskPlace>,
+    /// Takes the changes of its root file system.
+    changes: Option<LoopDisk>,
+    reserve: Reserve,
+    ends: Instant,
 }
 
-/// A disk of a sandbox.
-struct SandboxDisk {
-    node: DiskNode,
-    /// Keeps the disk attached.
-    _device: LoopDisk,
-    /// The partitions that the machine may use.
-    partitions: Vec<PartitionNode>,
-}
+impl<'a> Machine<'a> {
+    /// Makes all of it and starts the sandbox.
+    fn make(
+        owned: &'a mut Owned,
+        order: &'a MachineOrder,
+        listener: OwnedFd,
+        ends: Instant,
+    ) -> Result<Self, Trouble> {
+        let config = LocalConfig {
+            state: order.state.clone(),
+            runtime: order.runtime.clone(),
+        };
+        let folder = owned.record.folder.clone();
+        private_folder(&folder)?;
+        let log = File::create(folder.join("log")).doing("make the log")?;
+        rustix::stdio::dup2_stderr(&log).doing("use the log")?;
 
-impl Sandbox {
-    /// Serves the sandbox until there is a reason to end it.
-    fn watch(&mut self, dva: &UnixStream, ends: Instant) -> Result<(), Trouble> {
-        let init = Pid::from_raw(self.init.id().cast_signed())
-            .ok_or_else(|| Trouble::new("init has no process id"))?;
-        let init = rustix::process::pidfd_open(init, PidfdFlags::empty()).doing("watch init")?;
+        let mut disks = Vec::new();
+        for (place, size_bytes) in order.disks.iter().enumerate() {
+            let mut disk = DiskPlace::new(&folder, place);
+            disk.plug(*size_bytes)?;
+            disks.push(disk);
+        }
+        let numbers: Vec<_> = disks.iter().flat_map(DiskPlace::numbers).collect();
+        let mut cgroups = Cgroups::plan(&config, &order.token)?;
+        let limits = Limits {
+            vcpus: order.vcpus,
+            memory_bytes: order.memory_bytes,
+        };
+        cgroups.create(&limits, &numbers)?;
+        let mut machine = Self {
+            sandbox: None,
+            changes: upper::create(&folder)?,
+            reserve: Reserve::new(&order.state, &folder),
+            owned,
+            order,
+            listener,
+            cgroups,
+            disks,
+            ends,
+        };
+        machine.start()?;
+        Ok(machine)
+    }
+
+    /// Starts the sandbox.
+    fn start(&mut self) -> Result<(), Trouble> {
+        let order = self.order;
+        let nodes: Vec<_> = self.disks.iter().filter_map(DiskPlace::node).collect();
+        let to_init = InitOrder {
+            token: order.token.clone(),
+            folder: self.owned.record.folder.clone(),
+            hidden: vec![order.state.clone(), order.runtime.clone()],
+            vcpus: order.vcpus,
+            first_cpu: order.first_cpu,
+            memory_bytes: order.memory_bytes,
+            disks: nodes.clone(),
+            lower: order.lower.clone(),
+            changes: self.changes.as_ref().map(LoopDisk::node),
+            commands: self.cgroups.commands(),
+        };
+        let to_server = ServerOrder {
+            host_key: order.host_key.clone(),
+            authorized_key: order.authorized_key.clone(),
+            disks: nodes,
+        };
+        let listener = self.listener.try_clone().doing("share the listener")?;
+        // Init mounts it, and then it is out of reach of all inside.
+        let changes = self.changes.as_ref().map(|disk| disk.number);
+        let cgroups = &mut self.cgroups;
+        let mut sandbox = Sandbox::spawn(&order.token, listener, cgroups)?;
+        if let Some(number) = changes {
+            cgroups.allow(number)?;
+        }
+        sandbox.enclose(&to_init)?;
+        if let Some(number) = changes {
+            cgroups.deny(number)?;
+        }
+        sandbox.serve(&to_server)?;
+        self.sandbox = Some(sandbox);
+        Ok(())
+    }
+
+    /// Serves the sandbox and `dva` until there is a reason to end.
+    fn serve(&mut self, dva: &UnixStream) -> Result<(), Trouble> {
+        let mut dva = Some(dva);
         loop {
-            let left = ends.saturating_duration_since(Instant::now());
+            let left = self.ends.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Ok(());
             }
-            let mut events = [
-                // Nothing is sent on the lease any more: what comes is its end.
-                PollFd::new(dva, PollFlags::IN),
-                PollFd::new(&init, PollFlags::IN),
-                PollFd::new(&self.socket, PollFlags::IN),
-            ];
-            // A lifetime past what the kernel can count is no limit.
-            let timeout = Timespec::try_from(left).ok();
+            if self.reserve.is_broken() {
+                return Err(Trouble::new("the host is short of space"));
+            }
+            self.detach_what_is_free()?;
+            let pending = self.disks.iter().any(DiskPlace::is_leaving);
+            let look = if pending { DETACH_LOOK } else { SPACE_LOOK };
+            let sources = dva.map(|dva| (Event::Dva, std::os::fd::AsFd::as_fd(dva)));
+            let (sources, mut events): (Vec<_>, Vec<_>) = sources
+                .into_iter()
+                .chain(self.sandbox.iter().flat_map(Sandbox::sources))
+                .map(|(event, source)| (event, PollFd::from_borrowed_fd(source, PollFlags::IN)))
+                .unzip();
+            let timeout = Timespec::try_from(left.min(look)).ok();
             match rustix::event::poll(&mut events, timeout.as_ref()) {
                 Ok(_) => {}
                 Err(rustix::io::Errno::INTR) => continue,
                 Err(error) => return Err(error).doing("watch the sandbox"),
             }
-            let [lease, init, socket] = events.map(|event| !event.revents().is_empty());
-            if lease || init {
-                return Ok(());
-            }
-            if socket {
-                match wire::receive(&self.socket).doing("listen to the sandbox")? {
-                    Some(SandboxReport::Repartitioned { disk }) => self.repartition(disk)?,
-                    // The server has gone, so the machine cannot be reached any more.
-                    Some(SandboxReport::Serving | SandboxReport::Failed { .. }) | None => {
-                        return Ok(());
+            let came: Vec<_> = sources
+                .into_iter()
+                .zip(&events)
+                .filter(|(_, event)| !event.revents().is_empty())
+                .map(|(event, _)| event)
+                .collect();
+            for event in came {
+                match (event, dva, &mut self.sandbox) {
+                    (Event::Dva, Some(stream), _) => match wire::receive::<Command>(stream) {
+                        Ok(Some(command)) => {
+                            let report = self.obey(command);
+                            // Where `dva` has gone meanwhile, that is the next thing to come.
+                            let _ = wire::send(stream, &report);
+                            // What else came is of a sandbox that may be another one now.
+                            break;
+                        }
+                        _ if self.owned.record.kept.is_some() => dva = None,
+                        _ => return Ok(()),
+                    },
+                    (Event::InitEnded, ..) => return Ok(()),
+                    (Event::Mount, _, Some(sandbox)) => sandbox.serve_mount(&self.cgroups),
+                    (Event::Report, _, Some(sandbox)) => {
+                        let serves = sandbox.hear(&mut self.disks, &mut self.cgroups)?;
+                        // Where the server has gone, the machine cannot be reached any more.
+                        if !serves {
+                            return Ok(());
+                        }
                     }
+                    _ => {}
                 }
             }
         }
     }
 
-    /// Has the kernel read a disk's table, and allows the machine exactly the partitions it has.
-    fn repartition(&mut self, disk: usize) -> Result<(), Trouble> {
-        let Some(disk) = self.disks.get_mut(disk) else {
-            return Err(Trouble::new("the sandbox named a disk that it has not"));
+    /// Does what `dva` asks for.
+    fn obey(&mut self, command: Command) -> CommandReport {
+        let done = match command {
+            Command::Reboot if self.sandbox.is_none() => {
+                Err(Refusal::Busy("the machine is stopped".into()))
+            }
+            Command::Reboot => {
+                self.sandbox = None;
+                self.start().map_err(Refusal::from)
+            }
+            Command::Stop => {
+                self.sandbox = None;
+                Ok(())
+            }
+            Command::Start if self.sandbox.is_some() => Ok(()),
+            Command::Start => self.start().map_err(Refusal::from),
+            Command::Attach { place, size_bytes } => self.attach(place, size_bytes),
+            Command::Detach { place, how } => self.detach(place, how),
+            Command::IsAttached { place } => {
+                let attached = self.disks.get(place).and_then(DiskPlace::node).is_some();
+                let so = if attached { Answer::Yes } else { Answer::No };
+                return CommandReport::Is { so };
+            }
+            Command::Keep { lifetime_ms, login } => {
+                self.keep(lifetime_ms, &login).map_err(Refusal::from)
+            }
         };
-        let (partitions, trouble) = partition::reread(&disk.node.kernel_name);
-        let numbers = |of: &[PartitionNode]| -> BTreeMap<_, ()> {
-            of.iter().map(|partition| (partition.number, ())).collect()
-        };
-        let (before, now) = (numbers(&disk.partitions), numbers(&partitions));
-        // Taken away first: another machine may get the number next.
-        for gone in before.keys().filter(|number| !now.contains_key(number)) {
-            self.cgroups.deny(*gone)?;
+        match done {
+            Ok(()) => CommandReport::Done,
+            Err(Refusal::Busy(message)) => CommandReport::Busy { message },
+            Err(Refusal::Failed(trouble)) => CommandReport::Failed {
+                message: trouble.to_string(),
+            },
         }
-        for new in now.keys().filter(|number| !before.contains_key(number)) {
-            self.cgroups.allow(*new)?;
-        }
-        disk.partitions.clone_from(&partitions);
-        let report = PartitionReport {
-            partitions,
-            trouble,
-        };
-        wire::send(&self.socket, &report).doing("answer the sandbox")
     }
-}
 
-/// Init as our child. However it is left, it is ended and waited for, and with it all of its sandbox.
-struct Init(Child);
-
-impl Init {
-    fn id(&self) -> u32 {
-        self.0.id()
+    /// Records how to log in and until when, and ends only then.
+    fn keep(&mut self, lifetime_ms: u64, login: &Login) -> Result<(), Trouble> {
+        let lifetime = Duration::from_millis(lifetime_ms);
+        let identity = self.owned.record.folder.join("login");
+        fs::OpenOptions::new()
+            .create(true)
+            .truncate(true)
+            .write(true)
+            .mode(0o600)
+            .open(&identity)
+            .and_then(|mut file| std::io::Write::write_all(&mut file, login.private_key.as_bytes()))
+            .doing(format_args!("write {}", identity.display()))?;
+        let until = SystemTime::now()
+            .checked_add(lifetime)
+            .and_then(|until| until.duration_since(UNIX_EPOCH).ok())
+            .ok_or_else(|| Trouble::new("no clock counts that far"))?;
+        self.owned.record.kept = Some(KeptRecord {
+            until_unix_s: until.as_secs(),
+            address: login.address,
+            host_key: login.host_key.clone(),
+            identity,
+        });
+        self.owned
+            .lease
+            .write(&self.owned.record)
+            .doing("write the lease")?;
+        self.ends = Instant::now() + lifetime;
+        Ok(())
     }
-}
-
-impl Drop for Init {
-    fn drop(&mut self) {
-        // Both fail only for a process that has ended and been waited for.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// Starts init as process 1 of a new process namespace. It waits for its order.
-fn spawn_init(token: &str, socket: UnixStream, listener: OwnedFd) -> Result<Child, Trouble> {
-    let own = File::open("/proc/self/ns/pid").doing("open our process namespace")?;
-    // SAFETY: this process has one thread, and the flag concerns its children alone.
-    unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWPID) }
-        .doing("make a process namespace")?;
-    let spawned: io::Result<Child> = helper::command(Role::Init, token)
-        .stdin(Stdio::from(OwnedFd::from(socket)))
-        .stdout(Stdio::from(listener))
-        .spawn();
-    // Later children, `partx` among them, see the host's files, so the sandbox must not see them.
-    rustix::thread::move_into_link_name_space(
-        std::os::fd::AsFd::as_fd(&own),
-        Some(LinkNameSpaceType::ProcessID),
-    )
-    .doing("return to our process namespace")?;
-    spawned.doing("start init")
 }
 
 /// Makes a folder and those above it, for root alone: what a sandbox writes may be anything, programs that

@@ -4,6 +4,7 @@
 //! server between two frames.
 
 use std::io::{self, Read, Write};
+use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
@@ -32,10 +33,79 @@ pub(crate) struct MachineOrder {
     pub lifetime_ms: u64,
     /// The sizes of its extra disks in bytes.
     pub disks: Vec<u64>,
+    /// What its root file system is an overlay of.
+    pub lower: Lower,
     /// Its private host key.
     pub host_key: String,
     /// The public key that may log in.
     pub authorized_key: String,
+}
+
+/// What a root file system is an overlay of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Lower {
+    /// The host's own.
+    Host,
+    /// The one in this folder.
+    Folder(PathBuf),
+}
+
+/// `dva` to the supervisor, while the machine is there: what is to be done to it.
+#[derive(Serialize, Deserialize)]
+pub(crate) enum Command {
+    /// End all its processes and begin anew.
+    Reboot,
+    /// End all its processes.
+    Stop,
+    /// Begin anew where it was stopped.
+    Start,
+    /// Attach the disk of this place, counted from 0: the one that was there before, or a blank one.
+    Attach { place: usize, size_bytes: u64 },
+    /// Detach it.
+    Detach { place: usize, how: Detach },
+    /// Say whether it is attached.
+    IsAttached { place: usize },
+    /// Live on for so long, whoever goes away.
+    Keep { lifetime_ms: u64, login: Login },
+}
+
+/// See [`dva_runtime::provider::DetachMode`].
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Detach {
+    Wait,
+    Nowait,
+    Force,
+}
+
+/// How to log in to a machine.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Login {
+    /// Where its SSH port is.
+    pub address: SocketAddr,
+    /// The private key that may log in.
+    pub private_key: String,
+    /// Its public host key.
+    pub host_key: String,
+}
+
+/// The supervisor's answer to a [`Command`].
+#[derive(Serialize, Deserialize)]
+pub(crate) enum CommandReport {
+    /// It is done.
+    Done,
+    /// The answer to a question.
+    Is { so: Answer },
+    /// It cannot be done as things are, and nothing was changed.
+    Busy { message: String },
+    /// It went wrong.
+    Failed { message: String },
+}
+
+/// Yes or no.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Answer {
+    Yes,
+    No,
 }
 
 /// The supervisor to `dva`: how the start ended.
@@ -64,11 +134,19 @@ pub(crate) struct InitOrder {
     pub memory_bytes: u64,
     /// Its extra disks.
     pub disks: Vec<DiskNode>,
+    /// What its root file system is an overlay of.
+    pub lower: Lower,
+    /// The device that takes its changes, or `None` where the machine's own folder does.
+    pub changes: Option<PathBuf>,
+    /// The files that take a process into the cgroups of commands.
+    pub commands: Vec<PathBuf>,
 }
 
 /// A disk as the sandbox sees it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct DiskNode {
+    /// Its place among the machine's disks, counted from 0.
+    pub place: usize,
     /// The name of its node in `/dev` of the sandbox: `sdb`.
     pub name: String,
     /// The name the kernel has for it: `loop3`.
@@ -104,11 +182,27 @@ pub(crate) enum SandboxReport {
     Serving,
     /// The sandbox could not be made.
     Failed { message: String },
-    /// The partition table of this disk, counted from 0, may have changed.
+    /// Init is under its filters. New mounts are reported on this descriptor of it; it goes on when the
+    /// order of the server comes.
+    Filtered { listener: i32 },
+    /// The partition table of the disk of this place may have changed.
     Repartitioned { disk: usize },
+    /// What a [`ServerCommand`] asked for is done.
+    Done,
 }
 
-/// The supervisor's answer to [`SandboxReport::Repartitioned`].
+/// The supervisor to the server that runs.
+#[derive(Serialize, Deserialize)]
+pub(crate) enum ServerCommand {
+    /// The answer to [`SandboxReport::Repartitioned`].
+    Partitions(PartitionReport),
+    /// A disk has come: make its nodes.
+    Attached(DiskNode),
+    /// A disk goes: remove its nodes.
+    Detached { place: usize },
+}
+
+/// What the kernel has of a disk whose table may have changed.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct PartitionReport {
     /// The partitions that the kernel now has for the disk, allowed for this machine.

@@ -65,6 +65,9 @@ fn plan() -> ExecutionPlan {
                 ]),
                 expect: Some(expect),
                 capture: None,
+                user: None,
+                retry: None,
+                with: Vec::new(),
             }),
             within_ms: None,
             source: SourceText {
@@ -76,6 +79,7 @@ fn plan() -> ExecutionPlan {
             id: TestId::new(format!("module.test_{number}")),
             doc: "What this test is about, in a sentence of the usual length.".into(),
             effects: vec![],
+            needs: Vec::new(),
             within_ms: 600_000,
             takes_ms: Some(10_000),
             slots: Table::new(),
@@ -137,5 +141,7 @@ fn plan() -> ExecutionPlan {
         cells: cells.collect(),
         expressions: nodes.finish(),
         policy: Policy { lanes: 4 },
+        blobs: Table::new(),
+        secrets: Table::new(),
     }
 }

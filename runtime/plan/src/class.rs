@@ -50,6 +50,8 @@ define_classes! {
     Expect = "expect";
     /// A step of `finally` failed.
     Finally = "finally";
+    /// The machine rebooted by itself.
+    GuestRebooted = "guest.rebooted";
     /// A step took longer than its limit.
     LimitStep = "limit.step";
     /// A test took longer than its limit.
@@ -58,8 +60,14 @@ define_classes! {
     MachineAcquire = "machine.acquire";
     /// The machine ended by itself.
     MachineLost = "machine.lost";
+    /// The provider could not do what a step asked of it.
+    Provider = "provider";
+    /// The machine did not come back from a reboot, stop or start.
+    Reboot = "reboot";
     /// The run folder could not be written.
     RunFolder = "run.folder";
+    /// A test that was repeated to prepare a life did not pass.
+    Setup = "setup";
     /// The machine refused our key.
     SshAuth = "ssh.auth";
     /// SSH did not answer in time after the machine was started.
@@ -68,6 +76,12 @@ define_classes! {
     SshHostKey = "ssh.host_key";
     /// The connection broke while a command ran.
     SshLost = "ssh.lost";
+    /// The login is not root and cannot become root.
+    SshNoRoot = "ssh.no_root";
+    /// A file could not be put onto the machine or fetched from it.
+    Transfer = "transfer";
+    /// What a step waited for did not come.
+    Wait = "wait";
 }
 
 impl FailureClass {

@@ -14,56 +14,48 @@ use crate::plan::{DiskIx, TestIx};
 use crate::step::SlotIx;
 use crate::value::Value;
 
-/// What an expression may ask its surroundings. `None` means that it is not known (here, or yet).
+/// What an expression may ask its surroundings. `None` means that it is not known (here, or yet), and is
+/// the answer to all that surroundings do not speak of.
 pub trait Facts {
     /// What this test captured in `slot`.
-    fn slot(&self, slot: SlotIx) -> Option<Value>;
+    fn slot(&self, _slot: SlotIx) -> Option<Value> {
+        None
+    }
     /// What `test` captured in `slot`.
-    fn other(&self, test: TestIx, slot: SlotIx) -> Option<Value>;
+    fn other(&self, _test: TestIx, _slot: SlotIx) -> Option<Value> {
+        None
+    }
     /// The exit status of the command just run.
-    fn exit(&self) -> Option<Value>;
+    fn exit(&self) -> Option<Value> {
+        None
+    }
     /// The standard output of the command just run, without trailing line ends.
-    fn stdout(&self) -> Option<Value>;
+    fn stdout(&self) -> Option<Value> {
+        None
+    }
     /// The standard error of the command just run, without trailing line ends.
-    fn stderr(&self) -> Option<Value>;
+    fn stderr(&self) -> Option<Value> {
+        None
+    }
     /// A fact of the cell.
-    fn cell(&self, fact: &CellFact) -> Option<Value>;
+    fn cell(&self, _fact: &CellFact) -> Option<Value> {
+        None
+    }
     /// A fact of the machine.
-    fn machine(&self, fact: MachineFact) -> Option<Value>;
+    fn machine(&self, _fact: MachineFact) -> Option<Value> {
+        None
+    }
     /// Something of a disk.
-    fn disk(&self, disk: DiskIx, fact: DiskFact) -> Option<Value>;
+    fn disk(&self, _disk: DiskIx, _fact: DiskFact) -> Option<Value> {
+        None
+    }
 }
 
 /// Surroundings that know nothing: what the compiler folds with.
 #[derive(Clone, Copy, Debug)]
 pub struct NoFacts;
 
-impl Facts for NoFacts {
-    fn slot(&self, _: SlotIx) -> Option<Value> {
-        None
-    }
-    fn other(&self, _: TestIx, _: SlotIx) -> Option<Value> {
-        None
-    }
-    fn exit(&self) -> Option<Value> {
-        None
-    }
-    fn stdout(&self) -> Option<Value> {
-        None
-    }
-    fn stderr(&self) -> Option<Value> {
-        None
-    }
-    fn cell(&self, _: &CellFact) -> Option<Value> {
-        None
-    }
-    fn machine(&self, _: MachineFact) -> Option<Value> {
-        None
-    }
-    fn disk(&self, _: DiskIx, _: DiskFact) -> Option<Value> {
-        None
-    }
-}
+impl Facts for NoFacts {}
 
 /// Why an expression has no value.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

@@ -216,6 +216,8 @@ pub enum DiskFact {
     Part(u32),
     /// Its size in bytes.
     Size,
+    /// Whether the provider says that it is attached.
+    Attached,
 }
 
 impl Node {

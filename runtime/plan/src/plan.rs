@@ -18,6 +18,10 @@ define_index! {
     ImageIx;
     /// A row of [`ExecutionPlan::disks`].
     DiskIx;
+    /// A row of [`ExecutionPlan::blobs`].
+    BlobIx;
+    /// A row of [`ExecutionPlan::secrets`].
+    SecretIx;
     /// A row of [`ExecutionPlan::tests`].
     TestIx;
     /// A row of [`ExecutionPlan::shapes`].
@@ -41,6 +45,12 @@ pub struct ExecutionPlan {
     pub images: Table<ImageIx, Image>,
     /// Extra disks that tests use.
     pub disks: Table<DiskIx, Disk>,
+    /// Contents of files that tests put onto machines.
+    #[serde(default, skip_serializing_if = "Table::is_empty")]
+    pub blobs: Table<BlobIx, Blob>,
+    /// Names of secrets, which must be bound in the configuration before anything is launched.
+    #[serde(default, skip_serializing_if = "Table::is_empty")]
+    pub secrets: Table<SecretIx, String>,
     /// All expressions of all tests.
     pub expressions: Expressions,
     /// All tests, each once.
@@ -91,6 +101,41 @@ pub struct Disk {
     pub name: String,
     /// Its size in bytes.
     pub size_bytes: u64,
+    /// Whether it is attached before the first test of a life; else a step attaches it.
+    #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
+    pub attached: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// The content of a file, at most 1 MiB.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Blob {
+    /// Cosmetic: the file it was read from, as the source names it.
+    pub name: String,
+    /// `sha256:` and the hexadecimal digest of the content.
+    pub digest: String,
+    /// The content in Base64.
+    pub base64: String,
+}
+
+/// What a machine must be able to do for a test. A test whose machine cannot is *skipped (unsupported)*
+/// before anything is launched.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Capability {
+    /// Its kernel is its own: sysctl, modules and the clock may be changed.
+    Kernel,
+    /// It can be rebooted from outside.
+    Reboot,
+    /// It can be stopped and started from outside.
+    StopStart,
+    /// Disks can be attached and detached while it runs.
+    Hotplug,
 }
 
 /// A test: the unit with a verdict.
@@ -104,6 +149,9 @@ pub struct Test {
     /// What it does to its machine.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub effects: Vec<Effect>,
+    /// What its machine must be able to do, ascending; steps imply it, authors may ask for more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<Capability>,
     /// The limit of one execution in milliseconds, `finally` apart.
     pub within_ms: u64,
     /// How long it is expected to take, in milliseconds, before history exists.

@@ -115,15 +115,21 @@ pub struct StepReport {
     pub outcome: StepOutcome,
     /// How long it took in milliseconds.
     pub duration_ms: u64,
+    /// How often its command was run; the rest speaks of the last time.
+    #[serde(default = "once", skip_serializing_if = "is_once")]
+    pub attempts: u32,
     /// The command that was run, with its values; no control characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<String>,
     /// How the command ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<CommandStatus>,
-    /// What was captured.
+    /// What was captured; absent where it is larger than 16 KiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub captured: Option<Value>,
+    /// Where the file is that it fetched, relative to the run folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collected: Option<String>,
     /// Both sides of the comparison that decided a failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operands: Option<Operands>,
@@ -133,6 +139,14 @@ pub struct StepReport {
     /// Standard error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stderr: Option<StreamReport>,
+}
+
+fn once() -> u32 {
+    1
+}
+
+fn is_once(attempts: &u32) -> bool {
+    *attempts == 1
 }
 
 /// How a step ended.
@@ -185,7 +199,8 @@ pub struct StreamReport {
     /// Where in that file this step's bytes begin.
     #[serde(default)]
     pub offset: u64,
-    /// Its first 64 KiB and last 192 KiB; bytes that are not UTF-8 and control characters escaped.
+    /// Its first 64 KiB and last 192 KiB, of a step that held 2 KiB each; less where a run wrote very
+    /// much. Bytes that are not UTF-8 and control characters are escaped.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub excerpt: String,
 }

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::expr::ExprIx;
+use crate::plan::{BlobIx, DiskIx, SecretIx};
 use crate::table::define_index;
 use crate::template::Template;
 use crate::unit::SizeUnit;
@@ -34,6 +35,70 @@ pub enum StepKind {
     Run(Run),
     /// Decides: the test has failed where the expression is false or has no value.
     Check(ExprIx),
+    /// Reboots the machine from outside and waits until it can be reached again; its boot id must have
+    /// changed and its host key must not.
+    Reboot,
+    /// Stops the machine; no command can run until it is started.
+    Stop,
+    /// Starts the machine that was stopped and waits until it can be reached again.
+    Start,
+    /// Attaches a disk and waits for its device node.
+    Attach(DiskIx),
+    /// Detaches a disk; nothing is to be done where it is not attached.
+    Detach {
+        /// The disk.
+        disk: DiskIx,
+        /// How.
+        how: DetachMode,
+    },
+    /// Lets time pass.
+    Wait {
+        /// How long, in milliseconds.
+        ms: u64,
+    },
+    /// Waits until something holds; the step's limit says how long at most.
+    WaitUntil {
+        /// What.
+        condition: WaitCondition,
+        /// How often it is looked at, in milliseconds.
+        every_ms: u64,
+    },
+    /// Puts a file onto the machine.
+    Upload {
+        /// Its content.
+        blob: BlobIx,
+        /// Its path there; one that is not absolute is in the test's working directory.
+        to: Template,
+        /// Its permissions, such as 0o755.
+        mode: u32,
+    },
+    /// Fetches a file from the machine into the run folder.
+    Collect {
+        /// Its path there; one that is not absolute is in the test's working directory.
+        path: Template,
+    },
+}
+
+/// How a disk is detached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DetachMode {
+    /// Asks, and waits until it is gone.
+    Wait,
+    /// Asks, and goes on.
+    Nowait,
+    /// Takes it away, whatever the machine does with it.
+    Force,
+}
+
+/// What `wait until` looks at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum WaitCondition {
+    /// An expression over the machine's disks: it is evaluated anew each time.
+    Holds(ExprIx),
+    /// A command that exits with 0.
+    Succeeds(Template),
 }
 
 /// A command, what must hold of it, and what is kept of its output.
@@ -48,6 +113,44 @@ pub struct Run {
     /// What is kept of standard output.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capture: Option<Capture>,
+    /// The user it runs as; root where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// Run again while `expect` does not hold; the last attempt counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
+    /// Variables of this one command's environment, fed to the machine through standard input and never
+    /// in an argument.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub with: Vec<With>,
+}
+
+/// How often a command is tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Retry {
+    /// How many more attempts there may be after the first.
+    pub times: u32,
+    /// How long to wait between the end of one and the start of the next, in milliseconds.
+    pub every_ms: u64,
+}
+
+/// A variable of a command's environment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct With {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: WithValue,
+}
+
+/// The value of a variable of a command's environment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum WithValue {
+    /// A value, as text.
+    Expr(ExprIx),
+    /// A secret: bound at run time, masked in all that is written.
+    Secret(SecretIx),
 }
 
 /// How standard output becomes a value. A text that does not parse makes the test *failed*

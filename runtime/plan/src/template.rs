@@ -63,6 +63,26 @@ impl Template {
         }
         Ok(text)
     }
+
+    /// The text with every value as it stands: of a path, which no shell reads.
+    ///
+    /// # Errors
+    /// As [`Template::render`].
+    pub fn text(&self, nodes: &Expressions, facts: &dyn Facts) -> Result<String, EvalFault> {
+        let mut text = String::new();
+        for piece in &self.0 {
+            match piece {
+                Piece::Lit(lit) => text.push_str(lit),
+                Piece::Arg { expr, .. } | Piece::Raw(expr) => {
+                    text.push_str(&plain(&eval(nodes, *expr, facts)?)?);
+                }
+            }
+        }
+        if text.contains('\0') {
+            return Err(EvalFault::Ill);
+        }
+        Ok(text)
+    }
 }
 
 /// The text of `value` as `place` needs it.
@@ -93,7 +113,10 @@ pub fn quote(value: &Value, place: Place) -> Result<String, EvalFault> {
 
 /// The text of a value, unquoted. Sizes, durations, money, ratios and records have none: the unit
 /// that a command wants is its author's to say.
-fn plain(value: &Value) -> Result<String, EvalFault> {
+///
+/// # Errors
+/// [`EvalFault::Ill`] where the value has no text form.
+pub fn plain(value: &Value) -> Result<String, EvalFault> {
     match value {
         Value::Bool(value) => Ok(value.to_string()),
         Value::Int(value) => Ok(value.to_string()),

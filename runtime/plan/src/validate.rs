@@ -8,10 +8,10 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::expr::{ExprIx, Node};
-use crate::plan::{ExecutionPlan, Shape, Test, TestIx};
-use crate::step::{CaptureFrom, Run, Step, StepKind};
+use crate::plan::{DiskIx, ExecutionPlan, Shape, Test, TestIx};
+use crate::step::{CaptureFrom, Run, Step, StepKind, WaitCondition, WithValue};
 use crate::table::Index;
-use crate::template::Piece;
+use crate::template::{Piece, Template};
 use crate::value::{Type, Value};
 
 /// Something that does not hold together: where, and what.
@@ -112,6 +112,8 @@ impl Validation<'_> {
         for (index, test) in plan.tests.enumerate() {
             let place = format!("tests[{}]", index.row());
             self.expect(ids.insert(&test.id), &place, "another test has the same id");
+            let needs = test.needs.is_sorted_by(|a, b| a < b);
+            self.expect(needs, &place, "its needs are not ascending");
             let disks = test
                 .effects
                 .iter()
@@ -128,18 +130,39 @@ impl Validation<'_> {
     fn step(&mut self, test: &Test, step: &Step, place: &str) {
         match &step.kind {
             StepKind::Check(condition) => self.expression(test, *condition, place),
+            StepKind::Reboot | StepKind::Stop | StepKind::Start | StepKind::Wait { .. } => {}
+            StepKind::Attach(disk) | StepKind::Detach { disk, how: _ } => self.disk(*disk, place),
+            StepKind::WaitUntil {
+                condition,
+                every_ms,
+            } => {
+                self.expect(*every_ms > 0, place, "it looks again without a pause");
+                match condition {
+                    WaitCondition::Holds(condition) => self.expression(test, *condition, place),
+                    WaitCondition::Succeeds(command) => self.template(test, command, place),
+                }
+            }
+            StepKind::Upload { blob, to, mode: _ } => {
+                let known = self.plan.blobs.get(*blob).is_some();
+                self.expect(known, place, "it names a blob that is not there");
+                self.template(test, to, place);
+            }
+            StepKind::Collect { path } => self.template(test, path, place),
             StepKind::Run(Run {
                 command,
                 expect,
                 capture,
+                user: _,
+                retry: _,
+                with,
             }) => {
-                for piece in &command.0 {
-                    match piece {
-                        Piece::Arg { expr, .. } | Piece::Raw(expr) => {
-                            self.expression(test, *expr, place);
-                        }
-                        Piece::Lit(text) => {
-                            self.expect(!text.contains('\0'), place, "a command holds a NUL");
+                self.template(test, command, place);
+                for with in with {
+                    match with.value {
+                        WithValue::Expr(expr) => self.expression(test, expr, place),
+                        WithValue::Secret(secret) => {
+                            let known = self.plan.secrets.get(secret).is_some();
+                            self.expect(known, place, "it names a secret that is not there");
                         }
                     }
                 }
@@ -162,6 +185,22 @@ impl Validation<'_> {
                             "its pattern is no regular expression with one group",
                         );
                     }
+                }
+            }
+        }
+    }
+
+    fn disk(&mut self, disk: DiskIx, place: &str) {
+        let known = self.plan.disks.get(disk).is_some();
+        self.expect(known, place, "it names a disk that is not there");
+    }
+
+    fn template(&mut self, test: &Test, template: &Template, place: &str) {
+        for piece in &template.0 {
+            match piece {
+                Piece::Arg { expr, .. } | Piece::Raw(expr) => self.expression(test, *expr, place),
+                Piece::Lit(text) => {
+                    self.expect(!text.contains('\0'), place, "a command holds a NUL");
                 }
             }
         }

@@ -3,6 +3,7 @@
 //! | part | does |
 //! |---|---|
 //! | [`schedule()`] | decides on which life and when each test run is to be executed |
+//! | [`schedule_isolated()`] | the same with a life for each atom |
 //! | [`summarize()`] | counts what a schedule comes to, and what no schedule of its lives could beat |
 //! | [`check()`] | judges any schedule by the rules below, without a line of the code that made it |
 //!
@@ -30,5 +31,5 @@ pub mod packing;
 pub mod summary;
 
 pub use check::{Rule, Violation, check};
-pub use packing::{Assumptions, schedule};
+pub use packing::{Assumptions, schedule, schedule_isolated};
 pub use summary::{Summary, summarize};

@@ -1,20 +1,23 @@
 //! Makes a schedule: which lives there are, and what runs on them when.
 //!
-//! The packing is simple as yet: a cell is one life on its first candidate, and all are launched at
-//! the start of the run. Cells do not touch each other, so each shape is solved once for all cells
+//! The packing is simple as yet: a cell is one life on its first candidate (or one life for each of
+//! its atoms, where that is asked for), and all are launched at the start of the run. Cells do not
+//! touch each other, so each shape is solved once for all cells
 //! that have it, by list scheduling. It does not know prices, quotas or more than one kind of
 //! boot, and it reads no clock: its effort is bounded by the number of lanes.
 
+mod atom;
 mod network;
 
 use std::collections::BTreeMap;
 
 use dva_plan::ExecutionPlan;
 use dva_plan::document::PRODUCER;
-use dva_plan::plan::{CellIx, ShapeIx};
+use dva_plan::plan::{CellIx, Shape};
 use dva_plan::schedule::{PlannedExecution, PlannedLife, Schedule};
 use dva_plan::table::Table;
 
+use atom::atoms;
 use network::{Network, Order};
 
 /// What is taken for true where nobody stated or measured it.
@@ -52,17 +55,46 @@ impl Default for Assumptions {
 /// If the plan names a row that is not there.
 #[must_use]
 pub fn schedule(plan: &ExecutionPlan, plan_digest: &str, assumptions: &Assumptions) -> Schedule {
+    pack(plan, plan_digest, assumptions, |shape| vec![shape.clone()])
+}
+
+/// As [`schedule`], but each atom has a life of its own, so no test shares its machine with a test it
+/// has nothing to do with. It costs a boot for each; what passes here and fails when packed has met a
+/// neighbour.
+///
+/// # Panics
+/// As [`schedule`].
+#[must_use]
+pub fn schedule_isolated(
+    plan: &ExecutionPlan,
+    plan_digest: &str,
+    assumptions: &Assumptions,
+) -> Schedule {
+    pack(plan, plan_digest, assumptions, atoms)
+}
+
+/// A life for each of the parts that `split` makes of a cell's shape.
+fn pack(
+    plan: &ExecutionPlan,
+    plan_digest: &str,
+    assumptions: &Assumptions,
+    split: impl Fn(&Shape) -> Vec<Shape>,
+) -> Schedule {
     let mut batches = BTreeMap::new();
     let mut lives = Table::new();
     let (mut makespan_ms, mut defaulted_durations) = (0, 0_u32);
     for (index, cell) in plan.cells.enumerate() {
-        let batch = batches
-            .entry(cell.shape)
-            .or_insert_with(|| Batch::of(plan, cell.shape, assumptions));
-        let life = batch.on_a_life_of(plan, index, assumptions);
-        makespan_ms = makespan_ms.max(life.end_ms);
-        defaulted_durations = defaulted_durations.saturating_add(batch.defaulted_durations);
-        lives.push(life);
+        let batches: &Vec<Batch> = batches.entry(cell.shape).or_insert_with(|| {
+            let parts = split(&plan.shapes[cell.shape]);
+            let batch = |part| Batch::of(plan, part, assumptions);
+            parts.iter().map(batch).collect()
+        });
+        for batch in batches {
+            let life = batch.on_a_life_of(plan, index, assumptions);
+            makespan_ms = makespan_ms.max(life.end_ms);
+            defaulted_durations = defaulted_durations.saturating_add(batch.defaulted_durations);
+            lives.push(life);
+        }
     }
     Schedule {
         producer: PRODUCER.into(),
@@ -73,15 +105,14 @@ pub fn schedule(plan: &ExecutionPlan, plan_digest: &str, assumptions: &Assumptio
     }
 }
 
-/// The tests of one shape in the order and on the lanes in which any of its cells runs them.
+/// Tests of one shape in the order and on the lanes in which a life of any of its cells runs them.
 struct Batch {
     order: Order,
     defaulted_durations: u32,
 }
 
 impl Batch {
-    fn of(plan: &ExecutionPlan, shape: ShapeIx, assumptions: &Assumptions) -> Self {
-        let shape = &plan.shapes[shape];
+    fn of(plan: &ExecutionPlan, shape: &Shape, assumptions: &Assumptions) -> Self {
         let lanes = u32::try_from(shape.tests.len())
             .unwrap_or(u32::MAX)
             .min(plan.policy.lanes)

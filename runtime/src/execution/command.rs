@@ -1,24 +1,23 @@
 //! Running one command of a test: to its end, to its limit, or until it is cut short.
 
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use dva_plan::FailureClass;
 use dva_plan::expr::{DiskFact, ExprIx, Expressions, Node};
 use dva_plan::report::{CommandStatus, StepReport, StreamReport};
-use dva_plan::step::{Run, Step};
+use dva_plan::step::Step;
 use dva_plan::template::{Piece, Template};
 use tokio::sync::watch;
-use tokio::time::{sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
-use super::{Broken, Limit, Runner, late};
+use super::{Broken, Gone, Limit, Loss, Runner, judge};
 use crate::environment::{self, StepCommand};
 use crate::event::Ending;
 use crate::excerpt::{escape, excerpt};
-use crate::executor::housekeeping;
 use crate::folder::{LogFiles, Stream};
-use crate::provider::AcquiredMachine;
+use crate::guest::{self, Fate, Link};
+use crate::provider::AttachedDisk;
 use crate::transport::{
     ExecError, ExecErrorKind, ExecOutcome, ExecRequest, ExecStatus, Purpose, StreamOutput,
     StreamPlan,
@@ -29,42 +28,64 @@ const STOPPING: Duration = Duration::from_secs(30);
 /// How long a command that was stopped has to say so.
 const AFTER_STOP: Duration = Duration::from_secs(5);
 
+/// A command of a test.
+pub(super) struct Command<'a> {
+    /// What the author wrote, with its values.
+    pub(super) text: &'a str,
+    /// Which of the test's commands it is.
+    pub(super) number: u32,
+    /// Device nodes to wait for.
+    pub(super) nodes: &'a [String],
+    /// The user it runs as, where that is not root.
+    pub(super) user: Option<&'a str>,
+    /// What it is fed to have its variables.
+    pub(super) variables: Option<&'a [u8]>,
+}
+
 impl Runner {
-    /// Runs a command to its end, or to its limit.
+    /// Runs a command to its end; `None` where its limit was over before and it was stopped.
     pub(super) async fn exec(
-        &mut self,
-        text: &str,
-        run: &Run,
-        number: u32,
+        &self,
+        command: &Command<'_>,
         limit: Limit,
         step: &Step,
         report: &mut StepReport,
-    ) -> Result<ExecOutcome, Broken> {
+    ) -> Result<Option<ExecOutcome>, Broken> {
+        if let Some(ending) = *self.execution.cut.borrow() {
+            return Err(Broken::Cut(ending));
+        }
+        if limit.deadline <= Instant::now() {
+            return Ok(None);
+        }
+        let Link { session, root, .. } = self.live_link(step).await?;
         let execution = &self.execution;
         let plan = &execution.plan;
         let offsets = [Stream::Out, Stream::Err].map(|stream| {
             let logs = execution.logs.as_ref();
             logs.map_or(0, |logs| logs.length(stream))
         });
-        let command = StepCommand {
+        let text = StepCommand {
             mark: &execution.mark,
             test: &plan.tests[execution.test].id,
             cell: &plan.cells[execution.cell].id,
-            text,
-            nodes: &nodes(&run.command, &plan.expressions, &execution.machine),
+            text: command.text,
+            nodes: command.nodes,
+            root,
+            user: command.user,
+            fed: command.variables.is_some(),
         };
         let file = |stream| StreamPlan {
             file: execution.logs.as_ref().map(|logs| logs.path(stream)),
+            mask: execution.mask.clone(),
         };
-        let session = Arc::clone(&execution.session);
         let mut exec = pin!(session.exec(ExecRequest {
-            command: command.for_login_shell(),
-            stdin: Vec::new(),
+            command: text.for_login_shell(),
+            stdin: command.variables.unwrap_or_default().to_vec(),
             stdout: file(Stream::Out),
             stderr: file(Stream::Err),
             purpose: Purpose::Step {
                 test: plan.tests[execution.test].id.clone(),
-                run: number,
+                run: command.number,
                 in_finally: report.in_finally,
             },
         }));
@@ -81,7 +102,7 @@ impl Runner {
             None => {
                 // Closing a channel kills nothing, so what still runs is looked for and stopped, and
                 // the next test does not start before that.
-                let stop = session.exec(housekeeping(environment::stop(&execution.mark)));
+                let stop = session.exec(guest::command(environment::stop(root, &execution.mark)));
                 let mut ended = None;
                 let stopping = async {
                     let mut stop = pin!(stop);
@@ -98,7 +119,7 @@ impl Runner {
                     ending = cut_short(&mut cut) => return Err(Broken::Cut(ending)),
                 };
                 if let Ok(Err(error)) = stopped {
-                    return Err(unknown_end(&error));
+                    return Err(self.unknown_end(&error).await);
                 }
                 if ended.is_none() {
                     ended = timeout(AFTER_STOP, &mut exec).await.ok();
@@ -108,10 +129,10 @@ impl Runner {
         };
         let outcome = match ended {
             Some(Ok(outcome)) => outcome,
-            Some(Err(error)) => return Err(unknown_end(&error)),
+            Some(Err(error)) => return Err(self.unknown_end(&error).await),
             None => {
                 report.status = Some(CommandStatus::TimedOut);
-                return Err(late(limit, step));
+                return Ok(None);
             }
         };
         let [out, err] = offsets;
@@ -120,40 +141,94 @@ impl Runner {
         report.stderr = Some(stream_report(&outcome.stderr, logs, Stream::Err, err));
         if timed_out {
             report.status = Some(CommandStatus::TimedOut);
-            return Err(late(limit, step));
+            return Ok(None);
         }
         report.status = match &outcome.status {
             ExecStatus::Exit(status) => Some(CommandStatus::Exit(*status)),
             ExecStatus::Signal(name) => Some(CommandStatus::Signal(escape(name.as_bytes()))),
             ExecStatus::Assumed => None,
         };
-        Ok(outcome)
+        Ok(Some(outcome))
     }
+
+    /// The login to a machine that runs and has not booted behind our back.
+    pub(super) async fn live_link(&self, step: &Step) -> Result<Link, Broken> {
+        let guest = &self.execution.guest;
+        if guest.rebooted_unnoticed().await {
+            return Err(rebooted());
+        }
+        guest.link().ok_or_else(|| Broken::Failed {
+            class: FailureClass::Expect,
+            message: format!("Nothing can run: its machine is stopped{}", judge::at(step)),
+        })
+    }
+
+    /// What it means that a command has no end that we know.
+    pub(super) async fn unknown_end(&self, error: &ExecError) -> Broken {
+        match error.kind {
+            ExecErrorKind::Lost => self.lost(error).await,
+            ExecErrorKind::Refused => Broken::Errored {
+                class: FailureClass::SshLost,
+                message: format!("Its machine would not start a command: {error}."),
+            },
+            ExecErrorKind::File => Broken::Errored {
+                class: FailureClass::RunFolder,
+                message: format!("The output of a command could not be written: {error}."),
+            },
+        }
+    }
+
+    /// The connection broke: whose trouble that is, the machine's boot id tells.
+    async fn lost(&self, error: &ExecError) -> Broken {
+        let mut cut = self.execution.cut.clone();
+        let fate = tokio::select! {
+            biased;
+            ending = cut_short(&mut cut) => return Broken::Cut(ending),
+            fate = self.execution.guest.fate() => fate,
+        };
+        let mut message =
+            format!("The connection to its machine broke while a command ran: {error}.");
+        match fate {
+            Fate::Rebooted => return rebooted(),
+            Fate::Same => {}
+            Fate::Unreachable(why) => {
+                message.push(' ');
+                message.push_str(why);
+            }
+        }
+        let ending = Ending::Errored(FailureClass::SshLost);
+        Broken::Gone(Box::new(Gone {
+            ending,
+            loss: Loss {
+                class: FailureClass::SshLost,
+                message: message.clone(),
+                running: ending,
+            },
+            message,
+        }))
+    }
+}
+
+fn rebooted() -> Broken {
+    let ending = Ending::Failed(FailureClass::GuestRebooted);
+    Broken::Gone(Box::new(Gone {
+        ending,
+        message: "Its machine rebooted by itself while it ran.".to_owned(),
+        loss: Loss {
+            class: FailureClass::MachineLost,
+            message: "The machine rebooted by itself.".to_owned(),
+            running: ending,
+        },
+    }))
 }
 
 /// Returns once the execution is to be cut short, and how it is to end. Never, where nobody is left
 /// to say so.
-async fn cut_short(cut: &mut watch::Receiver<Option<Ending>>) -> Ending {
+pub(super) async fn cut_short(cut: &mut watch::Receiver<Option<Ending>>) -> Ending {
     let said = cut.wait_for(Option::is_some).await.map(|ending| *ending);
     match said {
         Ok(Some(ending)) => ending,
         Ok(None) | Err(_) => std::future::pending().await,
-    }
-}
-
-fn unknown_end(error: &ExecError) -> Broken {
-    match error.kind {
-        ExecErrorKind::Lost => Broken::Lost(format!(
-            "The connection to its machine broke while a command ran: {error}."
-        )),
-        ExecErrorKind::Refused => Broken::Errored {
-            class: FailureClass::SshLost,
-            message: format!("Its machine would not start a command: {error}."),
-        },
-        ExecErrorKind::File => Broken::Errored {
-            class: FailureClass::RunFolder,
-            message: format!("The output of a command could not be written: {error}."),
-        },
     }
 }
 
@@ -175,7 +250,11 @@ fn stream_report(
 }
 
 /// The nodes of partitions that a command names: a kernel takes its time to make them.
-fn nodes(template: &Template, nodes: &Expressions, machine: &AcquiredMachine) -> Vec<String> {
+pub(super) fn nodes(
+    template: &Template,
+    nodes: &Expressions,
+    disks: &[AttachedDisk],
+) -> Vec<String> {
     let mut waiting: Vec<ExprIx> = template
         .0
         .iter()
@@ -193,7 +272,7 @@ fn nodes(template: &Template, nodes: &Expressions, machine: &AcquiredMachine) ->
             disk,
             what: DiskFact::Part(number),
         } = node
-            && let Some(attached) = machine.disks.iter().find(|own| own.disk == *disk)
+            && let Some(attached) = disks.iter().find(|own| own.disk == *disk)
         {
             paths.push(attached.partition(*number));
         }

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 
 use dva_plan::eval::Facts;
 use dva_plan::expr::{CellFact, DiskFact, MachineFact};
-use dva_plan::plan::{CellIx, DiskIx, ExecutionPlan, TestIx};
+use dva_plan::plan::{CellIx, DiskIx, ExecutionPlan, Machine, TestIx};
 use dva_plan::step::SlotIx;
 use dva_plan::{Type, Value};
 
 use super::{Execution, SlotValue, Slots};
-use crate::provider::AcquiredMachine;
+use crate::provider::AttachedDisk;
 use crate::transport::{ExecOutcome, ExecStatus, StreamOutput};
 
 /// The surroundings of one step.
@@ -18,7 +18,9 @@ pub(super) struct StepFacts<'a> {
     pub(super) plan: &'a ExecutionPlan,
     pub(super) test: TestIx,
     cell: CellIx,
-    machine: &'a AcquiredMachine,
+    machine: &'a Machine,
+    /// Those that are attached.
+    disks: Vec<AttachedDisk>,
     slots: &'a Slots,
     captured: &'a BTreeMap<TestIx, Slots>,
     pub(super) outcome: Option<&'a ExecOutcome>,
@@ -47,7 +49,8 @@ impl<'a> StepFacts<'a> {
             plan: &execution.plan,
             test: execution.test,
             cell: execution.cell,
-            machine: &execution.machine,
+            machine: &execution.guest.machine,
+            disks: execution.guest.disks(),
             slots,
             captured: &execution.captured,
             outcome,
@@ -154,7 +157,7 @@ impl Facts for StepFacts<'_> {
     }
 
     fn machine(&self, fact: MachineFact) -> Option<Value> {
-        let machine = &self.machine.machine;
+        let machine = self.machine;
         Some(match fact {
             MachineFact::Vcpus => Value::Int(machine.vcpus.into()),
             MachineFact::Memory => Value::Bytes(machine.memory_bytes),
@@ -165,11 +168,12 @@ impl Facts for StepFacts<'_> {
     }
 
     fn disk(&self, disk: DiskIx, fact: DiskFact) -> Option<Value> {
-        let attached = || self.machine.disks.iter().find(|own| own.disk == disk);
+        let attached = || self.disks.iter().find(|own| own.disk == disk);
         Some(match fact {
             DiskFact::Device => Value::String(attached()?.device.clone()),
             DiskFact::Part(number) => Value::String(attached()?.partition(number)),
             DiskFact::Size => Value::Bytes(self.plan.disks.get(disk)?.size_bytes),
+            DiskFact::Attached => Value::Bool(attached().is_some()),
         })
     }
 }

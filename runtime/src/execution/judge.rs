@@ -206,6 +206,7 @@ fn left_name(node: &Node, facts: &StepFacts<'_>) -> Option<String> {
                 DiskFact::Device => format!("{name}.device"),
                 DiskFact::Part(number) => format!("{name}.part({number})"),
                 DiskFact::Size => format!("{name}.size"),
+                DiskFact::Attached => format!("{name}.attached"),
             }
         }
         _ => return None,

@@ -11,8 +11,9 @@ use tokio::time::{sleep, timeout};
 
 use super::Life;
 use crate::event::LifeTrouble;
+use crate::guest::disk_request;
 use crate::options::Limits;
-use crate::provider::{AcquireErrorKind, AcquiredMachine, DiskRequest, MachineRequest};
+use crate::provider::{AcquireErrorKind, AcquiredMachine, MachineRequest};
 
 /// How often a machine is asked to end, and the pause in between.
 const RELEASE_ATTEMPTS: u32 = 3;
@@ -97,23 +98,20 @@ fn request(life: &Life) -> Option<MachineRequest> {
         machine: machine.clone(),
         disks: disks(plan, &life.planned)
             .into_iter()
-            .map(|disk| DiskRequest {
-                disk,
-                name: plan.disks[disk].name.clone(),
-                size_bytes: plan.disks[disk].size_bytes,
-            })
+            .map(|disk| disk_request(plan, disk))
             .collect(),
         lifetime: lifetime(plan, &life.planned, &life.limits),
     })
 }
 
-/// The disks that the life's tests have an effect on.
+/// The disks that the life's tests have an effect on, but for those that a step attaches.
 fn disks(plan: &ExecutionPlan, planned: &PlannedLife) -> BTreeSet<DiskIx> {
     planned
         .executions
         .iter()
         .flat_map(|execution| &plan.tests[execution.test].effects)
         .map(|effect| effect.disk)
+        .filter(|disk| plan.disks[*disk].attached)
         .collect()
 }
 

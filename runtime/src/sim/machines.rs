@@ -1,20 +1,21 @@
 //! Simulated machines: their provider and the way to log in to them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use dva_plan::ExecutionPlan;
-use dva_plan::plan::{CellIx, ImageSource, Machine};
+use dva_plan::plan::{Capability, CellIx, DiskIx, ImageSource, Machine};
 use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 
 use super::script::{LifeFault, SimScript};
-use super::session::SimSession;
+use super::session::{Login, SimSession};
 use crate::provider::{
-    AcquireError, AcquireErrorKind, AcquiredMachine, AttachedDisk, MachineRequest, MachineToken,
-    Provider, ReleaseError,
+    AcquireError, AcquireErrorKind, AcquiredMachine, AttachedDisk, ControlError, ControlErrorKind,
+    DetachMode, DiskRequest, MachineRequest, MachineToken, Provider, ReleaseError,
 };
 use crate::transport::{
     ByteStream, ConnectError, ConnectErrorKind, Dialer, HostKeyCheck, Reach, Session, Transport,
@@ -23,9 +24,56 @@ use crate::transport::{
 /// The machines of a simulator: at once its provider and its transport. Clones see the same ones.
 #[derive(Clone)]
 pub struct SimMachines {
-    plan: Arc<ExecutionPlan>,
-    script: Arc<SimScript>,
-    live: Arc<Mutex<BTreeMap<String, CellIx>>>,
+    pub(super) plan: Arc<ExecutionPlan>,
+    pub(super) script: Arc<SimScript>,
+    live: Arc<Mutex<BTreeMap<String, SimMachine>>>,
+}
+
+/// A machine that is there.
+struct SimMachine {
+    cell: CellIx,
+    /// How often it has booted; absent while it is stopped.
+    boots: Option<u32>,
+    /// How often it had booted when it was stopped.
+    last_boots: u32,
+    /// Ends every connection of this boot.
+    down: CancellationToken,
+    /// The letters of the disks that it has had, in the order of their numbers.
+    disks: BTreeMap<DiskIx, char>,
+    attached: BTreeSet<DiskIx>,
+}
+
+impl SimMachine {
+    fn new(cell: CellIx) -> Self {
+        Self {
+            cell,
+            boots: Some(0),
+            last_boots: 0,
+            down: CancellationToken::new(),
+            disks: BTreeMap::new(),
+            attached: BTreeSet::new(),
+        }
+    }
+
+    fn go_down(&mut self) {
+        self.down.cancel();
+        self.last_boots = self.boots.take().unwrap_or(self.last_boots);
+    }
+
+    fn boot(&mut self) {
+        self.down = CancellationToken::new();
+        self.boots = Some(self.last_boots + 1);
+    }
+
+    fn attach(&mut self, disk: DiskIx) -> AttachedDisk {
+        let next = ('b'..='z').nth(self.disks.len()).unwrap_or('z');
+        let letter = *self.disks.entry(disk).or_insert(next);
+        self.attached.insert(disk);
+        AttachedDisk {
+            disk,
+            device: format!("/dev/sd{letter}"),
+        }
+    }
 }
 
 impl SimMachines {
@@ -43,7 +91,37 @@ impl SimMachines {
         self.lock().keys().cloned().collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, CellIx>> {
+    /// A machine reboots by itself.
+    pub(super) fn crash(&self, token: &str) {
+        if let Some(machine) = self.lock().get_mut(token) {
+            machine.go_down();
+            machine.boot();
+        }
+    }
+
+    /// What is said about the life of a machine.
+    fn told(&self, token: &str) -> Option<LifeFault> {
+        let cell = self.lock().get(token).map(|machine| machine.cell)?;
+        self.script.life(&self.plan.cells[cell]).fault
+    }
+
+    /// Does something to a machine that runs.
+    fn control<T>(
+        &self,
+        token: &MachineToken,
+        what: impl FnOnce(&mut SimMachine) -> Result<T, &'static str>,
+    ) -> Result<T, ControlError> {
+        let mut machines = self.lock();
+        let machine = machines.get_mut(token.as_str());
+        let done = machine.ok_or("there is no such machine").and_then(what);
+        done.map_err(|message| ControlError {
+            token: token.clone(),
+            kind: ControlErrorKind::Busy,
+            message: message.to_owned(),
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, SimMachine>> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -56,6 +134,15 @@ impl Provider for SimMachines {
 
     fn serves(&self, _: &ImageSource, _: &Machine) -> bool {
         true
+    }
+
+    fn capabilities(&self) -> BTreeSet<Capability> {
+        BTreeSet::from([
+            Capability::Kernel,
+            Capability::Reboot,
+            Capability::StopStart,
+            Capability::Hotplug,
+        ])
     }
 
     async fn acquire(&self, request: &MachineRequest) -> Result<AcquiredMachine, AcquireError> {
@@ -92,16 +179,21 @@ impl Provider for SimMachines {
                 | LifeFault::Silent
                 | LifeFault::Auth
                 | LifeFault::HostKey
+                | LifeFault::NoReturn
                 | LifeFault::Release,
             )
             | None => {}
         }
         let token = request.token.to_string();
-        self.lock().insert(token.clone(), cell);
+        self.lock().insert(token.clone(), SimMachine::new(cell));
         if life.fault == Some(LifeFault::Stuck) {
             std::future::pending::<()>().await;
         }
         sleep(Duration::from_millis(life.boot_ms)).await;
+        let disks = self.lock().get_mut(&token).map(|machine| {
+            let disks = request.disks.iter();
+            disks.map(|disk| machine.attach(disk.disk)).collect()
+        });
         Ok(AcquiredMachine {
             id: format!("sim-{token}"),
             machine: request.machine.clone(),
@@ -111,29 +203,76 @@ impl Provider for SimMachines {
                 credentials: Vec::new(),
                 host_key: HostKeyCheck::Pinned(token),
             },
-            disks: request
-                .disks
-                .iter()
-                .zip('b'..='z')
-                .map(|(disk, letter)| AttachedDisk {
-                    disk: disk.disk,
-                    device: format!("/dev/sd{letter}"),
-                })
-                .collect(),
+            disks: disks.unwrap_or_default(),
         })
     }
 
     async fn release_token(&self, token: &MachineToken) -> Result<(), ReleaseError> {
-        let cell = self.lock().get(token.as_str()).copied();
-        let fault = cell.and_then(|cell| self.script.life(&self.plan.cells[cell]).fault);
-        if fault == Some(LifeFault::Release) {
+        if self.told(token.as_str()) == Some(LifeFault::Release) {
             return Err(ReleaseError {
                 token: token.clone(),
                 message: "the simulator was told to keep it".to_owned(),
             });
         }
-        self.lock().remove(token.as_str());
+        if let Some(machine) = self.lock().remove(token.as_str()) {
+            machine.down.cancel();
+        }
         Ok(())
+    }
+
+    async fn reboot(&self, token: &MachineToken) -> Result<(), ControlError> {
+        self.control(token, |machine| {
+            machine.go_down();
+            machine.boot();
+            Ok(())
+        })
+    }
+
+    async fn stop(&self, token: &MachineToken) -> Result<(), ControlError> {
+        self.control(token, |machine| {
+            machine.go_down();
+            Ok(())
+        })
+    }
+
+    async fn start(&self, token: &MachineToken) -> Result<(), ControlError> {
+        self.control(token, |machine| {
+            machine.boot();
+            Ok(())
+        })
+    }
+
+    async fn attach(
+        &self,
+        token: &MachineToken,
+        disk: &DiskRequest,
+    ) -> Result<AttachedDisk, ControlError> {
+        self.control(token, |machine| {
+            if machine.attached.contains(&disk.disk) {
+                return Err("it is attached already");
+            }
+            Ok(machine.attach(disk.disk))
+        })
+    }
+
+    async fn detach(
+        &self,
+        token: &MachineToken,
+        disk: DiskIx,
+        _: DetachMode,
+    ) -> Result<(), ControlError> {
+        self.control(token, |machine| {
+            machine.attached.remove(&disk);
+            Ok(())
+        })
+    }
+
+    async fn is_attached(&self, token: &MachineToken, disk: DiskIx) -> Result<bool, ControlError> {
+        self.control(token, |machine| Ok(machine.attached.contains(&disk)))
+    }
+
+    async fn keep(&self, token: &MachineToken, _: Duration) -> Result<(), ControlError> {
+        self.control(token, |_| Ok(()))
     }
 }
 
@@ -144,15 +283,26 @@ impl Transport for SimMachines {
             kind,
             message: message.to_owned(),
         };
-        let cell = match &reach.host_key {
-            HostKeyCheck::Pinned(token) => self.lock().get(token).copied(),
+        let machine = match &reach.host_key {
+            HostKeyCheck::Pinned(token) => {
+                let machines = self.lock();
+                let machine = machines.get(token);
+                machine.map(|machine| {
+                    let down = machine.down.child_token();
+                    (token.clone(), machine.cell, machine.boots, down)
+                })
+            }
             HostKeyCheck::Known { .. } => None,
         };
-        let Some(cell) = cell else {
+        let Some((token, cell, Some(boots), down)) = machine else {
             return Err(refused(ConnectErrorKind::Unreachable, "no such machine"));
         };
+        let boot = format!("{token}-boot-{boots}");
         match self.script.life(&self.plan.cells[cell]).fault {
             Some(LifeFault::Silent) => {
+                Err(refused(ConnectErrorKind::Unreachable, "nobody answers"))
+            }
+            Some(LifeFault::NoReturn) if boots > 0 => {
                 Err(refused(ConnectErrorKind::Unreachable, "nobody answers"))
             }
             Some(LifeFault::Auth) => Err(refused(ConnectErrorKind::Auth, "our key is refused")),
@@ -165,12 +315,17 @@ impl Transport for SimMachines {
                 | LifeFault::Quota
                 | LifeFault::Broken
                 | LifeFault::Stuck
+                | LifeFault::NoReturn
                 | LifeFault::Release,
             )
             | None => Ok(Arc::new(SimSession::new(
-                Arc::clone(&self.plan),
-                Arc::clone(&self.script),
-                cell,
+                self.clone(),
+                Login {
+                    token,
+                    cell,
+                    boot,
+                    down,
+                },
             ))),
         }
     }

@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 
 use dva_plan::plan::{Cell, ExecutionPlan};
-use dva_plan::step::StepKind;
 use dva_plan::unit::{Quantity, parse_quantity};
 use dva_plan::{TestId, unit::display_duration};
 use thiserror::Error;
 use toml::{Table, Value};
 
+use crate::execution::is_command;
 use crate::transport::ExecStatus;
 
 /// What a simulator is told. The default says nothing: all goes well.
@@ -86,6 +86,7 @@ pub(super) struct Command {
 pub(super) enum CommandFault {
     Hang,
     Drop,
+    Reboot,
 }
 
 /// What is said about a life.
@@ -105,6 +106,7 @@ pub(super) enum LifeFault {
     Silent,
     Auth,
     HostKey,
+    NoReturn,
     Release,
 }
 
@@ -230,7 +232,7 @@ impl<'a> Entry<'a> {
             .steps
             .iter()
             .chain(&test.finally)
-            .filter(|step| matches!(step.kind, StepKind::Run(_)))
+            .filter(|step| is_command(step))
             .count();
         let run = self.number("run")?.unwrap_or(0);
         if run as usize >= runs {
@@ -240,8 +242,10 @@ impl<'a> Entry<'a> {
             None => None,
             Some("hang") => Some(CommandFault::Hang),
             Some("drop") => Some(CommandFault::Drop),
+            Some("reboot") => Some(CommandFault::Reboot),
             Some(other) => {
-                return Err(self.unknown("fault of a command", other, ["hang", "drop"]));
+                let known = ["hang", "drop", "reboot"];
+                return Err(self.unknown("fault of a command", other, known));
             }
         };
         let command = Command {
@@ -257,7 +261,7 @@ impl<'a> Entry<'a> {
     }
 
     fn life(&self) -> Result<(Cells, Option<u64>, Option<LifeFault>), ScriptError> {
-        const FAULTS: [(&str, LifeFault); 8] = [
+        const FAULTS: [(&str, LifeFault); 9] = [
             ("capacity", LifeFault::Capacity),
             ("quota", LifeFault::Quota),
             ("broken", LifeFault::Broken),
@@ -265,6 +269,7 @@ impl<'a> Entry<'a> {
             ("silent", LifeFault::Silent),
             ("auth", LifeFault::Auth),
             ("host_key", LifeFault::HostKey),
+            ("no_return", LifeFault::NoReturn),
             ("release", LifeFault::Release),
         ];
         self.check_keys(&["cells", "boot", "fault"])?;

@@ -7,27 +7,36 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use dva_plan::TestId;
 use dva_plan::plan::CellIx;
-use dva_plan::{ExecutionPlan, TestId};
 use tokio::sync::Notify;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::script::{CommandFault, SimScript};
+use super::machines::SimMachines;
+use super::script::CommandFault;
 use crate::environment;
 use crate::transport::{
-    CAPTURE_LIMIT, ExecError, ExecErrorKind, ExecOutcome, ExecRequest, ExecStatus, FILE_LIMIT,
-    Purpose, Session, StreamOutput, StreamPlan, TAIL_BYTES,
+    CAPTURE_LIMIT, Collected, ExecError, ExecErrorKind, ExecOutcome, ExecRequest, ExecStatus,
+    FILE_LIMIT, Purpose, Session, StreamOutput, StreamPlan, TAIL_BYTES, TransferError,
+    UploadContent,
 };
 
 /// Plays the script's commands.
 pub(super) struct SimSession {
-    plan: Arc<ExecutionPlan>,
-    script: Arc<SimScript>,
-    cell: CellIx,
-    /// Cancelled once the connection has broken.
-    broken: CancellationToken,
+    machines: SimMachines,
+    login: Login,
     guest: Mutex<Guest>,
+}
+
+/// The way into one boot of a machine.
+pub(super) struct Login {
+    pub(super) token: String,
+    pub(super) cell: CellIx,
+    /// The boot id.
+    pub(super) boot: String,
+    /// Cancelled once the connection has broken.
+    pub(super) down: CancellationToken,
 }
 
 /// What goes on inside the machine.
@@ -40,12 +49,10 @@ struct Guest {
 }
 
 impl SimSession {
-    pub(super) fn new(plan: Arc<ExecutionPlan>, script: Arc<SimScript>, cell: CellIx) -> Self {
+    pub(super) fn new(machines: SimMachines, login: Login) -> Self {
         Self {
-            plan,
-            script,
-            cell,
-            broken: CancellationToken::new(),
+            machines,
+            login,
             guest: Mutex::default(),
         }
     }
@@ -65,6 +72,9 @@ impl SimSession {
             !stopped
         });
         let mut stdout = String::new();
+        if environment::looks(command) {
+            stdout = environment::look_lines(&self.login.boot);
+        }
         if environment::finds_left_processes(command) {
             for (by, names) in &guest.left {
                 for name in names {
@@ -85,13 +95,13 @@ impl SimSession {
         test: &TestId,
         run: u32,
     ) -> Result<ExecOutcome, ExecError> {
-        let cell = &self.plan.cells[self.cell];
-        let told = self.script.command(cell, test, run);
-        let of_test = self.plan.tests.iter().find(|other| other.id == *test);
+        let SimMachines { plan, script, .. } = &self.machines;
+        let told = script.command(&plan.cells[self.login.cell], test, run);
+        let of_test = plan.tests.iter().find(|other| other.id == *test);
         let usual_ms = match run {
             0 => of_test
                 .and_then(|test| test.takes_ms)
-                .unwrap_or(self.script.takes_ms()),
+                .unwrap_or(script.takes_ms()),
             _ => 0,
         };
         let takes = Duration::from_millis(told.takes_ms.unwrap_or(usual_ms));
@@ -112,7 +122,12 @@ impl SimSession {
             }
             Some(CommandFault::Drop) => {
                 sleep(takes / 2).await;
-                self.broken.cancel();
+                self.login.down.cancel();
+                return std::future::pending().await;
+            }
+            Some(CommandFault::Reboot) => {
+                sleep(takes / 2).await;
+                self.machines.crash(&self.login.token);
                 return std::future::pending().await;
             }
             None => sleep(takes).await,
@@ -140,7 +155,7 @@ impl Session for SimSession {
         };
         tokio::select! {
             biased;
-            () = self.broken.cancelled() => Err(ExecError {
+            () = self.login.down.cancelled() => Err(ExecError {
                 kind: ExecErrorKind::Lost,
                 message: "the simulator was told to break it".to_owned(),
             }),
@@ -148,14 +163,34 @@ impl Session for SimSession {
         }
     }
 
+    async fn upload(&self, _: UploadContent, _: &str, _: u32) -> Result<(), TransferError> {
+        Ok(())
+    }
+
+    async fn collect(&self, _: &str, _: &Path, _: u64) -> Result<Collected, TransferError> {
+        Ok(Collected {
+            bytes: 0,
+            truncated: false,
+        })
+    }
+
+    fn assumes(&self) -> bool {
+        true
+    }
+
     async fn close(&self) {
-        self.broken.cancel();
+        self.login.down.cancel();
     }
 }
 
 /// An output, which also goes where the request wants it.
 fn write(text: Option<&str>, plan: &StreamPlan) -> Result<StreamOutput, ExecError> {
-    let bytes = text.unwrap_or_default().as_bytes();
+    let text = text.unwrap_or_default();
+    let text = plan
+        .mask
+        .as_ref()
+        .map_or(text.to_owned(), |mask| mask.text(text));
+    let bytes = text.as_bytes();
     let mut output = stream(bytes);
     if let Some(path) = &plan.file
         && !bytes.is_empty()

@@ -6,7 +6,7 @@ use dva_plan::FailureClass;
 use dva_plan::plan::{CellIx, TestIx};
 use dva_plan::report::StepReport;
 use dva_plan::schedule::LifeIx;
-use dva_plan::verdict::{Blocker, Verdict};
+use dva_plan::verdict::{Blocker, SkipReason, Verdict};
 
 use super::{ExecutionState, IllegalKind, Judgement, LifePhase, LifeState, RunState, Start};
 use crate::event::{Ending, Event, LifeTrouble, Record, StopCause, Stopping};
@@ -43,6 +43,12 @@ impl RunState {
                     started_unix_ms: *started_unix_ms,
                 });
             }
+            Event::TestSkipped {
+                cell,
+                test,
+                reason,
+                message,
+            } => self.skip(*cell, *test, *reason, message)?,
             Event::Stopping { how, why } => self.stop(*how, why)?,
             Event::LifeLaunching { life, token: _ } => {
                 if self.stopping.is_some() {
@@ -68,6 +74,7 @@ impl RunState {
                     | LifePhase::Ready
                     | LifePhase::Releasing
                     | LifePhase::Ended
+                    | LifePhase::Kept
                     | LifePhase::Left => FailureClass::MachineLost,
                 };
                 // A crash may come on top of another trouble, or while the machine is released.
@@ -107,6 +114,9 @@ impl RunState {
                     .ok_or(IllegalKind::NotEnded)?;
                 left.extend(names.iter().cloned());
             }
+            Event::LifeKept { life, for_ms: _ } => {
+                self.life(*life, &[LifePhase::Releasing])?.kept();
+            }
             Event::LifeEnded { life } => self.life(*life, &[LifePhase::Releasing])?.ended(at_ms),
             Event::ReleaseFailed { life, message } => {
                 self.life(*life, &[LifePhase::Releasing])?.left(message);
@@ -137,6 +147,51 @@ impl RunState {
         } else {
             Err(IllegalKind::Phase(phase))
         }
+    }
+
+    /// A test run is not meant to start, nor is anything that was only to prepare it.
+    fn skip(
+        &mut self,
+        cell: CellIx,
+        test: TestIx,
+        reason: SkipReason,
+        message: &str,
+    ) -> Result<(), IllegalKind> {
+        let of_cell = self.plan.cells.get(cell);
+        let tests = of_cell.map(|cell| &self.plan.shapes[cell.shape].tests);
+        if tests.is_none_or(|tests| tests.binary_search(&test).is_err()) {
+            return Err(IllegalKind::UnknownTestRun);
+        }
+        if self.verdicts.contains_key(&(cell, test)) {
+            return Err(IllegalKind::SecondVerdict);
+        }
+        let lives = self.lives_of_cells.get(&cell).cloned().unwrap_or_default();
+        let launched = |life: &&LifeIx| {
+            let life = &self.lives[**life];
+            life.place(test).is_some() && life.phase() != LifePhase::Planned
+        };
+        if let Some(life) = lives.iter().find(launched) {
+            return Err(IllegalKind::Phase(self.lives[*life].phase()));
+        }
+        for life in lives {
+            if !self.lives[life].abandon(test) {
+                continue;
+            }
+            let schedule = Arc::clone(&self.schedule);
+            let executions = &schedule.lives[life].executions;
+            let is_setup = |test: TestIx| {
+                let own = executions.iter().find(|execution| execution.test == test);
+                own.is_some_and(|own| own.setup)
+            };
+            let waiting: Vec<_> = self.lives[life].waits().collect();
+            if waiting.iter().all(|test| is_setup(*test)) {
+                for test in waiting {
+                    self.lives[life].abandon(test);
+                }
+            }
+        }
+        self.judge(cell, test, Verdict::Skipped { reason }, message);
+        Ok(())
     }
 
     fn stop(&mut self, how: Stopping, why: &StopCause) -> Result<(), IllegalKind> {
@@ -216,6 +271,12 @@ impl RunState {
             ) => return Err(IllegalKind::NotWaiting),
             None => return Err(IllegalKind::UnknownTest),
         }
+        let beside = |(other, ..): (TestIx, u32, u64)| {
+            self.alone.contains(&test) || self.alone.contains(&other)
+        };
+        if self.lives[life].running().any(beside) {
+            return Err(IllegalKind::NotAlone);
+        }
         if lane >= self.schedule.lives[life].lanes || self.lives[life].lane_is_taken(lane) {
             return Err(IllegalKind::NoLane);
         }
@@ -251,6 +312,7 @@ impl RunState {
         if !setup && self.verdicts.contains_key(&(cell, test)) {
             return Err(IllegalKind::SecondVerdict);
         }
+        let steps = self.excerpts.admit(steps);
         self.lives[life].end(test, ending, steps, at_ms);
         if !setup {
             self.judge(cell, test, ending.verdict(), message);

@@ -65,6 +65,12 @@ pub enum IllegalKind {
     /// A test that goes before this one is not over on this life.
     #[error("a test that goes before it is not over on this life")]
     NotOver,
+    /// A test that has the machine to itself runs, or is to run beside others.
+    #[error("a test must have the machine to itself")]
+    NotAlone,
+    /// There is no such test in this cell.
+    #[error("there is no such test in this cell")]
+    UnknownTestRun,
     /// The test run has a verdict already.
     #[error("its test run has a verdict already")]
     SecondVerdict,

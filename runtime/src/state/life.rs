@@ -39,6 +39,8 @@ pub enum LifePhase {
     Releasing,
     /// The machine is gone.
     Ended,
+    /// The machine lives on, as was asked for.
+    Kept,
     /// The machine could not be ended.
     Left,
 }
@@ -68,6 +70,7 @@ impl fmt::Display for LifePhase {
             Self::Ready => "ready",
             Self::Releasing => "releasing",
             Self::Ended => "ended",
+            Self::Kept => "kept",
             Self::Left => "left",
         })
     }
@@ -216,6 +219,15 @@ impl LifeState {
         })
     }
 
+    /// The tests that may start later.
+    pub(super) fn waits(&self) -> impl Iterator<Item = TestIx> {
+        let waiting = |place: &usize| self.executions[*place] == ExecutionState::Waiting;
+        let places = self.places.iter();
+        places
+            .filter(move |(_, place)| waiting(place))
+            .map(|(test, _)| *test)
+    }
+
     pub(super) fn place(&self, test: TestIx) -> Option<usize> {
         self.places.get(&test).copied()
     }
@@ -253,6 +265,10 @@ impl LifeState {
         self.end_ms = Some(at_ms);
     }
 
+    pub(super) fn kept(&mut self) {
+        self.phase = LifePhase::Kept;
+    }
+
     pub(super) fn left(&mut self, message: &str) {
         self.phase = LifePhase::Left;
         self.release_problem = Some(message.to_owned());
@@ -276,7 +292,13 @@ impl LifeState {
         }
     }
 
-    pub(super) fn end(&mut self, test: TestIx, ending: Ending, steps: &[StepReport], end_ms: u64) {
+    pub(super) fn end(
+        &mut self,
+        test: TestIx,
+        ending: Ending,
+        steps: Vec<StepReport>,
+        end_ms: u64,
+    ) {
         let Some(place) = self.place(test) else {
             return;
         };
@@ -286,7 +308,7 @@ impl LifeState {
                 start_ms,
                 end_ms,
                 ending,
-                steps: steps.to_vec(),
+                steps,
                 left_processes: Vec::new(),
             };
         }

@@ -54,7 +54,13 @@ impl fmt::Debug for KeyPair {
 /// # Errors
 /// What is wrong with the text; never the text itself.
 pub(crate) fn private_key(text: &str) -> Result<PrivateKey, String> {
-    russh::keys::decode_secret_key(text, None).map_err(|error| error.to_string())
+    russh::keys::decode_secret_key(text, None).map_err(|error| match error {
+        russh::keys::Error::KeyIsEncrypted => {
+            "it is encrypted: give it to an agent with `ssh-add`, nobody is asked for a passphrase"
+                .to_owned()
+        }
+        error => error.to_string(),
+    })
 }
 
 /// The public key of this line.

@@ -7,11 +7,13 @@
 
 pub mod client;
 pub mod dial;
+pub mod hosts;
 pub mod key;
 mod output;
 pub mod server;
 
-pub use client::SshTransport;
-pub use dial::TcpDialer;
+pub use client::{Algorithms, SshTransport};
+pub use dial::{CommandDialer, JumpDialer, TcpDialer};
+pub use hosts::{HostAddress, HostAddressError, HostsConfig, HostsProvider};
 pub use key::KeyPair;
 pub use server::{ExecHook, NoHook, ServerConfig, serve};

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use dva_runtime::mask::MaskStream;
 use dva_runtime::transport::{
     CAPTURE_LIMIT, ExecError, ExecErrorKind, FILE_LIMIT, StreamOutput, StreamPlan, TAIL_BYTES,
 };
@@ -19,6 +20,7 @@ const WRITE_BUFFER: usize = 256 << 10;
 
 /// Collects one stream of one command.
 pub(crate) struct Collector {
+    mask: Option<MaskStream>,
     kept: Kept,
     sink: Option<Sink>,
 }
@@ -30,13 +32,23 @@ impl Collector {
     /// [`ExecErrorKind::File`].
     pub(crate) async fn open(plan: &StreamPlan) -> Result<Self, ExecError> {
         let sink = match &plan.file {
-            Some(path) => Some(Sink::open(path).await?),
+            Some(path) => Some(Sink::append_to(path).await?),
             None => None,
         };
         Ok(Self {
+            mask: plan.mask.as_ref().map(|mask| mask.stream()),
             kept: Kept::default(),
             sink,
         })
+    }
+
+    /// Puts at most `limit` bytes into `file`, whose path is `path`.
+    pub(crate) fn into_file(file: File, path: &Path, limit: u64) -> Self {
+        Self {
+            mask: None,
+            kept: Kept::default(),
+            sink: Some(Sink::new(file, path, limit)),
+        }
     }
 
     /// Takes the next bytes.
@@ -44,6 +56,17 @@ impl Collector {
     /// # Errors
     /// [`ExecErrorKind::File`].
     pub(crate) async fn take(&mut self, bytes: &[u8]) -> Result<(), ExecError> {
+        match &mut self.mask {
+            Some(mask) => {
+                let mut masked = Vec::new();
+                mask.push(bytes, &mut masked);
+                self.keep(&masked).await
+            }
+            None => self.keep(bytes).await,
+        }
+    }
+
+    async fn keep(&mut self, bytes: &[u8]) -> Result<(), ExecError> {
         self.kept.push(bytes);
         match &mut self.sink {
             Some(sink) => sink.append(bytes).await,
@@ -55,7 +78,12 @@ impl Collector {
     ///
     /// # Errors
     /// [`ExecErrorKind::File`].
-    pub(crate) async fn finish(self) -> Result<StreamOutput, ExecError> {
+    pub(crate) async fn finish(mut self) -> Result<StreamOutput, ExecError> {
+        if let Some(mask) = self.mask.take() {
+            let mut masked = Vec::new();
+            mask.finish(&mut masked);
+            self.keep(&masked).await?;
+        }
         let filed = match self.sink {
             Some(sink) => sink.finish().await?,
             None => 0,
@@ -68,27 +96,33 @@ impl Collector {
 struct Sink {
     file: File,
     path: PathBuf,
+    limit: u64,
     written: u64,
 }
 
 impl Sink {
-    async fn open(path: &Path) -> Result<Self, ExecError> {
-        let mut file = OpenOptions::new()
+    async fn append_to(path: &Path) -> Result<Self, ExecError> {
+        let file = OpenOptions::new()
             .append(true)
             .create(true)
             .open(path)
             .await
             .map_err(|error| file_error("open", path, &error))?;
+        Ok(Self::new(file, path, FILE_LIMIT))
+    }
+
+    fn new(mut file: File, path: &Path, limit: u64) -> Self {
         file.set_max_buf_size(WRITE_BUFFER);
-        Ok(Self {
+        Self {
             file,
             path: path.to_owned(),
+            limit,
             written: 0,
-        })
+        }
     }
 
     async fn append(&mut self, bytes: &[u8]) -> Result<(), ExecError> {
-        let room = usize::try_from(FILE_LIMIT - self.written).unwrap_or(usize::MAX);
+        let room = usize::try_from(self.limit - self.written).unwrap_or(usize::MAX);
         let bytes = &bytes[..bytes.len().min(room)];
         if bytes.is_empty() {
             return Ok(());
@@ -160,6 +194,9 @@ impl Kept {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use dva_runtime::mask::Mask;
     use proptest::prelude::*;
 
     use super::*;
@@ -226,6 +263,7 @@ mod tests {
         std::fs::write(&path, "before\n").expect("a file");
         let plan = StreamPlan {
             file: Some(path.clone()),
+            ..StreamPlan::default()
         };
         let mut collector = Collector::open(&plan).await.expect("opens");
         let stream = stream(1 << 20);
@@ -240,9 +278,29 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_secret_reaches_neither_file_nor_memory() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("out");
+        let mask = Mask::of(["hunter-2"]).expect("a form");
+        let plan = StreamPlan {
+            file: Some(path.clone()),
+            mask: Some(Arc::new(mask)),
+        };
+        let mut collector = Collector::open(&plan).await.expect("opens");
+        for byte in b"a hunter-2, a hunter-" {
+            collector.take(&[*byte]).await.expect("takes");
+        }
+        let output = collector.finish().await.expect("finishes");
+        assert_eq!(output.whole(), Some(&b"a ***, a hunter-"[..]));
+        assert_eq!(output.filed, output.total);
+        assert_eq!(std::fs::read(&path).expect("reads"), output.head);
+    }
+
+    #[tokio::test]
     async fn a_file_that_cannot_be_opened_is_named() {
         let plan = StreamPlan {
             file: Some("/nonexistent/out".into()),
+            ..StreamPlan::default()
         };
         let error = Collector::open(&plan).await.err().expect("refuses");
         assert_eq!(error.kind, ExecErrorKind::File);

@@ -1,11 +1,12 @@
 //! The SSH server of local machines: runs inside a sandbox as a plain process.
 //!
 //! It does what the runtime needs and what sshd would do: one key of the user `root`, `exec`
-//! requests alone, no terminal, no forwarding. What a command's own environment is, the caller
+//! requests and files by SFTP, no terminal, no forwarding. What a command's own environment is, the caller
 //! writes into the command.
 
 mod command;
 mod connection;
+mod sftp;
 
 use std::borrow::Cow;
 use std::io;
@@ -41,6 +42,15 @@ pub struct ServerConfig {
 /// Something to be done after each command.
 #[async_trait]
 pub trait ExecHook: Send + Sync {
+    /// Called in the process of a command before it becomes the command, between fork and exec: only
+    /// what is async-signal-safe may be done, and nothing may be allocated.
+    ///
+    /// # Errors
+    /// The command is not run.
+    fn enter_command(&self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Called after a command has ended and before its client is told; the client waits for it.
     async fn after_exec(&self);
 }

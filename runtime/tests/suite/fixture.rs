@@ -6,8 +6,8 @@ use std::sync::Arc;
 use dva_plan::document::{Loaded, PRODUCER, read, to_bytes};
 use dva_plan::expr::{Comparison, ExprIx, ExpressionBuilder, Node};
 use dva_plan::plan::{
-    Cell, Disk, DiskIx, Edge, Effect, EffectKind, Image, ImageIx, ImageSource, Machine, MachineIx,
-    Policy, Shape, ShapeIx, Test, TestIx,
+    Blob, BlobIx, Cell, Disk, DiskIx, Edge, Effect, EffectKind, Image, ImageIx, ImageSource,
+    Machine, MachineIx, Policy, SecretIx, Shape, ShapeIx, Test, TestIx,
 };
 use dva_plan::report::{RunReport, TestRunReport};
 use dva_plan::step::{Capture, CaptureFrom, Run, Slot, SlotIx, SourceText, Step, StepKind};
@@ -26,6 +26,8 @@ pub struct PlanBuilder {
     pub expressions: ExpressionBuilder,
     tests: Table<TestIx, Test>,
     disks: Table<DiskIx, Disk>,
+    blobs: Table<BlobIx, Blob>,
+    secrets: Table<SecretIx, String>,
     shape: Shape,
     lanes: u32,
     filesystems: Vec<String>,
@@ -37,6 +39,8 @@ impl PlanBuilder {
             expressions: ExpressionBuilder::default(),
             tests: Table::new(),
             disks: Table::new(),
+            blobs: Table::new(),
+            secrets: Table::new(),
             shape: Shape::default(),
             lanes: 4,
             filesystems: vec!["xfs".into()],
@@ -77,6 +81,7 @@ impl PlanBuilder {
             steps,
             finally: Vec::new(),
             source: SourceText::default(),
+            needs: Vec::new(),
         });
         self.shape.tests.push(test);
         for before in after {
@@ -106,7 +111,47 @@ impl PlanBuilder {
         self.disks.push(Disk {
             name: name.into(),
             size_bytes: 1 << 30,
+            attached: true,
         })
+    }
+
+    /// A disk that a step attaches.
+    pub fn loose_disk(&mut self, name: &str) -> DiskIx {
+        self.disks.push(Disk {
+            name: name.into(),
+            size_bytes: 1 << 30,
+            attached: false,
+        })
+    }
+
+    pub fn blob(&mut self, base64: &str) -> BlobIx {
+        self.blobs.push(Blob {
+            name: "blob".into(),
+            digest: String::new(),
+            base64: base64.into(),
+        })
+    }
+
+    pub fn secret(&mut self, name: &str) -> SecretIx {
+        self.secrets.push(name.into())
+    }
+
+    pub fn step(&self, kind: StepKind, within_ms: Option<u64>) -> Step {
+        Step {
+            source: source(&format!("{kind:?}")),
+            kind,
+            within_ms,
+        }
+    }
+
+    /// A command that must exit 0, with what `edit` makes of it.
+    pub fn run_as(&mut self, text: &str, edit: impl FnOnce(&mut Run)) -> Step {
+        let succeeds = self.exits(0);
+        let mut step = self.run(text, Some(succeeds), None);
+        if let StepKind::Run(run) = &mut step.kind {
+            edit(run);
+        }
+        step
     }
 
     pub fn writes(&mut self, test: TestIx, disk: DiskIx) {
@@ -143,6 +188,9 @@ impl PlanBuilder {
                 command: Template(vec![Piece::Lit(text.into())]),
                 expect,
                 capture,
+                user: None,
+                retry: None,
+                with: Vec::new(),
             }),
             within_ms: None,
             source: source(&format!("run `{text}`")),
@@ -162,6 +210,9 @@ impl PlanBuilder {
                 ]),
                 expect: None,
                 capture: None,
+                user: None,
+                retry: None,
+                with: Vec::new(),
             }),
             within_ms: None,
             source: source(&format!("run `{text} ${{…}}`")),
@@ -214,6 +265,8 @@ impl PlanBuilder {
             }]),
             cells: cells.collect(),
             policy: Policy { lanes: self.lanes },
+            blobs: self.blobs,
+            secrets: self.secrets,
         };
         read(to_bytes(&plan).as_slice()).unwrap()
     }
@@ -293,11 +346,12 @@ pub async fn run_on(
     assert_eq!(outcome.report.test_runs.len(), plan.body.test_runs());
     let counts = state.counts();
     assert_eq!(counts.open, 0, "{counts:?}");
-    let left: Vec<_> = outcome
+    let left = outcome
         .machines_left
         .iter()
-        .map(|left| left.token.to_string())
-        .collect();
+        .map(|left| left.token.to_string());
+    let kept = outcome.kept.iter().map(|kept| kept.token.to_string());
+    let left: Vec<_> = left.chain(kept).collect();
     assert_eq!(machines.live(), left);
     for life in state.lives() {
         let waits = |execution: &ExecutionState| *execution == ExecutionState::Waiting;

@@ -1,13 +1,16 @@
 //! Whole runs on the simulator, under a paused clock. One binary, so it links once.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod control;
 mod dispatch;
 mod faults;
 mod files;
 mod fixture;
+mod output;
 mod random;
 mod real;
 mod script;
+mod secrets;
 mod state;
 mod steps;
 mod stop;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use dva_plan::Verdict;
 use dva_plan::plan::TestIx;
+use dva_plan::step::StepKind;
 use dva_runtime::{RunOptions, StopSignal};
 use proptest::prelude::*;
 use tokio::sync::watch;
@@ -22,12 +23,15 @@ struct Case {
     test_faults: Vec<(usize, usize)>,
     life_fault: Option<(usize, usize)>,
     stop: Option<(u64, bool)>,
+    /// Whether tests reboot their machine whose time is a multiple of four.
+    reboots: bool,
 }
 
-const TEST_FAULTS: [&str; 4] = [
+const TEST_FAULTS: [&str; 5] = [
     "exit = 1",
     "fault = 'hang'",
     "fault = 'drop'",
+    "fault = 'reboot'",
     "leaves = ['sleep']",
 ];
 const LIFE_FAULTS: [&str; 7] = [
@@ -44,15 +48,17 @@ fn cases() -> impl Strategy<Value = Case> {
         prop::collection::vec((0_usize..9, 0..TEST_FAULTS.len()), 0..3),
         prop::option::of((0_usize..4, 0..LIFE_FAULTS.len())),
         prop::option::of((0_u64..120, any::<bool>())),
+        any::<bool>(),
     )
         .prop_map(
-            |(tests, lanes, cells, test_faults, life_fault, stop)| Case {
+            |(tests, lanes, cells, test_faults, life_fault, stop, reboots)| Case {
                 tests,
                 lanes,
                 cells,
                 test_faults,
                 life_fault,
                 stop,
+                reboots,
             },
         )
 }
@@ -71,6 +77,10 @@ fn play(case: &Case) -> Ran {
         };
         let test = plan.test(&format!("t{number}"), *takes_s, &to(0).collect::<Vec<_>>());
         plan.edit(test).within_ms = 30_000;
+        if case.reboots && takes_s % 4 == 0 {
+            let reboot = plan.step(StepKind::Reboot, None);
+            plan.edit(test).steps.push(reboot);
+        }
         for before in to(1) {
             plan.order(test, before);
         }
@@ -125,6 +135,7 @@ proptest! {
     #[test]
     fn a_test_with_a_lane_waits_for_nothing_else(mut case in cases()) {
         case.stop = None;
+        case.reboots = false;
         case.lanes = 9;
         let ran = play(&case);
         for cell in 0..case.cells {
@@ -177,7 +188,7 @@ async fn threads_change_nothing() {
         plan.filesystems(["fs0", "fs1", "fs2", "fs3"]);
         let script = match round % 5 {
             0 => "boot = '0s'\n",
-            1 => "boot = '1ms'\n[[test]]\ntest = 'b'\nfault = 'drop'\n",
+            1 => "boot = '1ms'\n[[test]]\ntest = 'b'\nfault = 'reboot'\n",
             2 => "boot = '0s'\n[[test]]\ntest = 'b'\nexit = 1\n",
             3 => "boot = '1ms'\n[[life]]\ncells = { filesystem = 'fs1' }\nfault = 'host_key'\n",
             _ => "boot = '2ms'\n[[life]]\ncells = { filesystem = 'fs2' }\nfault = 'broken'\n",

@@ -34,11 +34,7 @@ struct View<'a> {
 /// Schedules and says what came out.
 pub fn run(arguments: &EstimateArguments) -> Result<ExitCode, Failure> {
     let plan = input::plan(&arguments.input)?.plan;
-    let schedule = dva_schedule::schedule(
-        &plan.body,
-        &plan.header.digest,
-        &providers::assumptions(arguments.provider),
-    );
+    let schedule = providers::schedule(&plan, arguments.provider, arguments.isolate);
     let summary = summarize(&plan.body, &schedule);
     let text = if arguments.json {
         json(&plan.body, &summary)

@@ -1,6 +1,7 @@
 //! `dva run`: runs a source or an execution plan.
 
 use std::io::{Write, stderr, stdout};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,29 +9,28 @@ use dva_plan::document::{Loaded, to_bytes};
 use dva_plan::{ExecutionPlan, ExitCode, Schedule};
 use dva_runtime::clock::WallTime;
 use dva_runtime::folder::RunFolder;
-use dva_runtime::options::{RunOptions, RunOutcome, StopSignal};
+use dva_runtime::options::{Keep, RunOptions, RunOutcome, StopSignal};
 use dva_runtime::provider::Backend;
 use dva_runtime::sim::SimScript;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::args::{ProviderName, RunArguments};
+use crate::args::{KeepWhich, ProviderName, RunArguments};
+use crate::config::Config;
 use crate::failure::Failure;
 use crate::input::{self, Input};
 use crate::render::counted;
-use crate::{outcome, progress, providers};
+use crate::{log, outcome, progress, providers, secrets, stop_at};
 
 /// Schedules, runs, reports.
 pub fn run(arguments: &RunArguments) -> Result<ExitCode, Failure> {
     let Input { bytes, plan } = input::plan(&arguments.input)?;
+    let config = Config::load(arguments.config.as_deref())?;
     let body = Arc::new(plan.body.clone());
-    let backend = backend(arguments, &body)?;
+    let backend = backend(arguments, &config, &body)?;
     refuse_unserved(&plan.body, &backend)?;
-    let schedule = dva_schedule::schedule(
-        &plan.body,
-        &plan.header.digest,
-        &providers::assumptions(arguments.provider),
-    );
+    let secrets = secrets::bind(&config, &plan.body)?;
+    let schedule = providers::schedule(&plan, arguments.provider, arguments.isolate);
     let violations = dva_schedule::check(&plan.body, &plan.header.digest, &schedule);
     assert!(
         violations.is_empty(),
@@ -42,9 +42,20 @@ pub fn run(arguments: &RunArguments) -> Result<ExitCode, Failure> {
     let folder = RunFolder::create(&arguments.state, &id, &bytes, &schedule)
         .map_err(|error| Failure::new(ExitCode::Invocation, error.to_string()))?;
     let place = folder.path().to_owned();
+    log::begin(&place, arguments.verbose)?;
     let mut options = RunOptions::new(id, started);
     options.folder = Some(folder);
-    options.observer = progress::observer(&body, &schedule);
+    options.secrets = secrets;
+    options.keep = match arguments.keep {
+        None => Keep::Never,
+        Some(KeepWhich::OnFailure) => Keep::OnFailure,
+        Some(KeepWhich::Always) => Keep::Always,
+    };
+    options.machines = NonZeroUsize::new(arguments.hosts.len());
+    if let Some(within) = config.ssh.connect_within {
+        options.limits.connect = within.0;
+    }
+    options.observer = stop_at::observer(progress::observer(&body, &schedule))?;
 
     let outcome = execute(arguments.provider, &plan, schedule, backend, options)?;
     write_reports(arguments, &outcome)?;
@@ -53,9 +64,16 @@ pub fn run(arguments: &RunArguments) -> Result<ExitCode, Failure> {
 }
 
 /// The machines and the way to them.
-fn backend(arguments: &RunArguments, plan: &Arc<ExecutionPlan>) -> Result<Backend, Failure> {
+fn backend(
+    arguments: &RunArguments,
+    config: &Config,
+    plan: &Arc<ExecutionPlan>,
+) -> Result<Backend, Failure> {
+    if !arguments.hosts.is_empty() {
+        return providers::hosts(config, &arguments.hosts);
+    }
     match (arguments.provider, &arguments.script) {
-        (ProviderName::Local, None) => providers::local(),
+        (ProviderName::Local, None) => providers::local(config),
         (ProviderName::Local, Some(_)) => Err(Failure::new(
             ExitCode::Invocation,
             "A script is for the simulator. Add `--provider sim`, or leave `--script` out.",
@@ -175,6 +193,14 @@ fn say(plan: &ExecutionPlan, outcome: &RunOutcome, place: &Path) {
     let _ = stderr().write_all(text.as_bytes());
     if let Some(problem) = &outcome.folder_problem {
         let _ = writeln!(stderr(), "warning: {problem}");
+    }
+    for kept in &outcome.kept {
+        let _ = writeln!(
+            stderr(),
+            "{} is kept: `dva ssh {}` logs in, `dva gc --yes --kept` ends it.",
+            kept.token,
+            kept.token
+        );
     }
     for left in &outcome.machines_left {
         let _ = writeln!(

@@ -55,7 +55,8 @@ fn shell(line: &str, folder: &Path) -> String {
         .env_remove("RUST_BACKTRACE")
         .output()
         .expect("sh runs");
-    let mut text = steady(&String::from_utf8_lossy(&output.stdout));
+    let text = String::from_utf8_lossy(&output.stdout);
+    let mut text = steady(&text.replace(&folder.display().to_string(), "HERE"));
     if !text.is_empty() && !text.ends_with('\n') {
         text.push('\n');
     }

@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -20,13 +20,13 @@ use crate::console::{dva, playground};
 static HOST: Mutex<()> = Mutex::new(());
 
 /// A turn on the host, with what was there before.
-struct Turn {
+pub struct Turn {
     before: HostInventory,
     _turn: MutexGuard<'static, ()>,
 }
 
 /// Waits for a turn; `None`, having said why, where this host cannot have machines.
-fn turn() -> Option<Turn> {
+pub fn turn() -> Option<Turn> {
     let missing = ["sgdisk", "mkfs.xfs", "mkfs.ext4", "setpriv"]
         .into_iter()
         .find(|tool| !on_path(tool))
@@ -198,6 +198,106 @@ fn the_failing_example_fails_and_blocks() {
         message.contains("\"Linux\"") && message.contains("\"Minix\""),
         "{message}"
     );
+    turn.nothing_is_left();
+}
+
+#[test]
+fn steps_that_need_the_provider_work_for_real_and_secrets_do_not_show() {
+    let Some(turn) = turn() else { return };
+    let folder = playground();
+    fs::write(
+        folder.path().join("dva.toml"),
+        "[secret]\ntoken = { env = \"TOKEN\" }\n",
+    )
+    .expect("written");
+    let output = dva(folder.path())
+        .args(["run", "fixtures/steps.plan", "--json", "report.json"])
+        .env("TOKEN", "hunter2-Ganz geheim/+")
+        .output()
+        .expect("dva starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let report = fs::File::open(folder.path().join("report.json")).expect("a report");
+    let report: RunReport = read(report).unwrap_or_else(|error| panic!("{error}")).body;
+    for run in &report.test_runs {
+        assert_eq!(
+            run.verdict,
+            Verdict::Passed,
+            "{}: {}",
+            run.test,
+            run.message
+        );
+    }
+    for path in files_below(folder.path()) {
+        let bytes = fs::read(&path).expect("readable");
+        let text = String::from_utf8_lossy(&bytes);
+        for form in ["hunter2-Ganz geheim/+", "aHVudGVyMi1HYW56IGdlaGVpbS8r"] {
+            assert!(!text.contains(form), "{} shows the secret", path.display());
+        }
+        if path.ends_with("result.txt") {
+            assert_eq!(text, "hello\n");
+        }
+    }
+    let collected = files_below(folder.path())
+        .into_iter()
+        .filter(|path| path.ends_with("result.txt"));
+    assert_eq!(collected.count(), 1);
+    turn.nothing_is_left();
+}
+
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder)
+        .expect("a folder")
+        .map(|entry| entry.expect("readable").path());
+    entries
+        .flat_map(|path| {
+            if path.is_dir() {
+                files_below(&path)
+            } else {
+                vec![path]
+            }
+        })
+        .collect()
+}
+
+#[test]
+fn a_kept_machine_can_be_logged_in_to_and_is_ended_when_asked() {
+    let Some(turn) = turn() else { return };
+    let folder = playground();
+    let said = |arguments: &[&str]| {
+        let output = dva(folder.path())
+            .args(arguments)
+            .output()
+            .expect("dva starts");
+        let text = [output.stdout, output.stderr].concat();
+        (
+            output.status.code(),
+            String::from_utf8_lossy(&text).into_owned(),
+        )
+    };
+    let (code, text) = said(&["run", "examples/failing.plan", "--keep=on-failure"]);
+    assert_eq!(code, Some(ExitCode::TestsFailed.number().into()));
+    assert!(text.contains("is kept: `dva ssh"), "{text}");
+    let (code, text) = said(&["gc", "--yes"]);
+    assert!(code == Some(0) && text.contains("kept for"), "{text}");
+    assert_eq!(
+        said(&["ssh", "--", "id -u; exit 3"]),
+        (Some(3), "0\n".to_owned())
+    );
+    let (code, text) = said(&["ssh", "nobody"]);
+    assert!(code == Some(2) && text.contains("These are kept"), "{text}");
+    let (code, text) = said(&["gc", "--yes", "--kept"]);
+    assert!(code == Some(0) && text.contains("ended"), "{text}");
+    let (code, text) = said(&["ssh"]);
+    assert!(
+        code == Some(2) && text.contains("No machine is kept"),
+        "{text}"
+    );
+    turn.nothing_is_left();
+
+    // What passed is not kept.
+    let (code, text) = said(&["run", "fixtures/four.plan", "--keep=on-failure"]);
+    assert!(code == Some(0) && !text.contains("is kept"), "{text}");
     turn.nothing_is_left();
 }
 

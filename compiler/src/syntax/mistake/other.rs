@@ -117,7 +117,7 @@ impl Place<'_> {
             "." if self.wants("`{`") || self.wants("`=`") || self.wants("`:`") => {
                 "A name that you give has no dots: it is of letters, digits and `_`."
             }
-            "expect" | "find" if self.wants("a clause") => {
+            "by" | "every" | "expect" | "find" | "retry" | "with" if self.wants("a clause") => {
                 "It stands behind the command that it is about, in the same step."
             }
             _ if RESERVED.contains(&found) && wants_name => {
@@ -139,7 +139,7 @@ impl Place<'_> {
         } else if expects(Rule::assign) {
             "`=` stands between a name and what it is given."
         } else if expects(Rule::colon) {
-            "A result has a type: `let name: string = run …`."
+            "A result and an input have a type: `let name: string = run …`, `input name: secret`."
         } else if expects(Rule::type_expr) {
             "A type is `string`, `int`, `size in KiB`, or a list such as `[string]`."
         } else if expects(Rule::command) {
@@ -147,12 +147,12 @@ impl Place<'_> {
         } else if expects(Rule::plan_clause) {
             "A plan has the clauses `matrix` and `tests`; names in a list have commas between them."
         } else if expects(Rule::modifier) {
-            "Behind a command stand `within`, `expect` and `find`."
+            "Behind a command stand `within`, `expect`, `find`, `by`, `retry` and `with`."
         } else if expects(Rule::clause) {
-            "A test has the clauses `reads`, `writes`, `within`, `takes` and `finally`, and the steps \
-             `run`, `let` and `check`."
+            "A test has the clauses `reads`, `writes`, `needs`, `within`, `takes` and `finally`, and \
+             steps such as `run`, `let` and `check`."
         } else if expects(Rule::step) {
-            "In `finally` stand steps alone: `run`, `let` and `check`."
+            "In `finally` stand steps alone, such as `run`, `let` and `check`."
         } else if expects(Rule::brace_open) {
             "What belongs to it stands in braces, even where there is nothing."
         } else if expects(Rule::comma) {

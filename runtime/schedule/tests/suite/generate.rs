@@ -59,6 +59,7 @@ pub fn test(id: &str, takes_ms: Option<u64>) -> Test {
         steps: Vec::new(),
         finally: Vec::new(),
         source: SourceText::default(),
+        needs: Vec::new(),
     }
 }
 
@@ -123,6 +124,8 @@ pub fn single(tests: Vec<Test>, after: &[(u32, u32)], order: &[(u32, u32)]) -> E
         machines: vec![machine("local.small", "x86_64")].into(),
         cells: vec![cell(0, ImageIx(0), ShapeIx(0), vec![MachineIx(0)])].into(),
         policy: Policy { lanes: 2 },
+        blobs: Table::new(),
+        secrets: Table::new(),
     }
 }
 
@@ -178,6 +181,7 @@ pub fn plan(seed: u64, size: Size) -> ExecutionPlan {
             .map(|disk| Disk {
                 name: format!("disk_{disk}"),
                 size_bytes: 1 << 30,
+                attached: true,
             })
             .collect(),
         expressions: Expressions::default(),
@@ -186,6 +190,8 @@ pub fn plan(seed: u64, size: Size) -> ExecutionPlan {
         machines,
         cells,
         policy: Policy { lanes: size.lanes },
+        blobs: Table::new(),
+        secrets: Table::new(),
     }
 }
 

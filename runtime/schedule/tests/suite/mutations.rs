@@ -591,6 +591,7 @@ fn writers_together(case: &mut Case, random: &mut Random, count: usize) -> Optio
     let disk = case.plan.disks.push(Disk {
         name: "contested".to_owned(),
         size_bytes: 1 << 20,
+        attached: true,
     });
     let life = case.schedule.lives[*random.pick(&case.lives())?].clone();
     let shape = case.plan.cells[life.cell].shape;

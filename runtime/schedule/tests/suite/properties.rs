@@ -7,7 +7,7 @@ use dva_plan::document::to_bytes;
 use dva_plan::plan::{CellIx, MachineIx, Policy, TestIx};
 use dva_plan::schedule::{PlannedExecution, PlannedLife, Schedule};
 use dva_plan::validate::validate;
-use dva_schedule::{Assumptions, check, schedule, summarize};
+use dva_schedule::{Assumptions, check, schedule, schedule_isolated, summarize};
 use proptest::prelude::*;
 
 use crate::generate::{Random, Size, plan, reordered};
@@ -53,6 +53,17 @@ fn by_name(
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn an_isolated_schedule_keeps_every_rule(
+        seed: u64, size in size(), assumptions in assumptions(),
+    ) {
+        let plan = plan(seed, size);
+        let made = schedule_isolated(&plan, DIGEST, &assumptions);
+        prop_assert_eq!(check(&plan, DIGEST, &made), vec![]);
+        let packed = schedule(&plan, DIGEST, &assumptions);
+        prop_assert!(made.lives.len() >= packed.lives.len());
+    }
 
     #[test]
     fn a_schedule_keeps_every_rule_and_lies_between_its_bounds(

@@ -1,52 +1,147 @@
 //! What a connection calls back: which host key is accepted, and why the connection ended.
 
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
+use dva_runtime::transport::{ConnectError, ConnectErrorKind, HostKeyCheck};
 use russh::client::{DisconnectReason, Handler};
-use russh::keys::{HashAlg, PublicKey, PublicKeyOrCertificate};
+use russh::keys::{Algorithm, HashAlg, PublicKey, PublicKeyOrCertificate};
 use thiserror::Error;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// Accepts one host key.
-pub(super) struct HostKeyPin {
-    pinned: PublicKey,
+use crate::client::algorithms::Algorithms;
+use crate::client::known_hosts::{Judgement, KnownKeys, host_name};
+use crate::key;
+
+/// The host keys that a login accepts.
+pub(super) enum HostKeys {
+    /// This one.
+    Pinned(PublicKey),
+    /// Those that files have for a host.
+    Known {
+        keys: KnownKeys,
+        /// The host as the files name it.
+        name: String,
+        /// The file that a key would be added to.
+        file: PathBuf,
+    },
+}
+
+impl HostKeys {
+    /// Reads what `check` is about.
+    ///
+    /// # Errors
+    /// [`ConnectErrorKind::Unusable`].
+    pub(super) fn read(check: &HostKeyCheck) -> Result<Self, ConnectError> {
+        let unusable = |message: String| ConnectError {
+            kind: ConnectErrorKind::Unusable,
+            message,
+        };
+        match check {
+            HostKeyCheck::Pinned(line) => key::public_key(line)
+                .map(Self::Pinned)
+                .map_err(|message| unusable(format!("the pinned host key: {message}"))),
+            HostKeyCheck::Known { files, host, port } => Ok(Self::Known {
+                keys: KnownKeys::read(files, host, *port).map_err(unusable)?,
+                name: host_name(host, *port),
+                file: files
+                    .first()
+                    .cloned()
+                    .unwrap_or_else(|| "~/.ssh/known_hosts".into()),
+            }),
+        }
+    }
+
+    /// The algorithms to ask for. A machine has keys of several kinds and shows the kind that is
+    /// asked for first, so where its keys are known no other kind may be asked for.
+    pub(super) fn algorithms(&self, allowed: Algorithms) -> Vec<Algorithm> {
+        match self {
+            Self::Pinned(key) => allowed.of_host_key(&key.algorithm()),
+            Self::Known { keys, .. } if keys.accepted.is_empty() => allowed.of_any_host_key(),
+            Self::Known { keys, .. } => {
+                let mut algorithms = Vec::new();
+                for key in &keys.accepted {
+                    for algorithm in allowed.of_host_key(&key.algorithm()) {
+                        if !algorithms.contains(&algorithm) {
+                            algorithms.push(algorithm);
+                        }
+                    }
+                }
+                algorithms
+            }
+        }
+    }
+
+    /// A certificate is refused like any other key: none was pinned, and no authority is trusted.
+    fn check(&self, shown: &PublicKeyOrCertificate) -> Result<(), String> {
+        let is_plain = matches!(shown, PublicKeyOrCertificate::PublicKey { .. });
+        let shown = shown.public_key();
+        let print = fingerprint(&shown);
+        match self {
+            Self::Pinned(pinned) if is_plain && shown.key_data() == pinned.key_data() => Ok(()),
+            Self::Pinned(pinned) => Err(format!(
+                "the machine shows host key {print}, pinned is {}",
+                fingerprint(pinned)
+            )),
+            Self::Known { keys, name, file } => match keys.judge(shown.key_data()) {
+                Judgement::Known if is_plain => Ok(()),
+                Judgement::Known | Judgement::OtherKey => Err(format!(
+                    "{name} shows host key {print}, but known are {}; where its key was changed on \
+                     purpose, forget the old ones with `ssh-keygen -R '{name}' -f {}`",
+                    list(&keys.accepted),
+                    file.display()
+                )),
+                Judgement::Revoked => Err(format!(
+                    "{name} shows host key {print}, which is marked as revoked"
+                )),
+                Judgement::UnknownHost => {
+                    let line = PublicKey::new(shown.key_data().clone(), "")
+                        .to_openssh()
+                        .unwrap_or_else(|_| "…".to_owned());
+                    Err(format!(
+                        "{name} is not a known host; it shows host key {print}. Where that is \
+                         right, add it with `echo '{name} {line}' >> {}`",
+                        file.display()
+                    ))
+                }
+            },
+        }
+    }
+}
+
+/// Accepts some host keys, and keeps the reason for the connection's end.
+pub(super) struct HostKeyGuard {
+    keys: HostKeys,
     reason: Arc<OnceLock<String>>,
     /// Dropped with the connection's task, whatever ended it.
     _gone: DropGuard,
 }
 
-impl HostKeyPin {
+impl HostKeyGuard {
     /// The check, and what is known of the connection's end.
-    pub(super) fn new(pinned: PublicKey) -> (Self, Ended) {
+    pub(super) fn new(keys: HostKeys) -> (Self, Ended) {
         let reason = Arc::new(OnceLock::new());
         let gone = CancellationToken::new();
-        let pin = Self {
-            pinned,
+        let guard = Self {
+            keys,
             reason: Arc::clone(&reason),
             _gone: gone.clone().drop_guard(),
         };
-        (pin, Ended { reason, gone })
+        (guard, Ended { reason, gone })
     }
 }
 
-impl Handler for HostKeyPin {
+impl Handler for HostKeyGuard {
     type Error = LinkError;
 
-    /// Called before authentication. A certificate is refused like any other key: none was pinned.
+    /// Called before authentication.
     async fn check_server_key(
         &mut self,
         shown: &PublicKeyOrCertificate,
     ) -> Result<bool, LinkError> {
-        match shown {
-            PublicKeyOrCertificate::PublicKey { key, .. }
-                if key.key_data() == self.pinned.key_data() =>
-            {
-                Ok(true)
-            }
-            shown => Err(LinkError::HostKey {
-                pinned: fingerprint(&self.pinned),
-                shown: fingerprint(&shown.public_key()),
-            }),
+        match self.keys.check(shown) {
+            Ok(()) => Ok(true),
+            Err(message) => Err(LinkError::HostKey(message)),
         }
     }
 
@@ -78,6 +173,11 @@ impl Ended {
         self.gone.cancelled().await;
     }
 
+    /// Whether the connection's task has ended.
+    pub(super) fn is_over(&self) -> bool {
+        self.gone.is_cancelled()
+    }
+
     /// Why it ended, as far as is known.
     pub(super) fn reason(&self) -> &str {
         self.reason
@@ -89,19 +189,20 @@ impl Ended {
 /// What went wrong on a connection.
 #[derive(Debug, Error)]
 pub(super) enum LinkError {
-    /// Another host key than the pinned one.
-    #[error("the machine shows host key {shown}, pinned is {pinned}")]
-    HostKey {
-        /// The fingerprint of the pinned key.
-        pinned: String,
-        /// The fingerprint of the key that was shown.
-        shown: String,
-    },
+    /// A host key that is not accepted.
+    #[error("{0}")]
+    HostKey(String),
     /// Anything else.
     #[error(transparent)]
     Ssh(#[from] russh::Error),
 }
 
-fn fingerprint(key: &PublicKey) -> String {
-    key.fingerprint(HashAlg::Sha256).to_string()
+fn list(keys: &[PublicKey]) -> String {
+    let prints: Vec<_> = keys.iter().map(fingerprint).collect();
+    prints.join(", ")
+}
+
+/// The kind of a key and its fingerprint.
+pub(super) fn fingerprint(key: &PublicKey) -> String {
+    format!("{} {}", key.algorithm(), key.fingerprint(HashAlg::Sha256))
 }

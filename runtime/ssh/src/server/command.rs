@@ -45,7 +45,7 @@ pub(super) async fn run(
 ) {
     let id = channel.id();
     // From here on errors of the channel mean that the client has gone, which is noticed by reading.
-    let child = match spawn(command) {
+    let child = match spawn(command, Arc::clone(&hook)) {
         Ok(child) => child,
         Err(error) => {
             tracing::warn!(%error, "a command could not be started");
@@ -66,7 +66,7 @@ pub(super) async fn run(
     let _ = writing.close().await;
 }
 
-fn spawn(command: Vec<u8>) -> io::Result<Child> {
+fn spawn(command: Vec<u8>, hook: Arc<dyn ExecHook>) -> io::Result<Child> {
     let mut shell = Command::new("/bin/sh");
     shell
         .arg("-c")
@@ -81,9 +81,12 @@ fn spawn(command: Vec<u8>) -> io::Result<Child> {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     // SAFETY: the closure runs between fork and exec, where only async-signal-safe calls are
-    // allowed; it makes one system call and allocates nothing.
+    // allowed; it makes one system call and allocates nothing, and so does the hook.
     unsafe {
-        shell.pre_exec(|| Ok(rustix::process::setsid().map(|_| ())?));
+        shell.pre_exec(move || {
+            rustix::process::setsid()?;
+            hook.enter_command()
+        });
     }
     shell.spawn()
 }

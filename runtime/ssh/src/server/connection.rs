@@ -9,7 +9,7 @@ use russh::server::{
 };
 use russh::{Channel, ChannelId, Pty};
 
-use crate::server::{ExecHook, command};
+use crate::server::{ExecHook, command, sftp};
 
 /// The one user.
 const USER: &str = "root";
@@ -112,10 +112,20 @@ impl Handler for Connection {
     async fn subsystem_request(
         &mut self,
         channel: ChannelId,
-        _name: &str,
+        name: &str,
         session: &mut Session,
     ) -> Result<(), Self::Error> {
-        session.channel_failure(channel)
+        if name != "sftp" {
+            return session.channel_failure(channel);
+        }
+        match self.idle.remove(&channel) {
+            Some(idle) => {
+                session.channel_success(channel)?;
+                sftp::serve(idle);
+                Ok(())
+            }
+            None => session.channel_failure(channel),
+        }
     }
 
     async fn env_request(

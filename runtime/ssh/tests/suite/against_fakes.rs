@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use dva_plan::TestId;
 use dva_runtime::transport::{
-    ConnectErrorKind, ExecErrorKind, ExecStatus, HostKeyCheck, Purpose, Session, Transport,
+    ConnectErrorKind, ExecErrorKind, ExecRequest, ExecStatus, HostKeyCheck, Purpose, Session,
+    Transport,
 };
 use dva_ssh::{KeyPair, SshTransport};
 use tokio::time::Instant;
@@ -76,34 +77,103 @@ async fn a_machine_that_opens_no_channel_at_all_is_an_error_in_the_end() {
     let session = log_in(&fake.reach()).await;
     let begun = Instant::now();
     let error = try_exec(&*session, "ok").await.expect_err("no channel");
-    assert_eq!(error.kind, ExecErrorKind::Lost);
+    assert_eq!(error.kind, ExecErrorKind::Refused);
     assert!(begun.elapsed() < Duration::from_secs(30));
 }
 
+fn step(command: &str) -> ExecRequest {
+    let mut request = request(command);
+    request.purpose = Purpose::Step {
+        test: TestId::new("test"),
+        run: 0,
+        in_finally: false,
+    };
+    request
+}
+
 #[tokio::test(start_paused = true)]
-async fn eight_channels_at_most_and_one_is_kept_from_the_steps() {
+async fn eight_channels_a_connection_and_one_of_them_is_kept_from_the_steps() {
     let fake = Fake::new(100);
     let session = log_in(&fake.reach()).await;
-    let steps: Vec<_> = (0..20)
-        .map(|_| {
-            let session = Arc::clone(&session);
-            let mut request = request("hold");
-            request.purpose = Purpose::Step {
-                test: TestId::new("test"),
-                run: 0,
-                in_finally: false,
-            };
-            tokio::spawn(async move { session.exec(request).await })
-        })
-        .collect();
+    let begin = |count: usize| -> Vec<_> {
+        (0..count)
+            .map(|_| {
+                let session = Arc::clone(&session);
+                tokio::spawn(async move { session.exec(step("hold")).await })
+            })
+            .collect()
+    };
+    let mut steps = begin(7);
     fake.begun.acquire_many(7).await.expect("open").forget();
     // All that steps may take is taken, and still the run can do something about it.
     exec(&*session, "ok").await;
+    assert_eq!(fake.connections.load(Ordering::SeqCst), 1);
+    fake.begun.acquire().await.expect("open").forget();
+    steps.extend(begin(13));
+    fake.begun.acquire_many(13).await.expect("open").forget();
+    assert_eq!(fake.connections.load(Ordering::SeqCst), 3);
     fake.release.add_permits(20);
     for step in steps {
         step.await.expect("no panic").expect("an end");
     }
-    assert_eq!(fake.most_open.load(Ordering::SeqCst), 8);
+    assert_eq!(fake.most_open_of_one.load(Ordering::SeqCst), 8);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_step_on_the_only_channel_of_a_connection_can_still_be_stopped() {
+    let fake = Fake::with_limits(100, 1);
+    let session = log_in(&fake.reach()).await;
+    let held = Arc::clone(&session);
+    let held = tokio::spawn(async move { held.exec(step("hold")).await });
+    fake.begun.acquire().await.expect("open").forget();
+    exec(&*session, "ok").await;
+    assert!(!held.is_finished());
+    fake.release.add_permits(1);
+    held.await.expect("no panic").expect("an end");
+    assert_eq!(fake.connections.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_lets_nobody_in_any_more_is_used_by_what_stands() {
+    let fake = Fake::new(100);
+    fake.logins.forget_permits(usize::MAX);
+    fake.logins.add_permits(1);
+    let session = log_in(&fake.reach()).await;
+    let commands: Vec<_> = (0..30)
+        .map(|_| {
+            let session = Arc::clone(&session);
+            tokio::spawn(async move { session.exec(step("ok")).await })
+        })
+        .collect();
+    for command in commands {
+        command.await.expect("no panic").expect("an end");
+    }
+    assert_eq!(fake.connections.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_breaks_is_replaced_and_what_ran_is_lost() {
+    let fake = Fake::new(100);
+    let session = log_in(&fake.reach()).await;
+    assert_eq!(session.broken_connections(), 0);
+    let held = Arc::clone(&session);
+    let held = tokio::spawn(async move { try_exec(&*held, "hold").await });
+    fake.begun.acquire().await.expect("open").forget();
+    let error = try_exec(&*session, "cut").await.expect_err("cut");
+    assert_eq!(error.kind, ExecErrorKind::Lost);
+    let error = held.await.expect("no panic").expect_err("cut as well");
+    assert_eq!(error.kind, ExecErrorKind::Lost);
+    exec(&*session, "ok").await;
+    assert_eq!(session.broken_connections(), 1);
+    assert_eq!(
+        *fake.commands.lock().expect("unpoisoned"),
+        ["hold", "cut", "ok"]
+    );
+    session.close().await;
+    let error = try_exec(&*session, "ok").await.expect_err("closed");
+    assert_eq!(error.kind, ExecErrorKind::Lost);
+    assert_eq!(session.broken_connections(), 1);
+    assert_eq!(fake.connections.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test]

@@ -62,6 +62,7 @@ async fn much_output_is_bounded_in_memory_and_on_disk() {
     ));
     let plan = |name: &str| StreamPlan {
         file: Some(folder.path().join(name)),
+        ..StreamPlan::default()
     };
     (request.stdout, request.stderr) = (plan("out"), plan("err"));
     let outcome = session.exec(request).await.expect("an end");
@@ -157,9 +158,13 @@ async fn a_command_is_not_changed_on_its_way() {
 #[tokio::test]
 async fn a_command_that_cannot_be_started_is_no_exit_status() {
     let session = session().await;
-    let error = try_exec(&*session, "echo \0").await.expect_err("a NUL");
-    assert_eq!(error.kind, ExecErrorKind::Lost);
+    // Longer than what a kernel takes as one argument.
+    let command = format!("echo {}", "x".repeat(200_000));
+    let error = try_exec(&*session, &command).await.expect_err("too long");
+    assert_eq!(error.kind, ExecErrorKind::Refused);
     assert!(error.message.contains("would not start"), "{error}");
+    let error = try_exec(&*session, "echo \0").await.expect_err("a NUL");
+    assert_eq!(error.kind, ExecErrorKind::Refused);
     exec(&*session, "true").await;
 }
 

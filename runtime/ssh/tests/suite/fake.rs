@@ -24,9 +24,15 @@ use crate::fixture::Keys;
 /// `cut` (the status, then the connection ends without an end of the output).
 pub struct Fake {
     pub channel_limit: usize,
+    /// The most channels of one connection.
+    pub connection_limit: usize,
+    /// How many logged in.
+    pub connections: AtomicUsize,
+    /// Taken from for each login that is allowed; without any it is refused.
+    pub logins: Semaphore,
     pub offered_keys: AtomicUsize,
     pub open: AtomicUsize,
-    pub most_open: AtomicUsize,
+    pub most_open_of_one: AtomicUsize,
     pub refused: AtomicUsize,
     pub commands: Mutex<Vec<String>>,
     pub begun: Semaphore,
@@ -41,11 +47,18 @@ pub struct Fake {
 
 impl Fake {
     pub fn new(channel_limit: usize) -> Arc<Self> {
+        Self::with_limits(channel_limit, usize::MAX)
+    }
+
+    pub fn with_limits(channel_limit: usize, connection_limit: usize) -> Arc<Self> {
         Arc::new(Self {
             channel_limit,
+            connection_limit,
+            connections: AtomicUsize::new(0),
+            logins: Semaphore::new(Semaphore::MAX_PERMITS >> 1),
             offered_keys: AtomicUsize::new(0),
             open: AtomicUsize::new(0),
-            most_open: AtomicUsize::new(0),
+            most_open_of_one: AtomicUsize::new(0),
             refused: AtomicUsize::new(0),
             commands: Mutex::new(Vec::new()),
             begun: Semaphore::new(0),
@@ -96,6 +109,7 @@ impl Dialer for FakeDialer {
         let handler = FakeHandler {
             fake: Arc::clone(&self.fake),
             channels: BTreeMap::new(),
+            open: Arc::new(AtomicUsize::new(0)),
         };
         tokio::spawn(run_stream(Arc::clone(&self.config), far, handler));
         let (reading, writing) = split(near);
@@ -106,6 +120,8 @@ impl Dialer for FakeDialer {
 struct FakeHandler {
     fake: Arc<Fake>,
     channels: BTreeMap<ChannelId, Channel<Msg>>,
+    /// How many channels of this connection are open.
+    open: Arc<AtomicUsize>,
 }
 
 impl Handler for FakeHandler {
@@ -125,6 +141,11 @@ impl Handler for FakeHandler {
         _user: &str,
         _key: VerifiedPublicKey<'_>,
     ) -> Result<Auth, Self::Error> {
+        let Ok(login) = self.fake.logins.try_acquire() else {
+            return Ok(Auth::reject());
+        };
+        login.forget();
+        self.fake.connections.fetch_add(1, Ordering::SeqCst);
         Ok(Auth::Accept)
     }
 
@@ -134,14 +155,17 @@ impl Handler for FakeHandler {
         reply: ChannelOpenHandle,
         _session: &mut Session,
     ) -> Result<(), Self::Error> {
-        if self.fake.open.load(Ordering::SeqCst) >= self.fake.channel_limit {
+        if self.fake.open.load(Ordering::SeqCst) >= self.fake.channel_limit
+            || self.open.load(Ordering::SeqCst) >= self.fake.connection_limit
+        {
             self.fake.refused.fetch_add(1, Ordering::SeqCst);
             reply.reject(ChannelOpenFailure::ResourceShortage).await;
             return Ok(());
         }
         self.fake.accept.acquire().await.expect("open").forget();
-        let open = self.fake.open.fetch_add(1, Ordering::SeqCst) + 1;
-        self.fake.most_open.fetch_max(open, Ordering::SeqCst);
+        self.fake.open.fetch_add(1, Ordering::SeqCst);
+        let open = self.open.fetch_add(1, Ordering::SeqCst) + 1;
+        self.fake.most_open_of_one.fetch_max(open, Ordering::SeqCst);
         self.channels.insert(channel.id(), channel);
         reply.accept().await;
         Ok(())
@@ -153,6 +177,7 @@ impl Handler for FakeHandler {
         _session: &mut Session,
     ) -> Result<(), Self::Error> {
         self.fake.open.fetch_sub(1, Ordering::SeqCst);
+        self.open.fetch_sub(1, Ordering::SeqCst);
         self.fake.given_up.add_permits(1);
         Ok(())
     }
@@ -167,6 +192,7 @@ impl Handler for FakeHandler {
         let command = String::from_utf8_lossy(command).into_owned();
         let channel = self.channels.remove(&id).expect("an open channel");
         let (fake, handle) = (Arc::clone(&self.fake), session.handle());
+        let of_connection = Arc::clone(&self.open);
         tokio::spawn(async move {
             fake.commands
                 .lock()
@@ -197,6 +223,7 @@ impl Handler for FakeHandler {
             }
             channel.eof().await?;
             fake.open.fetch_sub(1, Ordering::SeqCst);
+            of_connection.fetch_sub(1, Ordering::SeqCst);
             channel.close().await
         });
         Ok(())

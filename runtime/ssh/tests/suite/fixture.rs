@@ -14,6 +14,7 @@ use dva_ssh::{ExecHook, KeyPair, NoHook, ServerConfig, SshTransport, TcpDialer, 
 use tokio::net::TcpListener;
 
 /// The keys of a machine.
+#[derive(Clone)]
 pub struct Keys {
     pub host: KeyPair,
     pub client: KeyPair,

@@ -1,0 +1,185 @@
+//! The configuration, `dva.toml`: what belongs to an account, a host or a person, and not into a plan.
+//!
+//! Read by the command alone, never by the compiler, so plans, cell ids and digests do not depend on
+//! it. It holds references to secrets, never secrets.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use dva_plan::ExitCode;
+use dva_plan::unit::{Quantity, display_duration, parse_quantity};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use toml::Table;
+
+use crate::failure::Failure;
+
+/// All that can be configured. A key that is not here is an error.
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// How machines are reached.
+    pub ssh: Ssh,
+    /// Machines that are sandboxes of this host.
+    pub local: Local,
+    /// Where secrets come from, by the names that plans use.
+    pub secret: BTreeMap<String, SecretSource>,
+}
+
+/// `[ssh]`: how machines are reached.
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Ssh {
+    /// How long a machine may take from its start until it lets us in; `2min` where nothing is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connect_within: Option<Within>,
+    /// Private keys that are tried after the agent's, in this order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub identities: Option<Vec<PathBuf>>,
+    /// Files of known host keys.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub known_hosts: Option<Vec<PathBuf>>,
+    /// A host that all connections go through: `user@host:port`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jump: Option<String>,
+    /// A command whose input and output are the connection; `%h`, `%p` and `%r` are host, port and user.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proxy_command: Option<String>,
+    /// Also offers algorithms that are no longer safe, for very old machines.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub legacy_algorithms: bool,
+}
+
+/// A duration, written as in plans: `90s`.
+#[derive(Clone, Copy, Debug)]
+pub struct Within(pub Duration);
+
+impl<'de> Deserialize<'de> for Within {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        match parse_quantity(&text) {
+            Ok(Quantity::Duration(ms)) => Ok(Self(Duration::from_millis(ms))),
+            Ok(_) => Err(D::Error::custom(
+                "a duration is wanted, for example \"90s\"",
+            )),
+            Err(error) => Err(D::Error::custom(format!(
+                "a duration is wanted, for example \"90s\": {error}"
+            ))),
+        }
+    }
+}
+
+impl Serialize for Within {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let ms = u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX);
+        serializer.serialize_str(&display_duration(ms))
+    }
+}
+
+/// `[local]`: where machines of this host keep what they own.
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Local {
+    /// The folder for changed files and disks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<PathBuf>,
+    /// The folder for lease files; must not survive a reboot.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runtime: Option<PathBuf>,
+}
+
+/// Where a secret comes from: exactly one of these.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum SecretSource {
+    /// A variable of the environment.
+    Env(String),
+    /// A file, without trailing line ends.
+    File(PathBuf),
+    /// What a command prints, without trailing line ends.
+    Command(Vec<String>),
+}
+
+impl Config {
+    /// The configuration that holds here.
+    pub fn load(given: Option<&Path>) -> Result<Self, Failure> {
+        let mut merged = Table::new();
+        for file in files(given)? {
+            let text = read(&file)?;
+            let table = text.parse().map_err(|error| wrong(&file, &error))?;
+            refuse_secrets(&file, &table)?;
+            // Each file is judged alone, so a message names the file and the line that is wrong.
+            toml::from_str::<Self>(&text).map_err(|error| wrong(&file, &error))?;
+            merge(&mut merged, table);
+        }
+        Self::deserialize(merged)
+            .map_err(|error| Failure::new(ExitCode::Invocation, format!("dva.toml: {error}")))
+    }
+}
+
+/// The files that are there, the one that counts least first.
+pub fn files(given: Option<&Path>) -> Result<Vec<PathBuf>, Failure> {
+    let project = match given {
+        // One that was named must be there.
+        Some(path) => {
+            read(path)?;
+            Some(path.to_owned())
+        }
+        None => Some(PathBuf::from("dva.toml")).filter(|path| path.is_file()),
+    };
+    let folder = std::env::var_os("XDG_CONFIG_HOME")
+        .filter(|folder| !folder.is_empty())
+        .map(PathBuf::from)
+        .or_else(|| std::env::home_dir().map(|home| home.join(".config")));
+    let user = folder
+        .map(|folder| folder.join("dva/config.toml"))
+        .filter(|path| path.is_file());
+    Ok(user.into_iter().chain(project).collect())
+}
+
+/// Refuses a secret that stands in the file itself, without repeating it: a parser's message would
+/// show the line.
+fn refuse_secrets(path: &Path, table: &Table) -> Result<(), Failure> {
+    let secrets = table.get("secret").and_then(toml::Value::as_table);
+    let Some((name, _)) = secrets
+        .into_iter()
+        .flatten()
+        .find(|(_, source)| !source.is_table())
+    else {
+        return Ok(());
+    };
+    Err(Failure::new(
+        ExitCode::Invocation,
+        format!(
+            "{}: secret.{name} is not a reference. A configuration says where a secret is and never \
+             holds one: write {{ env = \"NAME\" }}, {{ file = \"PATH\" }} or \
+             {{ command = [\"PROGRAM\", \"ARGUMENT\"] }}.",
+            path.display()
+        ),
+    ))
+}
+
+/// Puts the keys of each section of `over` in the place of those of `under`. A secret is one key: its
+/// source is replaced whole.
+fn merge(under: &mut Table, over: Table) {
+    for (section, over) in over {
+        match (under.get_mut(&section), over) {
+            (Some(toml::Value::Table(under)), toml::Value::Table(over)) => under.extend(over),
+            (_, over) => {
+                under.insert(section, over);
+            }
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(path).map_err(|error| Failure::file("read", path, &error))
+}
+
+fn wrong(path: &Path, error: &toml::de::Error) -> Failure {
+    Failure::new(
+        ExitCode::Invocation,
+        format!("{} is not a configuration.\n{error}", path.display()),
+    )
+}

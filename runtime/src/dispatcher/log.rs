@@ -1,0 +1,49 @@
+//! The log of a run: what is recorded, for people who follow the program itself. Secrets were taken out
+//! before.
+
+use dva_plan::table::Index;
+use tracing::{debug, error, info, warn};
+
+use crate::event::Event;
+
+/// Says what is recorded in the log, too.
+pub(super) fn tell(event: &Event) {
+    match event {
+        Event::LifeFailed { life, message, .. } => {
+            warn!(target: "dva", life = life.row(), message, "a life failed");
+        }
+        Event::LifeCrashed { life, message } => {
+            error!(target: "dva", life = life.row(), message, "a bug");
+        }
+        Event::ReleaseFailed { life, message } => {
+            error!(target: "dva", life = life.row(), message, "a machine may still be there");
+        }
+        Event::Stopping { how, why } => info!(target: "dva", ?how, ?why, "the run is stopped"),
+        Event::LifeLaunching { life, token } => {
+            info!(target: "dva", life = life.row(), token, "a machine is asked for");
+        }
+        Event::LifeAcquired { life, id, .. } => {
+            info!(target: "dva", life = life.row(), id, "a machine was started");
+        }
+        Event::LifeReady { life } => info!(target: "dva", life = life.row(), "a life is ready"),
+        Event::ExecutionEnded {
+            life,
+            test,
+            ending,
+            message,
+            ..
+        } => {
+            info!(target: "dva", life = life.row(), test = test.row(), ?ending, message, "a test ended");
+        }
+        Event::LifeEnded { life } => info!(target: "dva", life = life.row(), "a machine is gone"),
+        Event::LifeKept { life, for_ms } => {
+            info!(target: "dva", life = life.row(), for_ms, "a machine is kept");
+        }
+        Event::RunEnded { exit } => info!(target: "dva", ?exit, "the run is over"),
+        Event::RunStarted { .. }
+        | Event::TestSkipped { .. }
+        | Event::ExecutionStarted { .. }
+        | Event::LifeReleasing { .. }
+        | Event::ProcessesLeft { .. } => debug!(target: "dva", ?event),
+    }
+}

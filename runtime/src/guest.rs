@@ -1,0 +1,365 @@
+//! A machine at work: the login to it, its disks, and what is done to it from outside.
+//!
+//! The executions of a life run side by side, and a step of one of them may attach a disk, so what is
+//! known of the machine is behind a lock, which is held for no longer than a look. While a machine is
+//! rebooted or stopped nothing else runs on it: [`crate::state`] sees to that.
+
+mod connect;
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use dva_plan::plan::{Capability, DiskIx, Machine};
+use dva_plan::step::DetachMode;
+use dva_plan::{ExecutionPlan, FailureClass};
+use tokio::sync::OnceCell;
+use tokio::time::{Instant, sleep, timeout};
+use tracing::{debug, info};
+
+use crate::environment::{self, Look, Root};
+use crate::provider::{
+    self, AcquiredMachine, AttachedDisk, Backend, ControlError, ControlErrorKind, DiskRequest,
+    MachineToken,
+};
+use crate::transport::{ExecRequest, Purpose, Reach, Session, StreamPlan};
+pub(crate) use connect::Refused;
+
+/// How long leaving a machine may take.
+const CLOSING: Duration = Duration::from_secs(5);
+/// How long a machine that goes down may still answer after it has dropped us.
+const GOING_DOWN: Duration = Duration::from_secs(3);
+/// How long a machine may take to say that it will reboot.
+const ASKING: Duration = Duration::from_secs(10);
+
+/// A machine that tests run on.
+pub(crate) struct Guest {
+    backend: Backend,
+    token: MachineToken,
+    /// What was obtained.
+    pub machine: Machine,
+    reach: Reach,
+    /// How long a machine may take to let us in.
+    limit: Duration,
+    state: Mutex<State>,
+    /// What has become of it, once a connection broke in the middle of a command.
+    fate: OnceCell<Fate>,
+}
+
+struct State {
+    /// Absent while it is stopped.
+    link: Option<Link>,
+    disks: Vec<GuestDisk>,
+}
+
+/// A login, and what it found.
+#[derive(Clone)]
+pub(crate) struct Link {
+    pub session: Arc<dyn Session>,
+    pub root: Root,
+    /// Absent where the kernel has none.
+    boot: Option<String>,
+    /// How many of its connections had broken when the boot id was read.
+    broken: u64,
+}
+
+struct GuestDisk {
+    attached: AttachedDisk,
+    /// Whether it is to go as soon as the machine lets go of it.
+    leaves: bool,
+}
+
+/// What has become of a machine whose connection broke.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It is as it was: the network's trouble.
+    Same,
+    /// It has booted since.
+    Rebooted,
+    /// It cannot be reached any more; the sentence says how.
+    Unreachable(String),
+}
+
+/// A reboot, stop or start that did not work.
+#[derive(Debug)]
+pub(crate) enum Unturned {
+    /// The provider would not.
+    Provider(ControlError),
+    /// It is not in the state for it; a sentence.
+    State(&'static str),
+    /// The machine did not come back as it should.
+    Gone(Refused),
+}
+
+impl Guest {
+    /// Logs in to a machine that was just started.
+    pub(crate) async fn log_in(
+        backend: Backend,
+        token: MachineToken,
+        acquired: AcquiredMachine,
+        limit: Duration,
+    ) -> Result<Self, Refused> {
+        let deadline = Instant::now() + limit;
+        let link = connect::log_in(&*backend.transport, &acquired.reach, deadline, None).await?;
+        let disks = acquired.disks.into_iter().map(|attached| GuestDisk {
+            attached,
+            leaves: false,
+        });
+        Ok(Self {
+            backend,
+            token,
+            machine: acquired.machine,
+            reach: acquired.reach,
+            limit,
+            state: Mutex::new(State {
+                link: Some(link),
+                disks: disks.collect(),
+            }),
+            fate: OnceCell::new(),
+        })
+    }
+
+    /// The login; `None` while the machine is stopped.
+    pub(crate) fn link(&self) -> Option<Link> {
+        self.state().link.clone()
+    }
+
+    /// The disks that are attached.
+    pub(crate) fn disks(&self) -> Vec<AttachedDisk> {
+        let state = self.state();
+        state
+            .disks
+            .iter()
+            .map(|disk| disk.attached.clone())
+            .collect()
+    }
+
+    /// What has become of the machine now that a connection broke in the middle of a command. Asked by
+    /// several, it is found out once.
+    pub(crate) async fn fate(&self) -> &Fate {
+        self.fate.get_or_init(|| self.find_fate()).await
+    }
+
+    async fn find_fate(&self) -> Fate {
+        let Some(before) = self.link().map(|link| link.boot) else {
+            return Fate::Same;
+        };
+        let deadline = Instant::now() + self.limit;
+        // A machine that goes down may let us in once more on its way.
+        let mut looks = 2;
+        loop {
+            let transport = &*self.backend.transport;
+            let link = match connect::log_in(transport, &self.reach, deadline, None).await {
+                Ok(link) => link,
+                Err(refused) => return Fate::Unreachable(refused.message),
+            };
+            let _ = timeout(CLOSING, link.session.close()).await;
+            if before.is_some() && link.boot != before {
+                info!(target: "dva", token = %self.token, "a machine has rebooted by itself");
+                return Fate::Rebooted;
+            }
+            looks -= 1;
+            if looks == 0 || before.is_none() {
+                return Fate::Same;
+            }
+            sleep(GOING_DOWN).await;
+        }
+    }
+
+    /// Whether the machine has booted since the login, where a connection has broken that nobody used.
+    /// To be asked before a command is sent, which would take a fresh connection.
+    pub(crate) async fn rebooted_unnoticed(&self) -> bool {
+        let Some(link) = self.link() else {
+            return false;
+        };
+        let broken = link.session.broken_connections();
+        if broken == link.broken {
+            return false;
+        }
+        // Where this does not work either, the command itself will meet the trouble.
+        let Ok(Look { boot, .. }) = connect::look(&*link.session).await else {
+            return false;
+        };
+        if boot != link.boot {
+            return true;
+        }
+        if let Some(link) = &mut self.state().link {
+            link.broken = broken;
+        }
+        false
+    }
+
+    /// Restarts the machine and logs in again.
+    pub(crate) async fn reboot(&self, deadline: Instant) -> Result<(), Unturned> {
+        let before = self.link().ok_or(Unturned::State("it is stopped"))?;
+        debug!(target: "dva", token = %self.token, "reboot");
+        match self.backend.provider.reboot(&self.token).await {
+            Ok(()) => {}
+            // A machine that only we can reach is asked itself.
+            Err(error)
+                if error.kind == ControlErrorKind::Unsupported && self.can(Capability::Reboot) =>
+            {
+                let ask = before
+                    .session
+                    .exec(command(environment::reboot(before.root)));
+                // It may be gone before it has answered.
+                let _ = timeout(ASKING, ask).await;
+            }
+            Err(error) => return Err(Unturned::Provider(error)),
+        }
+        self.return_after(before, deadline).await
+    }
+
+    /// Stops the machine.
+    pub(crate) async fn stop(&self) -> Result<(), Unturned> {
+        let before = self
+            .link()
+            .ok_or(Unturned::State("it is stopped already"))?;
+        debug!(target: "dva", token = %self.token, "stop");
+        let stopped = self.backend.provider.stop(&self.token).await;
+        stopped.map_err(Unturned::Provider)?;
+        self.leave(before).await;
+        Ok(())
+    }
+
+    /// Starts the machine that was stopped and logs in again.
+    pub(crate) async fn start(&self, deadline: Instant) -> Result<(), Unturned> {
+        if self.link().is_some() {
+            return Err(Unturned::State("it runs already"));
+        }
+        debug!(target: "dva", token = %self.token, "start");
+        let started = self.backend.provider.start(&self.token).await;
+        started.map_err(Unturned::Provider)?;
+        self.enter(None, deadline).await
+    }
+
+    async fn return_after(&self, before: Link, deadline: Instant) -> Result<(), Unturned> {
+        let boot = before.boot.clone();
+        self.leave(before).await;
+        self.enter(boot.as_deref(), deadline).await
+    }
+
+    async fn leave(&self, link: Link) {
+        self.state().link = None;
+        // A session that does not close loses its machine anyway.
+        let _ = timeout(CLOSING, link.session.close()).await;
+    }
+
+    /// Logs in, to a machine that has booted since the boot id `before`.
+    async fn enter(&self, before: Option<&str>, deadline: Instant) -> Result<(), Unturned> {
+        let transport = &*self.backend.transport;
+        let link = connect::log_in(transport, &self.reach, deadline, before).await;
+        self.state().link = Some(link.map_err(Unturned::Gone)?);
+        Ok(())
+    }
+
+    /// Attaches a disk.
+    pub(crate) async fn attach(
+        &self,
+        plan: &ExecutionPlan,
+        disk: DiskIx,
+    ) -> Result<AttachedDisk, ControlError> {
+        let request = disk_request(plan, disk);
+        let attached = self.backend.provider.attach(&self.token, &request).await?;
+        let mut state = self.state();
+        state.disks.retain(|known| known.attached.disk != disk);
+        state.disks.push(GuestDisk {
+            attached: attached.clone(),
+            leaves: false,
+        });
+        Ok(attached)
+    }
+
+    /// Detaches a disk.
+    pub(crate) async fn detach(&self, disk: DiskIx, how: DetachMode) -> Result<(), ControlError> {
+        let mode = match how {
+            DetachMode::Wait => provider::DetachMode::Wait,
+            DetachMode::Nowait => provider::DetachMode::Nowait,
+            DetachMode::Force => provider::DetachMode::Force,
+        };
+        self.backend
+            .provider
+            .detach(&self.token, disk, mode)
+            .await?;
+        let mut state = self.state();
+        if how == DetachMode::Nowait {
+            let mut disks = state.disks.iter_mut();
+            if let Some(known) = disks.find(|known| known.attached.disk == disk) {
+                known.leaves = true;
+            }
+        } else {
+            state.disks.retain(|known| known.attached.disk != disk);
+        }
+        Ok(())
+    }
+
+    /// Learns which of `disks` have gone. Where the provider cannot tell, what was asked of it counts as
+    /// done.
+    pub(crate) async fn refresh(&self, disks: &BTreeSet<DiskIx>) -> Result<(), ControlError> {
+        for disk in disks {
+            let known = |of: &GuestDisk| of.attached.disk == *disk;
+            let Some(leaves) = self
+                .state()
+                .disks
+                .iter()
+                .find(|of| known(of))
+                .map(|of| of.leaves)
+            else {
+                continue;
+            };
+            let stays = match self.backend.provider.is_attached(&self.token, *disk).await {
+                Ok(is_attached) => is_attached,
+                Err(error) if error.kind == ControlErrorKind::Unsupported => !leaves,
+                Err(error) => return Err(error),
+            };
+            if !stays {
+                self.state().disks.retain(|of| !known(of));
+            }
+        }
+        Ok(())
+    }
+
+    /// Logs out.
+    pub(crate) async fn close(&self) {
+        if let Some(link) = self.link() {
+            // A session that does not close is closed by the end of its machine.
+            let _ = timeout(CLOSING, link.session.close()).await;
+        }
+    }
+
+    fn can(&self, capability: Capability) -> bool {
+        self.backend.provider.capabilities().contains(&capability)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What to ask the provider for.
+pub(crate) fn disk_request(plan: &ExecutionPlan, disk: DiskIx) -> DiskRequest {
+    DiskRequest {
+        disk,
+        name: plan.disks[disk].name.clone(),
+        size_bytes: plan.disks[disk].size_bytes,
+    }
+}
+
+/// A command of ours.
+pub(crate) fn command(command: String) -> ExecRequest {
+    ExecRequest {
+        command,
+        stdin: Vec::new(),
+        stdout: StreamPlan::default(),
+        stderr: StreamPlan::default(),
+        purpose: Purpose::Housekeeping,
+    }
+}
+
+impl Refused {
+    /// Why the machine is not back, as a test that wanted it back is judged: what it shows that is not
+    /// its own is nobody's failure.
+    pub(crate) fn fails_test(&self) -> bool {
+        self.class != FailureClass::SshHostKey
+    }
+}
