@@ -1,7 +1,8 @@
 //! A test's way to hold `dva` at a named event: it stops itself there, and the test ends it, or something
 //! else, or lets it go on.
 //!
-//! `DVA_TEST_STOP_AT=life_ready:2` stops at the second `life_ready`. For tests alone; nobody needs it
+//! `DVA_TEST_STOP_AT=life_ready:2` stops at the second `life_ready`, `life_ready:2:panic` panics there, as
+//! a bug would. For tests alone; nobody needs it
 //! otherwise and nothing depends on it.
 
 use dva_plan::ExitCode;
@@ -20,16 +21,24 @@ pub fn observer(inner: Box<dyn Observer>) -> Result<Box<dyn Observer>, Failure> 
     let Ok(text) = std::env::var(VARIABLE) else {
         return Ok(inner);
     };
-    let parts = text.split_once(':');
-    match parts.and_then(|(event, number)| Some((event, number.parse().ok()?))) {
-        Some((event, left)) => Ok(Box::new(StopAt {
+    let parts: Vec<_> = text.split(':').collect();
+    let (event, number, panics) = match parts.as_slice() {
+        [event, number] => (*event, number.parse().ok(), false),
+        [event, number, "panic"] => (*event, number.parse().ok(), true),
+        _ => ("", None, false),
+    };
+    match number {
+        Some(left) => Ok(Box::new(StopAt {
             inner,
             event: event.to_owned(),
             left,
+            panics,
         })),
         None => Err(Failure::new(
             ExitCode::Invocation,
-            format!("{VARIABLE} is EVENT:NUMBER, for example `life_ready:2`."),
+            format!(
+                "{VARIABLE} is EVENT:NUMBER or EVENT:NUMBER:panic, for example `life_ready:2`."
+            ),
         )),
     }
 }
@@ -38,6 +47,7 @@ struct StopAt {
     inner: Box<dyn Observer>,
     event: String,
     left: u32,
+    panics: bool,
 }
 
 impl Observer for StopAt {
@@ -45,6 +55,7 @@ impl Observer for StopAt {
         self.inner.event(at_ms, event, state);
         if name(event) == self.event {
             self.left = self.left.wrapping_sub(1);
+            assert!(self.left > 0 || !self.panics, "a test asked for a panic");
             if self.left == 0 {
                 // A process may always stop itself.
                 let _ = kill_process(getpid(), Signal::STOP);

@@ -138,6 +138,24 @@ fn killed_at_any_event_nothing_is_left() {
     assert_eq!(held_at.len(), EVENTS.len());
 }
 
+#[test]
+fn a_panic_at_any_event_ends_with_101_and_leaves_nothing() {
+    let Some(_turn) = turn() else { return };
+    let ground = Ground::new();
+    for (event, times) in EVENTS {
+        let number = times.div_ceil(2);
+        let output = dva(ground.folder.path())
+            .args(["run", "fixtures/four.plan"])
+            .env("DVA_TEST_STOP_AT", format!("{event}:{number}:panic"))
+            .output()
+            .expect("dva starts");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(101), "{event}: {said}");
+        assert!(said.contains("a bug in dva"), "{event}: {said}");
+        ground.nothing_is_left(&format!("a panic at {event}:{number}"));
+    }
+}
+
 /// The events of a run of `fixtures/four.plan`, each with how often it comes.
 const EVENTS: [(&str, u32); 9] = [
     ("run_started", 1),

@@ -3,6 +3,8 @@
 mod console;
 mod examples;
 #[cfg(feature = "local")]
+mod hosts;
+#[cfg(feature = "local")]
 mod leaks;
 #[cfg(feature = "local")]
 mod local;
