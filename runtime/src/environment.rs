@@ -116,7 +116,7 @@ done 2>/dev/null
 :"#;
 
 /// Removes the working directory `$1`, but nothing that is mounted below it.
-const REMOVE: &str = r#"find "$1" -xdev -depth -delete 2>/dev/null
+const REMOVE: &str = r#"find "$@" -xdev -depth -delete 2>/dev/null
 :"#;
 
 /// How a login is root.
@@ -301,9 +301,11 @@ fn stop_within(root: Root, mark: &ExecutionMark, grace_s: u32) -> String {
     command(root, Stdin::Null, &[], STOP, &arguments)
 }
 
-/// The command that removes an execution's working directory.
-pub(crate) fn clean_up(root: Root, mark: &ExecutionMark) -> String {
-    command(root, Stdin::Null, &[], REMOVE, &[&mark.folder()])
+/// The command that removes the working directories of executions.
+pub(crate) fn clean_up(root: Root, marks: &[ExecutionMark]) -> String {
+    let folders: Vec<_> = marks.iter().map(ExecutionMark::folder).collect();
+    let folders: Vec<_> = folders.iter().map(String::as_str).collect();
+    command(root, Stdin::Null, &[], REMOVE, &folders)
 }
 
 /// The command that lists the processes which executions of a run have left on a machine.
@@ -457,7 +459,7 @@ mod tests {
         fn drop(&mut self) {
             // A test that has failed leaves nothing on this host either.
             output(&stop_within(Root::Login, &self.mark, 0));
-            output(&clean_up(Root::Login, &self.mark));
+            output(&clean_up(Root::Login, std::slice::from_ref(&self.mark)));
         }
     }
 
@@ -483,7 +485,7 @@ cat; echo "it's \"$0\""; exit 255"#;
         let host = Host::new();
         output(&host.step("echo kept >file; mkdir -p deep/er", &[]));
         assert_eq!(text(&output(&host.step("cat file", &[])).stdout), "kept\n");
-        output(&clean_up(Root::Login, &host.mark));
+        output(&clean_up(Root::Login, std::slice::from_ref(&host.mark)));
         assert!(!std::path::Path::new(&host.mark.folder()).exists());
     }
 

@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
-use crate::environment::{self, RunMark};
+use crate::environment::{self, ExecutionMark, RunMark};
 use crate::event::{Ending, LifeTrouble};
 use crate::execution::{self, Execution, ExecutionEnd, Slots};
 use crate::folder::{CollectedFiles, LogFiles};
@@ -30,6 +30,9 @@ use crate::options::Limits;
 use crate::provider::{Backend, MachineToken};
 use crate::secrets::Secrets;
 
+/// How many working directories are removed by one command: each one alone would cost the machine as much
+/// as a short test.
+const FOLDERS_AT_ONCE: usize = 8;
 /// How long the last look at a machine may take, and how long tidying it up may.
 const LAST_LOOK: Duration = Duration::from_secs(10);
 const TIDYING: Duration = Duration::from_secs(5);
@@ -194,6 +197,7 @@ impl Executor {
             captured: Arc::default(),
             executions: JoinSet::new(),
             cleaning: JoinSet::new(),
+            used: Vec::new(),
             lost: false,
             started: Vec::new(),
         };
@@ -257,6 +261,8 @@ struct Work<'a> {
     captured: Arc<BTreeMap<TestIx, Slots>>,
     executions: JoinSet<ExecutionEnd>,
     cleaning: JoinSet<()>,
+    /// Executions that have ended and whose working directories are still there.
+    used: Vec<ExecutionMark>,
     lost: bool,
     started: Vec<TestIx>,
 }
@@ -314,12 +320,21 @@ impl Work<'_> {
             message: end.message,
             steps: end.steps,
         }));
+        let life = &self.executor.life;
+        self.used.push(life.mark.execution(life.index, end.test));
+        if self.used.len() >= FOLDERS_AT_ONCE {
+            self.clean_up();
+        }
+    }
+
+    /// Removes the working directories of what has ended, beside what runs.
+    fn clean_up(&mut self) {
+        let used = std::mem::take(&mut self.used);
         if self.cut.borrow().is_none()
+            && !used.is_empty()
             && let Some(link) = self.guest.link()
         {
-            let life = &self.executor.life;
-            let mark = life.mark.execution(life.index, end.test);
-            let command = guest::command(environment::clean_up(link.root, &mark));
+            let command = guest::command(environment::clean_up(link.root, &used));
             self.cleaning.spawn(async move {
                 // A folder that stays is gone with its machine.
                 let _ = link.session.exec(command).await;
@@ -329,6 +344,7 @@ impl Work<'_> {
 
     /// Looks for processes that tests have left; skipped where the machine is lost or unwanted.
     async fn wind_up(mut self) {
+        self.clean_up();
         if self.cut.borrow().is_some() || self.started.is_empty() {
             return;
         }
