@@ -17,6 +17,7 @@ use std::fmt;
 
 use dva_plan::plan::TestIx;
 use dva_plan::schedule::LifeIx;
+use dva_plan::template::single_quoted;
 use dva_plan::{CellId, TestId};
 
 use crate::excerpt::escape;
@@ -390,7 +391,7 @@ fn command(
 
 /// `text` as one word of a shell. A NUL, which no word can hold, is left out.
 fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\0', "").replace('\'', r"'\''"))
+    single_quoted(&text.replace('\0', ""))
 }
 
 #[cfg(test)]

@@ -7,11 +7,11 @@
 //! | errored, interrupted | error |
 //! | blocked, skipped, waived | skipped |
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use dva_plan::CellId;
 use dva_plan::RunReport;
+use dva_plan::label::CellLabels;
 use dva_plan::report::{CommandStatus, StepOutcome, StepReport, StreamReport, TestRunReport};
 use dva_plan::unit::display_duration;
 use dva_plan::verdict::Verdict;
@@ -33,13 +33,13 @@ pub struct JunitError(#[from] quick_junit::SerializeError);
 pub fn junit(report: &RunReport) -> Result<String, JunitError> {
     let mut xml = Report::new(clean(&report.plan));
     xml.set_time(Duration::from_millis(report.duration_ms));
-    let varying = varying_axes(report);
+    let labels = CellLabels::of(report.test_runs.iter().map(|run| &run.axes));
     let mut rest = report.test_runs.as_slice();
     // The test runs of a cell stand together.
     while let Some(first) = rest.first() {
         let same = |run: &&TestRunReport| run.cell == first.cell;
         let (of_cell, others) = rest.split_at(rest.iter().take_while(same).count());
-        xml.add_test_suite(suite(report, &first.cell, of_cell, &varying));
+        xml.add_test_suite(suite(report, &first.cell, of_cell, &labels));
         rest = others;
     }
     Ok(xml.to_string()?)
@@ -49,10 +49,10 @@ fn suite(
     report: &RunReport,
     cell: &CellId,
     runs: &[TestRunReport],
-    varying: &BTreeSet<&str>,
+    labels: &CellLabels,
 ) -> TestSuite {
     let started = WallTime::from_unix_ms(report.started_unix_ms);
-    let label = label(report, &runs[0], varying);
+    let label = labels.label(&runs[0].axes, &report.plan);
     let mut suite = TestSuite::new(clean(&label));
     let lives = || report.lives.iter().filter(|life| life.cell == *cell);
     let launch_ms = lives().map(|life| life.launch_ms).min().unwrap_or(0);
@@ -72,37 +72,6 @@ fn suite(
     }
     suite.add_test_cases(runs.iter().map(|run| case(run, &label, started)));
     suite
-}
-
-/// The axes that have more than one value, or are not in every cell.
-fn varying_axes(report: &RunReport) -> BTreeSet<&str> {
-    let mut values: BTreeMap<&str, BTreeSet<Option<&str>>> = BTreeMap::new();
-    for run in &report.test_runs {
-        for axis in run.axes.keys() {
-            values.entry(axis).or_default();
-        }
-    }
-    for (axis, values) in &mut values {
-        let of_runs = report.test_runs.iter();
-        values.extend(of_runs.map(|run| run.axes.get(*axis).map(String::as_str)));
-    }
-    values.retain(|_, values| values.len() > 1);
-    values.into_keys().collect()
-}
-
-/// The axis values that tell cells apart, as [`dva_plan::ExecutionPlan::cell_label`] gives them.
-fn label(report: &RunReport, run: &TestRunReport, varying: &BTreeSet<&str>) -> String {
-    let label: Vec<_> = run
-        .axes
-        .iter()
-        .filter(|(axis, _)| varying.contains(axis.as_str()))
-        .map(|(axis, value)| format!("{axis}={value}"))
-        .collect();
-    if label.is_empty() {
-        let image = run.axes.get("image").unwrap_or(&report.plan);
-        return image.clone();
-    }
-    label.join(" ")
 }
 
 fn case(run: &TestRunReport, label: &str, started: WallTime) -> TestCase {

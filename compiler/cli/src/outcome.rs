@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use dva_plan::label::CellLabels;
 use dva_plan::report::RunReport;
 use dva_plan::verdict::Verdict;
 
 use crate::render::counted;
 
 /// The text, a block a cell that has something to say.
-pub fn text(report: &RunReport, label: impl Fn(&str) -> String) -> String {
+pub fn text(report: &RunReport) -> String {
+    let labels = CellLabels::of(report.test_runs.iter().map(|run| &run.axes));
     let mut text = String::new();
     let mut cell = None;
     for run in &report.test_runs {
@@ -17,7 +19,7 @@ pub fn text(report: &RunReport, label: impl Fn(&str) -> String) -> String {
         }
         if cell != Some(&run.cell) {
             cell = Some(&run.cell);
-            text.push_str(&format!("{}\n", label(run.cell.as_str())));
+            text.push_str(&format!("{}\n", labels.label(&run.axes, &report.plan)));
         }
         text.push_str(&format!("  {} {}\n", run.test, run.verdict));
         for line in run.message.lines() {

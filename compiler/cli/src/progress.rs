@@ -37,10 +37,12 @@ struct Names {
 
 impl Names {
     fn new(plan: &Arc<ExecutionPlan>, schedule: &Schedule) -> Self {
+        let labels = plan.cell_labels();
+        let label = |cell: CellIx| labels.label(&plan.cells[cell].axes, &plan.name);
         let lives = schedule
             .lives
             .enumerate()
-            .map(|(life, planned)| (life, (planned.cell, plan.cell_label(planned.cell))))
+            .map(|(life, planned)| (life, (planned.cell, label(planned.cell))))
             .collect();
         Self {
             plan: Arc::clone(plan),

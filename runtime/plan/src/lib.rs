@@ -17,6 +17,7 @@ pub mod eval;
 pub mod exit;
 pub mod expr;
 pub mod id;
+pub mod label;
 pub mod plan;
 pub mod report;
 pub mod schedule;

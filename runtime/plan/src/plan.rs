@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::expr::Expressions;
 use crate::id::{CellId, TestId};
+use crate::label::CellLabels;
 use crate::step::{Slot, SlotIx, SourceText, Step};
 use crate::table::{Table, define_index};
 
@@ -257,25 +258,10 @@ pub struct Policy {
 }
 
 impl ExecutionPlan {
-    /// The cell's values on one line, in the order of the axes' names: `filesystem=xfs image=host`.
-    /// Axes that have one value in the whole plan are left out, since they tell cells apart by nothing.
+    /// What the cells are called where people read.
     #[must_use]
-    pub fn cell_label(&self, cell: CellIx) -> String {
-        let varies = |axis: &str, value: &str| {
-            self.cells
-                .iter()
-                .any(|other| other.axes.get(axis).map(String::as_str) != Some(value))
-        };
-        let label: Vec<_> = self.cells[cell]
-            .axes
-            .iter()
-            .filter(|(axis, value)| varies(axis, value))
-            .map(|(axis, value)| format!("{axis}={value}"))
-            .collect();
-        if label.is_empty() {
-            return self.images[self.cells[cell].image].name.clone();
-        }
-        label.join(" ")
+    pub fn cell_labels(&self) -> CellLabels {
+        CellLabels::of(self.cells.iter().map(|cell| &cell.axes))
     }
 
     /// The number of test runs: Σ over cells of their tests.

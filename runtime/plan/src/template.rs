@@ -99,8 +99,8 @@ pub fn quote(value: &Value, place: Place) -> Result<String, EvalFault> {
         return Err(EvalFault::Ill);
     }
     Ok(match place {
-        Place::Bare => format!("'{}'", text.replace('\'', r"'\''")),
-        Place::Single => text.replace('\'', r"'\''"),
+        Place::Bare => single_quoted(&text),
+        Place::Single => in_single_quotes(&text),
         Place::Double => text.chars().fold(String::new(), |mut escaped, c| {
             if matches!(c, '$' | '`' | '"' | '\\') {
                 escaped.push('\\');
@@ -109,6 +109,17 @@ pub fn quote(value: &Value, place: Place) -> Result<String, EvalFault> {
             escaped
         }),
     })
+}
+
+/// `text` as one single-quoted word of a shell. It holds no NUL: no word can.
+#[must_use]
+pub fn single_quoted(text: &str) -> String {
+    format!("'{}'", in_single_quotes(text))
+}
+
+/// `text` as it stands between single quotes.
+fn in_single_quotes(text: &str) -> String {
+    text.replace('\'', r"'\''")
 }
 
 /// The text of a value, unquoted. Sizes, durations, money, ratios and records have none: the unit

@@ -59,7 +59,7 @@ pub fn run(arguments: &RunArguments) -> Result<ExitCode, Failure> {
 
     let outcome = execute(arguments.provider, &plan, schedule, backend, options)?;
     write_reports(arguments, &outcome)?;
-    say(&plan.body, &outcome, &place);
+    say(&outcome, &place);
     Ok(outcome.report.exit)
 }
 
@@ -109,7 +109,8 @@ fn refuse_unserved(plan: &ExecutionPlan, backend: &Backend) -> Result<(), Failur
             backend.provider.name(),
             unserved.len(),
             counted(plan.cells.len(), "cell"),
-            plan.cell_label(*first),
+            plan.cell_labels()
+                .label(&plan.cells[*first].axes, &plan.name),
         ),
     ))
 }
@@ -180,15 +181,8 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     written.map_err(|error| Failure::file("write", path, &error))
 }
 
-fn say(plan: &ExecutionPlan, outcome: &RunOutcome, place: &Path) {
-    let label = |cell: &str| {
-        let known = plan
-            .cells
-            .enumerate()
-            .find(|(_, row)| row.id.as_str() == cell);
-        known.map_or(cell.to_owned(), |(index, _)| plan.cell_label(index))
-    };
-    let mut text = outcome::text(&outcome.report, label);
+fn say(outcome: &RunOutcome, place: &Path) {
+    let mut text = outcome::text(&outcome.report);
     text.push_str(&format!("Output is in {}.\n", place.display()));
     let _ = stderr().write_all(text.as_bytes());
     if let Some(problem) = &outcome.folder_problem {

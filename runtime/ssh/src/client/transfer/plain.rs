@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use dva_plan::template::single_quoted;
 use dva_runtime::transport::{Collected, ExecStatus, Purpose, StreamPlan, TransferError};
 use tokio::fs::File;
 
@@ -76,7 +77,7 @@ async fn silent() -> Result<Collector, TransferError> {
 /// One word of a shell. A path that begins with `-` is no option of `chmod`.
 fn quote(path: &str) -> String {
     let at = if path.starts_with('-') { "./" } else { "" };
-    format!("'{at}{}'", path.replace('\'', r"'\''"))
+    single_quoted(&format!("{at}{path}"))
 }
 
 #[cfg(test)]
