@@ -10,6 +10,7 @@ use dva_plan::eval::{Facts, eval};
 use dva_plan::expr::{CellFact, MachineFact};
 use dva_plan::id::CellId;
 use dva_plan::plan::{Image, ImageIx, ImageSource, Machine};
+use dva_plan::quote::Quote;
 use dva_plan::value::Value;
 use dva_stdlib::{Catalog, MachineType, Region};
 
@@ -278,6 +279,8 @@ impl Expansion<'_, '_> {
                 vcpus: machine.vcpus,
                 memory_bytes: machine.memory_bytes(),
                 arch: image.arch.clone(),
+                // Machines of this host cost nothing; of others no price is known yet.
+                quote: (region.partition == "local").then(Quote::free),
             },
             axes,
         });

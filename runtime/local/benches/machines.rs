@@ -103,6 +103,7 @@ async fn first_command(provider: &LocalProvider, token: &MachineToken) {
             vcpus: 1,
             memory_bytes: 512 << 20,
             arch: std::env::consts::ARCH.into(),
+            quote: None,
         },
         disks: Vec::new(),
         lifetime: Duration::from_secs(600),

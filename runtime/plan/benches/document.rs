@@ -96,6 +96,7 @@ fn plan() -> ExecutionPlan {
             vcpus: 2,
             memory_bytes: 8 << 30,
             arch: "x86_64".into(),
+            quote: None,
         })
         .collect();
     let cells = (0..3_600_u32).map(|number| {

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::expr::Expressions;
 use crate::id::{CellId, TestId};
 use crate::label::CellLabels;
+use crate::quote::Quote;
 use crate::step::{Slot, SlotIx, SourceText, Step};
 use crate::table::{Table, define_index};
 
@@ -233,6 +234,10 @@ pub struct Machine {
     pub memory_bytes: u64,
     /// Its architecture.
     pub arch: String,
+    /// By which rates it is billed. Where none are given its price is not known, which is never the
+    /// same as free: what is free has a quote without lines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quote: Option<Quote>,
 }
 
 /// One combination under test.

@@ -9,6 +9,7 @@ use std::fmt;
 
 use crate::expr::{ExprIx, Node};
 use crate::plan::{DiskIx, ExecutionPlan, Shape, Test, TestIx};
+use crate::quote::Quote;
 use crate::step::{CaptureFrom, Run, Step, StepKind, WaitCondition, WithValue};
 use crate::table::Index;
 use crate::template::{Piece, Template};
@@ -39,6 +40,7 @@ pub fn validate(plan: &ExecutionPlan) -> Vec<Fault> {
     validation.expressions();
     validation.tests();
     validation.shapes();
+    validation.machines();
     validation.cells();
     validation.expect(
         plan.policy.lanes >= 1,
@@ -256,6 +258,15 @@ impl Validation<'_> {
                 );
             }
             self.expect(is_acyclic(shape), &place, "its edges form a cycle");
+        }
+    }
+
+    fn machines(&mut self) {
+        for (index, machine) in self.plan.machines.enumerate() {
+            for (line, what) in machine.quote.iter().flat_map(Quote::faults) {
+                let place = format!("machines[{}].quote.lines[{line}]", index.row());
+                self.expect(false, place, what);
+            }
         }
     }
 

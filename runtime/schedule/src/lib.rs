@@ -1,4 +1,4 @@
-//! Packs test runs onto machines; pure: no input or output, no clock, no async.
+//! Packs test runs onto machines and says what they cost; pure: no input or output, no clock, no async.
 //!
 //! | part | does |
 //! |---|---|
@@ -6,6 +6,7 @@
 //! | [`schedule_isolated()`] | the same with a life for each atom |
 //! | [`summarize()`] | counts what a schedule comes to, and what no schedule of its lives could beat |
 //! | [`check()`] | judges any schedule by the rules below, without a line of the code that made it |
+//! | [`bill()`] | says what a life costs, by its quote's rates and Amazon's billing rules |
 //!
 //! An estimate and a run use the same [`schedule()`], so they cannot disagree about the packing.
 //!
@@ -26,10 +27,12 @@
 //! | `row-order` | lives are listed by launch, then cell; executions by start, then lane |
 //! | `plan-digest` | it was made for this plan |
 
+pub mod bill;
 pub mod check;
 pub mod packing;
 pub mod summary;
 
+pub use bill::{Bill, BillError, BillLine, BillingRule, Usage, bill};
 pub use check::{Rule, Violation, check};
 pub use packing::{Assumptions, schedule, schedule_isolated};
 pub use summary::{Summary, summarize};

@@ -262,6 +262,7 @@ impl PlanBuilder {
                 vcpus: 1,
                 memory_bytes: 512 << 20,
                 arch: "x86_64".into(),
+                quote: None,
             }]),
             cells: cells.collect(),
             policy: Policy { lanes: self.lanes },

@@ -120,6 +120,7 @@ pub(crate) fn request(life: u32) -> MachineRequest {
             vcpus: 1,
             memory_bytes: 512 << 20,
             arch: std::env::consts::ARCH.into(),
+            quote: None,
         },
         disks: Vec::new(),
         lifetime: Duration::from_secs(600),

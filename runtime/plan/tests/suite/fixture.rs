@@ -6,7 +6,9 @@ use dva_plan::expr::{
     CellFact, Comparison, DiskFact, ExpressionBuilder, MachineFact, Node, Operator,
 };
 use dva_plan::id::{CellId, TestId};
+use dva_plan::money::Money;
 use dva_plan::plan::*;
+use dva_plan::quote::{LineKind, Market, OsClass, Quality, Quote, QuoteLine, Rate};
 use dva_plan::step::*;
 use dva_plan::table::Table;
 use dva_plan::template::{Piece, Place, Template};
@@ -160,10 +162,36 @@ pub fn plan() -> ExecutionPlan {
             vcpus: 1,
             memory_bytes: 512 << 20,
             arch: "x86_64".into(),
+            quote: Some(quote()),
         }]),
         cells: Table::from(vec![cell("xfs"), cell("ext4")]),
         policy: Policy { lanes: 4 },
         blobs: Table::new(),
         secrets: Table::new(),
+    }
+}
+
+/// A burstable RHEL machine: compute, OS surcharge, credits.
+fn quote() -> Quote {
+    let os = OsClass::Rhel;
+    let line = |kind, nano_usd| {
+        let rate = Rate {
+            nano_usd: Money::from_nano_usd(nano_usd),
+            quality: Quality::Exact,
+            source: "list".into(),
+            as_of: "2026-07-20".into(),
+        };
+        QuoteLine::new(kind, os, rate)
+    };
+    Quote {
+        market: Market::Spot,
+        os,
+        lines: vec![
+            line(LineKind::Compute, 10_400_000),
+            line(LineKind::OsSurcharge, 14_400_000).per_vcpu(2),
+            line(LineKind::Credits, 50_000_000)
+                .per_vcpu(2)
+                .above((10, 100)),
+        ],
     }
 }

@@ -2,7 +2,9 @@
 
 use dva_plan::ExecutionPlan;
 use dva_plan::expr::{ExprIx, Node};
+use dva_plan::money::Money;
 use dva_plan::plan::*;
+use dva_plan::quote::{QuoteLine, RateUnit};
 use dva_plan::step::{CaptureFrom, SlotIx, StepKind};
 use dva_plan::table::Table;
 use dva_plan::template::Piece;
@@ -14,6 +16,12 @@ use crate::fixture;
 #[test]
 fn the_fixture_holds_together() {
     assert_eq!(validate(&fixture::plan()), vec![]);
+}
+
+/// The price lines of the one machine: compute, OS surcharge, credits.
+fn lines(plan: &mut ExecutionPlan) -> &mut Vec<QuoteLine> {
+    let quote = plan.machines[MachineIx(0)].quote.as_mut();
+    &mut quote.expect("the fixture has a price").lines
 }
 
 #[test]
@@ -95,6 +103,49 @@ fn each_rule_is_broken_once() {
         }),
         ("it names a machine that is not there", |plan| {
             plan.cells[CellIx(0)].candidates.push(MachineIx(4));
+        }),
+        ("its rate is negative", |plan| {
+            lines(plan)[0].nano_usd = Money::from_nano_usd(-1);
+        }),
+        ("its unit is none of its kind", |plan| {
+            lines(plan)[0].unit = RateUnit::GibMonth;
+        }),
+        ("its granularity is not above zero", |plan| {
+            lines(plan)[1].granularity_s = 0;
+        }),
+        (
+            "virtual processors belong to a rate by them, and there only",
+            |plan| {
+                lines(plan)[1].vcpus = None;
+            },
+        ),
+        (
+            "virtual processors belong to a rate by them, and there only",
+            |plan| {
+                lines(plan)[0].vcpus = Some(2);
+            },
+        ),
+        (
+            "virtual processors belong to a rate by them, and there only",
+            |plan| {
+                lines(plan)[1].vcpus = Some(0);
+            },
+        ),
+        ("a baseline belongs to credits, and there only", |plan| {
+            lines(plan)[0].baseline = Some((1, 10));
+        }),
+        ("a baseline belongs to credits, and there only", |plan| {
+            lines(plan)[2].baseline = None;
+        }),
+        ("a baseline belongs to credits, and there only", |plan| {
+            lines(plan)[2].baseline = Some((1, 0));
+        }),
+        ("its date is no YYYY-MM-DD", |plan| {
+            lines(plan)[0].as_of = "2026-13-01".into();
+        }),
+        ("its kind is not above that of the line before", |plan| {
+            let line = lines(plan)[0].clone();
+            lines(plan).insert(1, line);
         }),
         ("there must be at least one lane", |plan| {
             plan.policy.lanes = 0;

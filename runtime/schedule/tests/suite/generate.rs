@@ -80,6 +80,7 @@ pub fn machine(r#type: &str, arch: &str) -> Machine {
         vcpus: 2,
         memory_bytes: 1 << 30,
         arch: arch.to_owned(),
+        quote: None,
     }
 }
 
@@ -156,7 +157,7 @@ pub fn plan(seed: u64, size: Size) -> ExecutionPlan {
     let shapes: Table<ShapeIx, Shape> = (0..1 + random.below(3))
         .map(|_| graph.shape(random, &rows))
         .collect();
-    let archs = ["x86_64", "aarch64"];
+    let archs = ["x86_64", "arm64"];
     let machines = ["a", "b", "c", "d"]
         .iter()
         .enumerate()
