@@ -3,12 +3,27 @@
 //! Its data are the files in `catalog/`, embedded when the crate is built and read once. It is
 //! closed: what is not in it cannot be named in a source.
 
-use std::collections::BTreeMap;
+mod embedded;
+pub mod machine;
+pub mod price;
+pub mod rates;
+pub mod region;
+mod table;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
 use serde::Deserialize;
 
-/// The files of the catalog.
+use machine::MachineType;
+use price::{Market, OsClass, Price, Quality};
+use rates::Rates;
+use region::{Region, Zone};
+
+/// The day of the types and of what is offered where: the date of the files in the package.
+pub const TYPES_AS_OF: &str = "2026-05-10";
+
+/// The files of the catalog that are written by hand.
 const EMBEDDED: [&str; 2] = [
     include_str!("../catalog/names.toml"),
     include_str!("../catalog/local.toml"),
@@ -22,53 +37,7 @@ pub struct Catalog {
     arch: Vec<String>,
     os: Vec<String>,
     also: BTreeMap<String, String>,
-}
-
-/// A place that machines are started in.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Region {
-    /// Its name, for example `local`.
-    pub name: String,
-    /// The part of the world it belongs to, which decides where its images come from: `local` means
-    /// this host.
-    pub partition: String,
-}
-
-/// A kind of machine.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct MachineType {
-    /// Its name, for example `local.small`.
-    pub name: String,
-    /// Its number of virtual processors.
-    pub vcpus: u32,
-    /// Its memory in units of 1024² bytes.
-    pub memory_mib: u64,
-    /// The architectures it comes in.
-    pub arch: Vec<String>,
-    /// The names of the regions that offer it.
-    pub regions: Vec<String>,
-}
-
-impl MachineType {
-    /// Its memory in bytes.
-    #[must_use]
-    pub fn memory_bytes(&self) -> u64 {
-        self.memory_mib << 20
-    }
-
-    /// Whether it can run an image of `arch`.
-    #[must_use]
-    pub fn runs(&self, arch: &str) -> bool {
-        self.arch.iter().any(|own| own == arch)
-    }
-
-    /// Whether `region` offers it.
-    #[must_use]
-    pub fn is_offered_in(&self, region: &str) -> bool {
-        self.regions.iter().any(|own| own == region)
-    }
+    prices: BTreeMap<(String, String, OsClass), Price>,
 }
 
 /// A file of the catalog.
@@ -85,6 +54,28 @@ struct File {
     region: Vec<Region>,
     #[serde(default)]
     r#type: Vec<MachineType>,
+    #[serde(default)]
+    price: Vec<PriceRow>,
+}
+
+/// A price in a file: that of one type with one class of operating systems in one region, on demand.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PriceRow {
+    region: String,
+    r#type: String,
+    #[serde(default = "linux")]
+    os: OsClass,
+    nano_usd_per_hour: i64,
+    #[serde(default)]
+    surcharge_nano_usd_per_hour: i64,
+    quality: Quality,
+    source: String,
+    as_of: String,
+}
+
+fn linux() -> OsClass {
+    OsClass::Linux
 }
 
 impl Catalog {
@@ -96,7 +87,15 @@ impl Catalog {
     pub fn embedded() -> &'static Self {
         static CATALOG: OnceLock<Catalog> = OnceLock::new();
         CATALOG.get_or_init(|| {
-            let mut catalog = Self::default();
+            let mut catalog = Self {
+                regions: embedded::regions()
+                    .map(|region| (region.name.clone(), region))
+                    .collect(),
+                types: embedded::machine_types()
+                    .map(|machine| (machine.name.clone(), machine))
+                    .collect(),
+                ..Self::default()
+            };
             for text in EMBEDDED {
                 match catalog.add(text) {
                     Ok(()) => {}
@@ -108,6 +107,10 @@ impl Catalog {
     }
 
     /// Adds the text of a catalog file; rows of the same name replace earlier ones.
+    ///
+    /// A file may have `[[price]]` rows beside those that `catalog/local.toml` shows: `region`, `type`,
+    /// `os` (`linux` where it is left out), `nano_usd_per_hour` on demand and without the operating
+    /// system, `surcharge_nano_usd_per_hour`, `quality`, `source` and `as_of`.
     ///
     /// # Errors
     /// Where the text is not TOML of the form that `catalog/*.toml` show.
@@ -122,6 +125,18 @@ impl Catalog {
         let types = file.r#type.into_iter();
         self.types
             .extend(types.map(|machine| (machine.name.clone(), machine)));
+        self.prices.extend(file.price.into_iter().map(|row| {
+            let price = Price {
+                nano_usd_per_hour: row.nano_usd_per_hour,
+                surcharge_nano_usd_per_hour: row.surcharge_nano_usd_per_hour,
+                quality: row.quality,
+                machine_quality: row.quality,
+                surcharge_quality: row.quality,
+                source: row.source.into(),
+                as_of: row.as_of.into(),
+            };
+            ((row.region, row.r#type, row.os), price)
+        }));
         Ok(())
     }
 
@@ -147,6 +162,74 @@ impl Catalog {
         self.types.values()
     }
 
+    /// The machine types that `region` offers, in the order of their names.
+    pub fn types_in<'c>(&'c self, region: &'c str) -> impl Iterator<Item = &'c MachineType> {
+        self.types
+            .values()
+            .filter(move |machine| machine.is_offered_in(region))
+    }
+
+    /// The families of the machine types, each once and in order: `m7i` of `m7i.large`.
+    #[must_use]
+    pub fn families(&self) -> BTreeSet<&str> {
+        self.types.values().map(MachineType::family).collect()
+    }
+
+    /// The zones of `region` that offer the type, in the order of their names. There are none where
+    /// the region does not offer it, and where the region's zones are not known.
+    pub fn zones_offering<'c>(
+        &'c self,
+        region: &'c str,
+        machine_type: &str,
+    ) -> impl Iterator<Item = &'c Zone> {
+        let machine = self.types.get(machine_type);
+        let zones = self.regions.get(region).map_or(&[][..], |of| &of.zones);
+        zones.iter().filter(move |zone| {
+            machine.is_some_and(|machine| {
+                zone.name.starts_with(region) && machine.is_in_zone(region, &zone.name)
+            })
+        })
+    }
+
+    /// What the type costs in `region` with `os`.
+    ///
+    /// `None` where the region does not offer the type, where it is not sold with `os` or on `market`,
+    /// and where there is no basis for a price; that is never the same as free. No source carries spot
+    /// prices: the answer for [`Market::Spot`] is the price on demand, which spot does not exceed, and
+    /// is called estimated.
+    #[must_use]
+    pub fn price(
+        &self,
+        region: &str,
+        machine_type: &str,
+        os: OsClass,
+        market: Market,
+    ) -> Option<Price> {
+        let machine = self.types.get(machine_type)?;
+        if !machine.is_offered_in(region) {
+            return None;
+        }
+        let added = || {
+            let key = (region.to_owned(), machine_type.to_owned(), os);
+            self.prices.get(&key).cloned()
+        };
+        // Few catalogs have prices of their own, and many prices are asked for.
+        let own = (!self.prices.is_empty()).then(added).flatten();
+        let price = own.or_else(|| price::embedded(region, machine_type, os))?;
+        match market {
+            Market::OnDemand => Some(price),
+            Market::Spot if machine.spot => Some(price::as_spot_ceiling(price)),
+            Market::Spot => None,
+        }
+    }
+
+    /// What `region` charges for beside machines; `None` where that is not known.
+    #[must_use]
+    pub fn rates(&self, region: &str) -> Option<Rates> {
+        self.regions.get(region)?;
+        rates::rates(region)
+    }
+
     /// The architectures that an image may have.
     pub fn architectures(&self) -> impl Iterator<Item = &str> {
         self.arch.iter().map(String::as_str)
@@ -157,7 +240,7 @@ impl Catalog {
         self.os.iter().map(String::as_str)
     }
 
-    /// Our name for what `name` also means: `aarch64` for `arm64`.
+    /// Our name for what `name` also means: `arm64` for `aarch64`.
     #[must_use]
     pub fn our_name_for(&self, name: &str) -> Option<&str> {
         self.also.get(name).map(String::as_str)
@@ -173,47 +256,4 @@ impl Catalog {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_embedded_catalog_holds_together() {
-        let catalog = Catalog::embedded();
-        for machine in catalog.machine_types() {
-            assert!(machine.vcpus > 0 && machine.memory_mib > 0, "{machine:?}");
-            assert!(!machine.regions.is_empty(), "{machine:?}");
-            for region in &machine.regions {
-                assert!(catalog.region(region).is_some(), "{machine:?}");
-            }
-            for arch in &machine.arch {
-                assert!(catalog.architectures().any(|known| known == arch));
-            }
-        }
-        for ours in catalog.also.values() {
-            assert!(catalog.architectures().any(|known| known == ours));
-        }
-    }
-
-    #[test]
-    fn local_machines_are_as_documented() {
-        let sizes: Vec<_> = Catalog::embedded()
-            .machine_types()
-            .map(|machine| (machine.name.as_str(), machine.vcpus, machine.memory_mib))
-            .collect();
-        assert_eq!(
-            sizes,
-            [
-                ("local.large", 2, 8192),
-                ("local.medium", 2, 2048),
-                ("local.small", 1, 512),
-            ]
-        );
-        let small = Catalog::embedded().machine_type("local.small");
-        assert!(small.is_some_and(|small| small.is_offered_in("local") && small.runs("x86_64")));
-    }
-
-    #[test]
-    fn an_unknown_key_is_refused() {
-        assert!(Catalog::default().add("colour = \"red\"").is_err());
-    }
-}
+mod tests;
