@@ -11,6 +11,10 @@
 //!
 //! Steps run as root, whatever the login is, or as the user that the author named. Values of
 //! `with` come through standard input, so that no list of processes shows them.
+//!
+//! Every program that a machine starts for a step costs it about a millisecond. A login's shell that
+//! has shown that it does as a shell of POSIX makes the surroundings of a step itself and becomes the
+//! step's shell at once; any other is only asked to become `env`, which every shell understands.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -65,17 +69,14 @@ fi
 exec "$3" -s /bin/sh -c 'umask 022; PATH=$1; export PATH; exec /bin/sh -c "$2"' "$2" sh "$PATH" "$1""#;
 
 /// Who the login is: `uid=`, `boot=` with the boot id, and for others than root `sudo=` or what `sudo`
-/// has said instead.
-const LOOK: &str = r#"uid=$(id -u)
+/// has said instead. Before that `entered=`, with what its own surroundings are.
+const LOOK: &str = r#"echo "entered=$(umask) $(pwd) $LC_ALL $TERM $DVA_EXECUTION $PATH"
+uid=$(id -u)
 echo "uid=$uid"
 read -r boot </proc/sys/kernel/random/boot_id && echo "boot=$boot"
 if [ "$uid" != 0 ]; then
   said=$(sudo -n true 2>&1) && echo sudo= || printf 'said=%s\n' "$said"
 fi"#;
-
-/// Makes the working directory `$1`.
-const MAKE: &str = r#"umask 022
-exec mkdir -p "$1""#;
 
 /// Writes standard input to the file `$1`, which nobody else can read before it has the mode `$2`.
 const PUT: &str = r#"umask 077
@@ -116,14 +117,13 @@ const FIND: &str = r#"for environ in $(grep -alsF -e "DVA_EXECUTION=$1" /proc/[0
 done 2>/dev/null
 :"#;
 
-/// Removes the working directory `$1`, but nothing that is mounted below it.
-const REMOVE: &str = r#"find "$@" -xdev -depth -delete 2>/dev/null
-:"#;
-
-/// How a login is root.
+/// How a login is root, and what its shell can be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Root {
-    /// It is.
+    /// It is, and its shell has shown that it does as a shell of POSIX: it makes the surroundings of a
+    /// command itself.
+    Direct,
+    /// It is. Of its shell nothing is known.
     Login,
     /// By `sudo -n`.
     Sudo,
@@ -208,6 +208,9 @@ impl StepCommand<'_> {
             format!("DVA_CELL={}", self.cell),
             format!("DVA_TMP={}", self.mark.folder()),
         ];
+        if self.root == Root::Direct && self.user.is_none() && !self.fed && self.nodes.is_empty() {
+            return entered(&self.mark.folder(), &variables, &[self.text]);
+        }
         let (user, fed) = (
             self.user.unwrap_or_default(),
             if self.fed { "fed" } else { "" },
@@ -239,9 +242,27 @@ pub(crate) fn is_name(name: &str) -> bool {
     bytes.next().is_some_and(first) && bytes.all(|byte| first(byte) || byte.is_ascii_digit())
 }
 
-/// The command that tells who the login is and when the machine booted.
+/// The command that tells who the login is and when the machine booted, whatever the login's shell is.
 pub(crate) fn look() -> String {
     command(Root::Login, Stdin::Null, &[], LOOK, &[])
+}
+
+/// The same, entered as a step is where the login's shell is trusted with that. What it prints tells
+/// whether it can be: a function, a setting or another kind of shell may be in the way.
+pub(crate) fn look_directly() -> String {
+    let variables = ["LC_ALL=C", "TERM=dumb", LOOK_MARK].map(str::to_owned);
+    entered(LOOK_FOLDER, &variables, &[LOOK])
+}
+
+/// What a direct look is entered with: a folder that is everywhere, and a mark that is none.
+const LOOK_FOLDER: &str = "/";
+const LOOK_MARK: &str = "DVA_EXECUTION=look";
+
+/// Whether a look has found all as it was to be entered.
+fn is_as_entered(said: &str) -> bool {
+    // Some shells print the mask with one zero before it and some with two.
+    said.trim_start_matches('0')
+        == format!("22 {LOOK_FOLDER} C dumb look {}", &PATH["PATH=".len()..])
 }
 
 /// Whether `command` is one of [`look`].
@@ -259,7 +280,8 @@ pub(crate) fn looked(output: &[u8]) -> Option<Look> {
     let text = escape(output);
     let line = |key: &str| text.lines().find_map(|line| line.strip_prefix(key));
     let root = if line("uid=")? == "0" {
-        Ok(Root::Login)
+        let direct = line("entered=").is_some_and(is_as_entered);
+        Ok(if direct { Root::Direct } else { Root::Login })
     } else if line("sudo=").is_some() {
         Ok(Root::Sudo)
     } else {
@@ -271,9 +293,9 @@ pub(crate) fn looked(output: &[u8]) -> Option<Look> {
     })
 }
 
-/// The command that makes an execution's working directory.
-pub(crate) fn make_folder(root: Root, mark: &ExecutionMark) -> String {
-    command(root, Stdin::Null, &[], MAKE, &[&mark.folder()])
+/// The command that makes the working directories of executions.
+pub(crate) fn make_folders(root: Root, marks: &[ExecutionMark]) -> String {
+    of_folders(root, "mkdir -p", "", marks)
 }
 
 /// The command that writes its standard input to the file `path`.
@@ -302,11 +324,24 @@ fn stop_within(root: Root, mark: &ExecutionMark, grace_s: u32) -> String {
     command(root, Stdin::Null, &[], STOP, &arguments)
 }
 
-/// The command that removes the working directories of executions.
+/// The command that removes the working directories of executions, but nothing that is mounted below
+/// them.
 pub(crate) fn clean_up(root: Root, marks: &[ExecutionMark]) -> String {
+    of_folders(root, "find", "-xdev -depth -delete 2>/dev/null", marks)
+}
+
+/// The command that becomes `program` with the working directories of `marks`, and `options` behind them.
+fn of_folders(root: Root, program: &str, options: &str, marks: &[ExecutionMark]) -> String {
     let folders: Vec<_> = marks.iter().map(ExecutionMark::folder).collect();
     let folders: Vec<_> = folders.iter().map(String::as_str).collect();
-    command(root, Stdin::Null, &[], REMOVE, &folders)
+    if root == Root::Direct {
+        let folders = words(folders.into_iter());
+        return format!(
+            "command export {PATH}; command umask 022; exec {program} {folders} {options} </dev/null"
+        );
+    }
+    let script = format!("umask 022; exec {program} \"$@\" {options}");
+    command(root, Stdin::Null, &[], &script, &folders)
 }
 
 /// The command that lists the processes which executions of a run have left on a machine.
@@ -368,25 +403,38 @@ fn command(
     script: &str,
     arguments: &[&str],
 ) -> String {
-    let become_root: &[&str] = match root {
-        Root::Login => &[],
-        Root::Sudo => &["sudo", "-n", "--"],
+    let variables = words(variables.iter().map(String::as_str));
+    let begin = match root {
+        Root::Direct => format!("command export {PATH} {variables}; exec"),
+        Root::Login => format!("exec /usr/bin/env {PATH} {variables}"),
+        Root::Sudo => format!("exec sudo -n -- /usr/bin/env {PATH} {variables}"),
     };
-    let words = ["exec"]
-        .iter()
-        .chain(become_root)
-        .chain(&["/usr/bin/env", PATH])
-        .map(|word| (*word).to_owned())
-        .chain(variables.iter().map(|variable| quoted(variable)))
-        .chain(["/bin/sh", "-c"].map(str::to_owned))
-        .chain([quoted(script), "sh".to_owned()])
-        .chain(arguments.iter().map(|argument| quoted(argument)));
-    let words: Vec<_> = words.collect();
-    let words = words.join(" ");
+    let arguments = words([script, "sh"].into_iter().chain(arguments.iter().copied()));
+    let words = format!("{begin} /bin/sh -c {arguments}");
     match stdin {
         Stdin::Null => format!("{words} </dev/null"),
         Stdin::Fed => words,
     }
+}
+
+/// A text for a login's shell that does as a shell of POSIX: it becomes `/bin/sh -c` with `arguments`
+/// and `variables` in the working directory `folder`, which mostly is there, reading nothing.
+///
+/// What the user's own start of the shell has defined under such names is passed by; all of it is one
+/// line, which is read whole before any of it is done.
+fn entered(folder: &str, variables: &[String], arguments: &[&str]) -> String {
+    let folder = quoted(folder);
+    let variables = words(variables.iter().map(String::as_str));
+    let arguments = words(arguments.iter().copied());
+    format!(
+        "command export {PATH} {variables}; command umask 022; \
+         command cd {folder} 2>/dev/null || {{ command mkdir -p {folder} && command cd {folder}; }} || exit; \
+         exec /bin/sh -c {arguments} </dev/null"
+    )
+}
+
+fn words<'a>(texts: impl Iterator<Item = &'a str>) -> String {
+    texts.map(quoted).collect::<Vec<_>>().join(" ")
 }
 
 /// `text` as one word of a shell. A NUL, which no word can hold, is left out.
@@ -435,13 +483,17 @@ mod tests {
         }
 
         fn step(&self, text: &str, nodes: &[String]) -> String {
+            self.step_of(Root::Login, text, nodes)
+        }
+
+        fn step_of(&self, root: Root, text: &str, nodes: &[String]) -> String {
             StepCommand {
                 mark: &self.mark,
                 test: &TestId::new("a b'c"),
                 cell: &CellId::new("cell"),
                 text,
                 nodes,
-                root: Root::Login,
+                root,
                 user: None,
                 fed: false,
             }
@@ -468,26 +520,100 @@ mod tests {
     fn a_step_sees_what_the_contract_says() {
         let host = Host::new();
         let script = r#"echo "$PATH|$LC_ALL|$TERM|$TZ|$DVA_TEST|$DVA_CELL"; umask; pwd; echo "$DVA_TMP"
-cat; echo "it's \"$0\""; exit 255"#;
-        let seen = output(&host.step(script, &[]));
+cat; echo "it's \"$0\" $#"; grep -czx "DVA_EXECUTION=$DVA_EXECUTION" "/proc/$$/environ"; exit 255"#;
         let folder = host.mark.folder();
-        assert_eq!(
-            text(&seen.stdout),
-            format!(
-                "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin|C|dumb|Mars/Olympus|\
-                 a b'c|cell\n0022\n{folder}\n{folder}\nit's \"/bin/sh\"\n"
-            )
-        );
-        assert_eq!(seen.status.code(), Some(255));
+        for (root, shell) in ways() {
+            let seen = login_by(shell, &host.step_of(root, script, &[]));
+            assert_eq!(
+                text(&seen.stdout),
+                format!(
+                    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin|C|dumb|\
+                     Mars/Olympus|a b'c|cell\n0022\n{folder}\n{folder}\nit's \"/bin/sh\" 0\n1\n"
+                ),
+                "{root:?} {shell}: {seen:?}"
+            );
+            assert_eq!(seen.status.code(), Some(255));
+        }
+    }
+
+    /// The ways of a step into its surroundings, by the shells that are here.
+    fn ways() -> Vec<(Root, &'static str)> {
+        let is_here = |shell: &&str| std::path::Path::new(shell).exists();
+        let shells = ["/bin/sh", "/bin/bash", "/bin/dash", "/bin/mksh", "/bin/ksh"];
+        let shells = shells.into_iter().filter(is_here);
+        shells
+            .flat_map(|shell| [(Root::Direct, shell), (Root::Login, shell)])
+            .collect()
+    }
+
+    fn login_by(shell: &str, command: &str) -> Output {
+        Command::new(shell)
+            .args(["-c", command])
+            .env("LC_ALL", "tlh_KX.UTF-8")
+            .env("TZ", "Mars/Olympus")
+            .stdin(Stdio::null())
+            .output()
+            .expect("there is a shell")
+    }
+
+    #[test]
+    fn what_a_shell_says_of_a_step_is_the_same_either_way() {
+        let host = Host::new();
+        for script in [
+            "true; nowhere_to_be_found\n\nanother_one",
+            "echo one\necho 'two",
+            "if true; then\necho three",
+            "; echo four",
+            "exit 3",
+            "kill -KILL $$",
+            "set -- a b; echo \"$0 $# $*\"; false",
+            "printf '%s\\n' \"$OLDPWD\" | grep -c .; printf '\\377\\200' | od -An -tx1",
+            "# nothing but a remark",
+            "",
+        ] {
+            for (_, shell) in ways() {
+                let [direct, login] = [Root::Direct, Root::Login].map(|root| {
+                    let seen = login_by(shell, &host.step_of(root, script, &[]));
+                    // The shell itself says what it could not do with the terminal's language.
+                    let said = text(&seen.stderr).lines().map(str::to_owned);
+                    let said = said.filter(|line| !line.contains("setlocale"));
+                    (seen.status, seen.stdout, said.collect::<Vec<_>>())
+                });
+                assert_eq!(direct, login, "{shell}: {script}");
+            }
+        }
     }
 
     #[test]
     fn a_test_keeps_its_folder_from_step_to_step_and_then_it_is_gone() {
+        for root in [Root::Direct, Root::Login] {
+            let host = Host::new();
+            let mark = std::slice::from_ref(&host.mark);
+            let folder = host.mark.folder();
+            let folder = std::path::Path::new(&folder);
+            assert!(output(&make_folders(root, mark)).status.success());
+            assert!(folder.is_dir());
+            let write = host.step_of(root, "echo kept >file; mkdir -p deep/er", &[]);
+            output(&write);
+            let read = host.step_of(root, "cat file", &[]);
+            assert_eq!(text(&output(&read).stdout), "kept\n");
+            output(&clean_up(root, mark));
+            assert!(!folder.exists());
+            // Removed by a neighbour or a reboot, it is made again.
+            assert!(output(&write).status.success());
+            assert_eq!(text(&output(&read).stdout), "kept\n");
+        }
+    }
+
+    #[test]
+    fn a_step_without_a_folder_does_not_run() {
         let host = Host::new();
-        output(&host.step("echo kept >file; mkdir -p deep/er", &[]));
-        assert_eq!(text(&output(&host.step("cat file", &[])).stdout), "kept\n");
-        output(&clean_up(Root::Login, std::slice::from_ref(&host.mark)));
-        assert!(!std::path::Path::new(&host.mark.folder()).exists());
+        std::fs::write(host.mark.folder(), "in the way").expect("a file");
+        for root in [Root::Direct, Root::Login] {
+            let seen = output(&host.step_of(root, "echo ran", &[]));
+            assert_eq!(text(&seen.stdout), "");
+            assert!(!seen.status.success() && !seen.stderr.is_empty());
+        }
     }
 
     #[test]
@@ -574,9 +700,32 @@ echo up; exec sleep 45"#;
         assert_eq!(look.boot.as_deref(), Some(boot.trim()));
         let root = |text: &str| looked(text.as_bytes()).map(|look| look.root);
         assert_eq!(root("uid=0\nboot=b\n"), Some(Ok(Root::Login)));
+        assert_ne!(look.root, Ok(Root::Direct));
         assert_eq!(root("motd\nuid=1000\nsudo=\n"), Some(Ok(Root::Sudo)));
         assert_eq!(root("uid=1000\nsaid=no\n"), Some(Err("no".to_owned())));
         assert_eq!(root("This account is not available.\n"), None);
+    }
+
+    #[test]
+    fn a_shell_is_trusted_with_what_it_has_shown() {
+        let trusted = |start: &str| {
+            let seen = output(&format!("{start}{}", look_directly()));
+            let mut lines = text(&seen.stdout).lines();
+            lines
+                .find_map(|line| line.strip_prefix("entered="))
+                .is_some_and(is_as_entered)
+        };
+        assert!(trusted(""));
+        // What its user has defined is passed by, and what cannot be passed by is noticed.
+        let names = "cd() { echo there; command cd \"$@\"; }; umask() { :; }\n";
+        assert!(trusted(names));
+        for start in [
+            "umask 077; command() { \"$@\"; }; umask() { :; }\n",
+            "command() { echo restricted; return 1; }\n",
+            "readonly TERM=xterm\n",
+        ] {
+            assert!(!trusted(start), "{start}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@
 
 mod machine;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
-use crate::environment::{self, ExecutionMark, RunMark};
+use crate::environment::{self, ExecutionMark, Root, RunMark};
 use crate::event::{Ending, LifeTrouble};
 use crate::execution::{self, Execution, ExecutionEnd, Slots};
 use crate::folder::{CollectedFiles, LogFiles};
@@ -32,10 +32,16 @@ use crate::secrets::Secrets;
 
 /// How many working directories are removed by one command: each one alone would cost the machine as much
 /// as a short test.
-const FOLDERS_AT_ONCE: usize = 8;
-/// How long the last look at a machine may take, and how long tidying it up may.
+const FOLDERS_AT_ONCE: usize = 16;
+/// How many are made by one command: their names together stay far below what a command may hold.
+const FOLDERS_MADE_AT_ONCE: usize = 512;
+/// How long making them may take. What is not made by then is made by the steps themselves.
+const MAKING: Duration = Duration::from_secs(5);
+/// How long the last look at a machine may take, how long tidying it up may, and how long that may where
+/// the run is to end at once.
 const LAST_LOOK: Duration = Duration::from_secs(10);
 const TIDYING: Duration = Duration::from_secs(5);
+const PARTING: Duration = Duration::from_secs(2);
 
 /// One life, as its executor needs to know it.
 pub(crate) struct Life {
@@ -197,10 +203,12 @@ impl Executor {
             captured: Arc::default(),
             executions: JoinSet::new(),
             cleaning: JoinSet::new(),
+            unused: BTreeSet::new(),
             used: Vec::new(),
             lost: false,
             started: Vec::new(),
         };
+        work.make_folders().await;
         let keep = loop {
             tokio::select! {
                 biased;
@@ -261,6 +269,8 @@ struct Work<'a> {
     captured: Arc<BTreeMap<TestIx, Slots>>,
     executions: JoinSet<ExecutionEnd>,
     cleaning: JoinSet<()>,
+    /// Tests that have not run and whose working directories may be there.
+    unused: BTreeSet<TestIx>,
     /// Executions that have ended and whose working directories are still there.
     used: Vec<ExecutionMark>,
     lost: bool,
@@ -268,6 +278,31 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
+    /// Makes the working directories of all tests at once, where a step alone would have to start a
+    /// program for that. Where one is missing later, its steps make it.
+    async fn make_folders(&mut self) {
+        let Some(link) = self.guest.link().filter(|link| link.root == Root::Direct) else {
+            return;
+        };
+        let life = &self.executor.life;
+        let tests: BTreeSet<_> = life.planned.executions.iter().map(|of| of.test).collect();
+        let marks: Vec<_> = tests.iter().map(|test| self.mark(*test)).collect();
+        self.unused = tests;
+        let making = async {
+            for marks in marks.chunks(FOLDERS_MADE_AT_ONCE) {
+                let command = guest::command(environment::make_folders(link.root, marks));
+                // Whatever is wrong with the machine, the first step meets it as well.
+                let _ = link.session.exec(command).await;
+            }
+        };
+        let _ = timeout(MAKING, making).await;
+    }
+
+    fn mark(&self, test: TestIx) -> ExecutionMark {
+        let life = &self.executor.life;
+        life.mark.execution(life.index, test)
+    }
+
     fn start(&mut self, test: TestIx) {
         let life = &self.executor.life;
         let cell = &life.plan.cells[life.planned.cell];
@@ -281,12 +316,13 @@ impl Work<'_> {
         let folder = life.folder.as_deref();
         debug!(target: "dva", life = life.index.row(), test = %id, "a test starts");
         self.started.push(test);
+        self.unused.remove(&test);
         self.executions.spawn(execution::execute(Execution {
             plan: Arc::clone(&life.plan),
             cell: life.planned.cell,
             test,
             guest: Arc::clone(self.guest),
-            mark: life.mark.execution(life.index, test),
+            mark: self.mark(test),
             captured: Arc::clone(&self.captured),
             logs: folder.map(|folder| LogFiles::new(folder, &cell.id, id, setup)),
             collected: folder.map(|folder| CollectedFiles::new(folder, &cell.id, id, setup)),
@@ -320,9 +356,8 @@ impl Work<'_> {
             message: end.message,
             steps: end.steps,
         }));
-        let life = &self.executor.life;
-        self.used.push(life.mark.execution(life.index, end.test));
-        if self.used.len() >= FOLDERS_AT_ONCE {
+        self.used.push(self.mark(end.test));
+        if self.used.len() >= FOLDERS_AT_ONCE && self.cut.borrow().is_none() {
             self.clean_up();
         }
     }
@@ -330,24 +365,40 @@ impl Work<'_> {
     /// Removes the working directories of what has ended, beside what runs.
     fn clean_up(&mut self) {
         let used = std::mem::take(&mut self.used);
-        if self.cut.borrow().is_none()
-            && !used.is_empty()
+        if !used.is_empty()
             && let Some(link) = self.guest.link()
         {
             let command = guest::command(environment::clean_up(link.root, &used));
             self.cleaning.spawn(async move {
-                // A folder that stays is gone with its machine.
+                // A folder that stays is gone with its machine, unless that is somebody's own.
                 let _ = link.session.exec(command).await;
             });
         }
     }
 
-    /// Looks for processes that tests have left; skipped where the machine is lost or unwanted.
+    /// Removes the working directories that are left and looks for processes that tests have left. Only
+    /// the former, and in haste, where the run is to end at once; nothing where the machine is lost.
     async fn wind_up(mut self) {
-        self.clean_up();
-        if self.cut.borrow().is_some() || self.started.is_empty() {
+        if self.lost {
             return;
         }
+        let in_haste = self.cut.borrow().is_some();
+        let mut used = std::mem::take(&mut self.used);
+        used.extend(self.unused.iter().map(|test| self.mark(*test)));
+        // All that is left goes at once, as far as one command can hold it.
+        for used in used.chunks(FOLDERS_MADE_AT_ONCE) {
+            self.used = used.to_vec();
+            self.clean_up();
+        }
+        if !in_haste && !self.started.is_empty() {
+            self.look_for_processes().await;
+        }
+        let cleaned = async { while self.cleaning.join_next().await.is_some() {} };
+        let limit = if in_haste { PARTING } else { TIDYING };
+        let _ = timeout(limit, cleaned).await;
+    }
+
+    async fn look_for_processes(&self) {
         let Some(link) = self.guest.link() else {
             return;
         };
@@ -360,7 +411,5 @@ impl Work<'_> {
                 }
             }
         }
-        let cleaned = async { while self.cleaning.join_next().await.is_some() {} };
-        let _ = timeout(TIDYING, cleaned).await;
     }
 }

@@ -127,8 +127,9 @@ impl Observer for Lines {
         if let Some((life, text)) = sentence(&self.names, event) {
             let place = life.map_or("", |life| self.names.life(life));
             let separator = if place.is_empty() { "" } else { ": " };
-            // Nobody who reads the log is no reason to stop the run.
-            let _ = writeln!(stderr(), "{} {place}{separator}{text}", seconds(at_ms));
+            let line = format!("{} {place}{separator}{text}\n", seconds(at_ms));
+            // At once, for standard error has no buffer. Nobody who reads it is no reason to stop the run.
+            let _ = stderr().write_all(line.as_bytes());
         }
     }
 }

@@ -52,9 +52,10 @@ pub fn hosts(config: &Config, addresses: &[String]) -> Result<Backend, Failure> 
             Algorithms::default()
         },
     };
+    let provider = HostsProvider::new(config);
     Ok(Backend {
-        transport: Arc::new(config.transport()),
-        provider: Arc::new(HostsProvider::new(config)),
+        transport: Arc::new(provider.transport()),
+        provider: Arc::new(provider),
     })
 }
 

@@ -78,6 +78,8 @@ define_classes! {
     SshLost = "ssh.lost";
     /// The login is not root and cannot become root.
     SshNoRoot = "ssh.no_root";
+    /// The machine would not start a command.
+    SshRefused = "ssh.refused";
     /// A file could not be put onto the machine or fetched from it.
     Transfer = "transfer";
     /// What a step waited for did not come.

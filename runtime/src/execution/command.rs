@@ -168,7 +168,7 @@ impl Runner {
         match error.kind {
             ExecErrorKind::Lost => self.lost(error).await,
             ExecErrorKind::Refused => Broken::Errored {
-                class: FailureClass::SshLost,
+                class: FailureClass::SshRefused,
                 message: format!("Its machine would not start a command: {error}."),
             },
             ExecErrorKind::File => Broken::Errored {

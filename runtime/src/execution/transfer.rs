@@ -44,11 +44,12 @@ impl Runner {
         let path = self.path(to, step)?;
         let copy = async {
             if !to_is_absolute(&path) {
-                let make = environment::make_folder(link.root, &self.execution.mark);
+                let mark = std::slice::from_ref(&self.execution.mark);
+                let make = environment::make_folders(link.root, mark);
                 succeeded(link.session.exec(guest::command(make)).await, &path)?;
             }
             let path = self.absolute(&path);
-            if link.root == Root::Login {
+            if link.root != Root::Sudo {
                 let content = UploadContent::Bytes(content);
                 return link.session.upload(content, &path, mode).await;
             }
@@ -120,7 +121,7 @@ impl Runner {
         remote: &str,
         into: &Path,
     ) -> Result<Collected, TransferError> {
-        if link.session.assumes() || (link.root == Root::Login && self.execution.mask.is_none()) {
+        if link.session.assumes() || (link.root != Root::Sudo && self.execution.mask.is_none()) {
             return link.session.collect(remote, into, FILE_LIMIT).await;
         }
         let request = ExecRequest {

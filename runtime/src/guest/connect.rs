@@ -116,6 +116,12 @@ async fn enter(
 /// # Errors
 /// What happened instead, as the end of a sentence.
 pub(super) async fn look(session: &dyn Session) -> Result<Look, String> {
+    let direct = session.exec(command(environment::look_directly())).await;
+    let direct = direct.map_err(|error| error.to_string())?;
+    if let Some(look) = environment::looked(&direct.stdout.head) {
+        return Ok(look);
+    }
+    // No shell of POSIX, or none that works yet.
     let outcome = session.exec(command(environment::look())).await;
     let outcome = outcome.map_err(|error| error.to_string())?;
     environment::looked(&outcome.stdout.head).ok_or_else(|| {

@@ -1,8 +1,13 @@
 //! The floor of 60 commands over one login: bare russh, and this crate beside it, on the embedded
-//! server and on OpenSSH's. `benches/floor.sh` starts the latter and this. Prints; nothing fails.
+//! server and on OpenSSH's. `benches/floor.sh` starts the latter and this. Where it is told of a `dva`,
+//! whole runs of 60 tests by `dva run --hosts` are measured beside them, in the same rounds. Prints;
+//! nothing fails but what does not run at all.
 
+use std::fmt::Write as _;
+use std::fs;
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -30,7 +35,7 @@ async fn main() {
         return;
     }
     let own = own().await;
-    measure("the embedded server", &own).await;
+    measure("the embedded server", &own, None).await;
     let host = std::env::var("DVA_FLOOR_HOST");
     let folder = std::env::var("DVA_FLOOR_FOLDER").map(PathBuf::from);
     let (Ok(host), Ok(folder)) = (host, folder) else {
@@ -40,13 +45,21 @@ async fn main() {
     let host = HostAddress::parse(&host).expect("an address");
     let key = std::fs::read_to_string(folder.join("key")).expect("a key");
     let public = std::fs::read_to_string(folder.join("host.pub")).expect("a key");
+    let dva = std::env::var_os("DVA_FLOOR_DVA").map(|program| Dva {
+        program: program.into(),
+        folder: folder.clone(),
+        host: std::env::var("DVA_FLOOR_HOST").expect("read before"),
+    });
+    if let Some(dva) = &dva {
+        dva.prepare(&host, &public);
+    }
     let sshd = Target {
         user: host.user().to_owned(),
         port: host.port(),
         key,
         host_key: public,
     };
-    measure("OpenSSH's sshd", &sshd).await;
+    measure("OpenSSH's sshd", &sshd, dva.as_ref()).await;
 }
 
 struct Target {
@@ -76,8 +89,83 @@ async fn own() -> Target {
     }
 }
 
-async fn measure(name: &str, target: &Target) {
-    let mut times: [Vec<Duration>; 6] = Default::default();
+/// The program, and a folder with what a run of it needs.
+struct Dva {
+    program: PathBuf,
+    folder: PathBuf,
+    host: String,
+}
+
+impl Dva {
+    /// Writes the configuration and a plan of 60 tests that do nothing.
+    fn prepare(&self, host: &HostAddress, public: &str) {
+        let write = |name: &str, text: &str| {
+            fs::write(self.folder.join(name), text).expect("a file");
+        };
+        write(
+            "known_hosts",
+            &format!("[{}]:{} {public}", host.host(), host.port()),
+        );
+        write(
+            "dva.toml",
+            "[ssh]\nidentities = [\"key\"]\nknown_hosts = [\"known_hosts\"]\n",
+        );
+        let mut plan = String::from(
+            "image host { os = linux  arch = x86_64  local = host }\n\
+             matrix one { image = each host  region = each local  instance = each local.small }\n",
+        );
+        let mut tests = Vec::new();
+        for number in 0..COMMANDS {
+            writeln!(plan, "test number_{number} {{ run `true` }}").expect("a text");
+            tests.push(format!("number_{number}"));
+        }
+        let tests = tests.join(", ");
+        writeln!(plan, "plan floor {{ matrix one  tests {tests} }}").expect("a text");
+        write("floor.plan", &plan);
+    }
+
+    /// One run: how long all of it took, and how long its tests did.
+    fn run(&self) -> (Duration, Duration) {
+        let begun = Instant::now();
+        let output = Command::new(&self.program)
+            .args(["run", "floor.plan", "--config", "dva.toml", "--hosts"])
+            .arg(&self.host)
+            .current_dir(&self.folder)
+            .env_remove("SSH_AUTH_SOCK")
+            .stdin(Stdio::null())
+            .output()
+            .expect("starts");
+        let whole = begun.elapsed();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{said}");
+        let state = self.folder.join(".dva");
+        let tests = tests_of_only_run(&state.join("runs"));
+        fs::remove_dir_all(state).expect("ours");
+        (whole, tests)
+    }
+}
+
+/// How long the tests of a run took: from the first that started to the last that ended.
+fn tests_of_only_run(runs: &Path) -> Duration {
+    let run = fs::read_dir(runs).expect("a folder").next();
+    let events = run.expect("one run").expect("a folder").path();
+    let events = fs::read_to_string(events.join("events.jsonl")).expect("a file");
+    let times = |event: &str| -> Vec<u64> {
+        let named = events.lines().filter(|line| line.contains(event));
+        let time = |line: &str| {
+            let (_, rest) = line.split_once("\"at_ms\":")?;
+            let end = rest.find(|c: char| !c.is_ascii_digit())?;
+            rest[..end].parse().ok()
+        };
+        named.filter_map(time).collect()
+    };
+    let (started, ended) = (times("execution_started"), times("execution_ended"));
+    assert_eq!((started.len(), ended.len()), (COMMANDS, COMMANDS));
+    Duration::from_millis(ended[COMMANDS - 1] - started[0])
+}
+
+async fn measure(name: &str, target: &Target, dva: Option<&Dva>) {
+    let mut times: [Vec<Duration>; 9] = Default::default();
     for _ in 0..ROUNDS {
         let begun = Instant::now();
         let handle = Arc::new(log_in(target).await);
@@ -120,19 +208,35 @@ async fn measure(name: &str, target: &Target) {
         commands.join_all().await;
         times[5].push(begun.elapsed());
         session.close().await;
+
+        let floor = times[0][times[0].len() - 1] + times[1][times[1].len() - 1];
+        times[6].push(floor);
+        if let Some(dva) = dva {
+            let (whole, tests) = dva.run();
+            times[7].push(tests);
+            times[8].push(whole);
+        }
     }
     println!("{name}: median (least - most) of {ROUNDS}");
-    let names = ["login", "60 serial", "60 at once"];
-    for (at, times) in times.iter_mut().enumerate() {
+    let names = [
+        "bare russh login",
+        "bare russh 60 serial",
+        "bare russh 60 at once",
+        "dva-ssh    login",
+        "dva-ssh    60 serial",
+        "dva-ssh    60 at once",
+        "floor      login + 60",
+        "dva run    60 tests",
+        "dva run    whole",
+    ];
+    for (name, times) in names.iter().zip(&mut times) {
         times.sort_unstable();
-        let who = if at < 3 { "bare russh" } else { "dva-ssh   " };
-        println!(
-            "  {who} {:<10} {:>8.1?} ({:.1?} - {:.1?})",
-            names[at % 3],
-            times[ROUNDS / 2],
-            times[0],
-            times[ROUNDS - 1]
-        );
+        if let (Some(least), Some(most)) = (times.first(), times.last()) {
+            println!(
+                "  {name:<22} {:>8.1?} ({least:.1?} - {most:.1?})",
+                times[times.len() / 2],
+            );
+        }
     }
 }
 

@@ -3,10 +3,17 @@
 #
 #     sudo runtime/ssh/benches/floor.sh
 #
+# With a built `dva` as its argument, whole runs of 60 tests by `dva run --hosts` are measured beside
+# them, in the same rounds:
+#
+#     cargo build --release -p dva && sudo runtime/ssh/benches/floor.sh target/release/dva
+#
 # sshd runs on the loopback device with settings of its own, for a second account with uid 0, bash and
 # no .bashrc. The account is there in a mount namespace alone, so nothing is left behind.
 set -eu
 
+test $# = 0 || DVA_FLOOR_DVA=$(realpath "$1")
+test $# = 0 || export DVA_FLOOR_DVA
 folder=$(mktemp -d)
 server=
 trap 'test -z "$server" || kill "$server"; rm -rf "$folder"' EXIT

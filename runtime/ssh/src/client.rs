@@ -3,6 +3,8 @@
 //! A login accepts the host keys that it was told of and no others, offers the keys that it was told
 //! of and no others, and has one limit of time for all of it. Trying again while a machine boots is
 //! the caller's business.
+//!
+//! A login that was made to look at a machine can be put by for the one who connects next.
 
 mod algorithms;
 mod channel;
@@ -11,6 +13,7 @@ mod identity;
 mod known_hosts;
 mod line;
 mod login;
+mod parked;
 mod pool;
 mod session;
 mod transfer;
@@ -24,17 +27,19 @@ use dva_runtime::transport::{ConnectError, ConnectErrorKind, Reach, Session, Tra
 
 pub use algorithms::Algorithms;
 pub(crate) use login::Login;
-use session::SshSession;
+use parked::Parked;
+pub(crate) use session::SshSession;
 
 /// How long dialling, the handshake and authentication may take together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Logs in to machines over SSH. Holds no connection; one value serves a whole run.
+/// Logs in to machines over SSH. One value serves a whole run; its clones share what is put by.
 #[derive(Clone, Debug)]
 pub struct SshTransport {
     connect_timeout: Duration,
     algorithms: Algorithms,
     agent_socket: Option<PathBuf>,
+    parked: Parked,
 }
 
 impl SshTransport {
@@ -45,6 +50,7 @@ impl SshTransport {
             connect_timeout: CONNECT_TIMEOUT,
             algorithms: Algorithms::default(),
             agent_socket: None,
+            parked: Parked::default(),
         }
     }
 
@@ -72,6 +78,21 @@ impl SshTransport {
         }
     }
 
+    /// Logs in, whatever is put by.
+    ///
+    /// # Errors
+    /// [`ConnectError`].
+    pub(crate) async fn log_in(&self, reach: &Reach) -> Result<SshSession, ConnectError> {
+        let login = self.login(reach);
+        let connection = login.perform().await?;
+        Ok(SshSession::new(login, connection))
+    }
+
+    /// Puts a login by for who next connects by this very `reach`, or a clone of it.
+    pub(crate) fn park(&self, reach: &Reach, session: SshSession) {
+        self.parked.put(reach, session);
+    }
+
     /// A login that can be performed, again and again.
     pub(crate) fn login(&self, reach: &Reach) -> Login {
         Login {
@@ -92,9 +113,10 @@ impl Default for SshTransport {
 #[async_trait]
 impl Transport for SshTransport {
     async fn connect(&self, reach: &Reach) -> Result<Arc<dyn Session>, ConnectError> {
-        let login = self.login(reach);
-        let connection = login.perform().await?;
-        Ok(Arc::new(SshSession::new(login, connection)))
+        match self.parked.take(reach) {
+            Some(session) => Ok(Arc::new(session)),
+            None => Ok(Arc::new(self.log_in(reach).await?)),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod command;
 mod jump;
+mod prompt;
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,6 +13,7 @@ use tokio::net::TcpStream;
 
 pub use command::CommandDialer;
 pub use jump::JumpDialer;
+use prompt::Prompt;
 
 /// Dials over TCP. It sets no timeout: the transport has one for the whole login.
 #[derive(Clone, Debug)]
@@ -53,6 +55,6 @@ impl Dialer for TcpDialer {
         };
         // A command is a few small packets each way; waiting to fill one costs 40 ms each.
         stream.set_nodelay(true)?;
-        Ok(Box::new(stream))
+        Ok(Box::new(Prompt::new(stream)))
     }
 }

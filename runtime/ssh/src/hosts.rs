@@ -47,7 +47,7 @@ pub struct HostsConfig {
 }
 
 impl HostsConfig {
-    /// The transport that belongs to these hosts.
+    /// A transport for these hosts.
     #[must_use]
     pub fn transport(&self) -> SshTransport {
         SshTransport::new().with_algorithms(self.algorithms)
@@ -90,6 +90,13 @@ impl HostsProvider {
                 lent: BTreeMap::new(),
             }),
         }
+    }
+
+    /// The transport that hosts are looked at with. Who uses it as well takes over the login by which a
+    /// host was looked at.
+    #[must_use]
+    pub fn transport(&self) -> SshTransport {
+        self.transport.clone()
     }
 
     /// The way to a host.

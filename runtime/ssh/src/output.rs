@@ -6,13 +6,14 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 
 use dva_runtime::mask::MaskStream;
 use dva_runtime::transport::{
     CAPTURE_LIMIT, ExecError, ExecErrorKind, FILE_LIMIT, StreamOutput, StreamPlan, TAIL_BYTES,
 };
-use tokio::fs::{File, OpenOptions};
+use tokio::fs::File;
 use tokio::io::AsyncWriteExt;
 
 /// The most bytes of a file that wait for the operating system.
@@ -30,9 +31,9 @@ impl Collector {
     ///
     /// # Errors
     /// [`ExecErrorKind::File`].
-    pub(crate) async fn open(plan: &StreamPlan) -> Result<Self, ExecError> {
+    pub(crate) fn open(plan: &StreamPlan) -> Result<Self, ExecError> {
         let sink = match &plan.file {
-            Some(path) => Some(Sink::append_to(path).await?),
+            Some(path) => Some(Sink::append_to(path)?),
             None => None,
         };
         Ok(Self {
@@ -101,14 +102,14 @@ struct Sink {
 }
 
 impl Sink {
-    async fn append_to(path: &Path) -> Result<Self, ExecError> {
+    fn append_to(path: &Path) -> Result<Self, ExecError> {
+        // On this thread: handing it to another takes longer than the opening, twice a step.
         let file = OpenOptions::new()
             .append(true)
             .create(true)
             .open(path)
-            .await
             .map_err(|error| file_error("open", path, &error))?;
-        Ok(Self::new(file, path, FILE_LIMIT))
+        Ok(Self::new(File::from_std(file), path, FILE_LIMIT))
     }
 
     fn new(mut file: File, path: &Path, limit: u64) -> Self {
@@ -265,7 +266,7 @@ mod tests {
             file: Some(path.clone()),
             ..StreamPlan::default()
         };
-        let mut collector = Collector::open(&plan).await.expect("opens");
+        let mut collector = Collector::open(&plan).expect("opens");
         let stream = stream(1 << 20);
         for _ in 0..17 {
             collector.take(&stream).await.expect("takes");
@@ -286,7 +287,7 @@ mod tests {
             file: Some(path.clone()),
             mask: Some(Arc::new(mask)),
         };
-        let mut collector = Collector::open(&plan).await.expect("opens");
+        let mut collector = Collector::open(&plan).expect("opens");
         for byte in b"a hunter-2, a hunter-" {
             collector.take(&[*byte]).await.expect("takes");
         }
@@ -302,7 +303,7 @@ mod tests {
             file: Some("/nonexistent/out".into()),
             ..StreamPlan::default()
         };
-        let error = Collector::open(&plan).await.err().expect("refuses");
+        let error = Collector::open(&plan).err().expect("refuses");
         assert_eq!(error.kind, ExecErrorKind::File);
         assert!(error.message.contains("/nonexistent/out"), "{error}");
     }

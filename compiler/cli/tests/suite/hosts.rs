@@ -1,13 +1,16 @@
 //! Runs on machines that exist already: an SSH server of ours in this process stands for them.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::process::Stdio;
 use std::sync::Arc;
 
 use dva_plan::ExitCode;
 use dva_ssh::{KeyPair, NoHook, ServerConfig, serve};
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
@@ -88,6 +91,58 @@ fn cells_queue_for_a_host_and_its_facts_are_its_own() {
     let (code, said) = host.run("examples/failing.plan");
     assert_eq!(code, Some(ExitCode::TestsFailed.number().into()), "{said}");
     assert!(said.contains("name is \"Linux\""), "{said}");
+}
+
+#[test]
+fn ctrl_c_twice_leaves_no_folder_on_a_host() {
+    let Some(_turn) = turn() else { return };
+    let host = Host::up();
+    let told = |name: &str| host.path().join(name);
+    let plan = format!(
+        "image host {{ os = linux  arch = x86_64  local = host }}\n\
+         matrix one {{ image = each host  region = each local  instance = each local.small }}\n\
+         test long {{ run `echo $$ >{0}/pid; pwd >{0}/new; mv {0}/new {0}/place; exec sleep 600` }}\n\
+         test never {{ run `true` }}\n\
+         plan both {{ matrix one  tests long, never }}\n",
+        host.path().display()
+    );
+    fs::write(told("long.plan"), plan).expect("written");
+    let mut running = dva(host.path())
+        .args(["run", "long.plan", "--hosts"])
+        .arg(format!("root@{}", host.address))
+        .env_remove("SSH_AUTH_SOCK")
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("dva starts");
+    let lines = running.stderr.take().expect("piped");
+    let mut lines = BufReader::new(lines).lines().map_while(Result::ok);
+    let place = loop {
+        if let Ok(place) = fs::read_to_string(told("place")) {
+            break place;
+        }
+        let ended = running.try_wait().expect("a child");
+        assert!(ended.is_none(), "{:?}", lines.collect::<Vec<_>>());
+        std::thread::yield_now();
+    };
+    assert!(Path::new(place.trim_end()).is_dir(), "{place}");
+    let interrupt = || kill_process(Pid::from_child(&running), Signal::INT).expect("it is running");
+    interrupt();
+    assert!(lines.any(|line| line.contains("stopping: running tests may end")));
+    interrupt();
+    lines.for_each(drop);
+    let code = running.wait().expect("it ends").code();
+    assert_eq!(code, Some(ExitCode::Interrupted.number().into()));
+    // What a test has started on a host goes on there; that one is ours.
+    let pid = fs::read_to_string(told("pid")).expect("written before");
+    let pid = Pid::from_raw(pid.trim_end().parse().expect("a number")).expect("a process");
+    kill_process(pid, Signal::KILL).expect("it sleeps");
+    let (of_run, _) = place.split_at("/var/tmp/dva-0123456789abcdef".len());
+    let left = fs::read_dir("/var/tmp").expect("a folder");
+    let left = left.map(|entry| entry.expect("an entry").path());
+    let left: Vec<_> = left
+        .filter(|path| path.to_string_lossy().starts_with(of_run))
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
 }
 
 #[test]

@@ -67,7 +67,10 @@ impl ExecChannel {
                     tracing::debug!(%error, "a command was not sent, or not all of its input");
                     std::future::pending().await
                 }
-                Ok(()) => std::future::pending().await,
+                Ok(()) => {
+                    place.open_spare();
+                    std::future::pending().await
+                }
             }
         };
         let status = tokio::select! {
@@ -86,6 +89,7 @@ async fn send(
 ) -> Result<(), SendError> {
     writing.exec(true, command).await?;
     match input {
+        Input::Bytes(bytes) if bytes.is_empty() => {}
         Input::Bytes(bytes) => writing.data_bytes(bytes).await?,
         Input::File(mut file, path) => {
             let mut bytes = vec![0; CHUNK];

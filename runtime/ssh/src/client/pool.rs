@@ -4,13 +4,22 @@
 //! at most and open a further connection for more. A refused channel is a full machine, never a
 //! failed command: the connection is asked for no more until one of its channels has ended. What
 //! breaks is replaced when somebody needs it.
+//!
+//! While a step runs, one channel more is opened for the next, which then costs one way there and back
+//! instead of two. Such a spare channel counts as one that is taken, and nothing is ever sent over it
+//! before a command has it.
 
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use dva_runtime::transport::{ConnectErrorKind, ExecError, ExecErrorKind, Purpose};
+use russh::Channel;
+use russh::client::Msg;
 use tokio::sync::{Mutex as AsyncMutex, Notify};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::client::channel::Opened;
@@ -33,6 +42,8 @@ const REFUSAL_PAUSE: Duration = Duration::from_millis(250);
 const REFUSALS_ALONE: u32 = 20;
 /// How often a connection may break under a channel that opens, before that is an error.
 const BREAKS: u32 = 3;
+/// How old a spare channel may be: a machine may close one that it thinks nobody needs.
+const SPARE_AGE: Duration = Duration::from_secs(10);
 /// How long the task that knows why a connection ended has to say so.
 const REASON: Duration = Duration::from_secs(1);
 
@@ -65,18 +76,47 @@ pub(super) struct Link {
 
 /// The places of a connection.
 struct Taken {
-    /// Those that are taken: channels that are open or being opened.
+    /// Those that are taken: channels that are open or being opened, a spare one among them.
     all: usize,
     steps: usize,
     /// The most that the machine gives, as far as is known.
     limit: usize,
+    spare: Spare,
+}
+
+/// A channel that is open before anybody needs it.
+enum Spare {
+    None,
+    Opening,
+    Open(Channel<Msg>, Instant),
+    /// The machine has refused one, so it is not asked for one again.
+    Refused,
 }
 
 impl Taken {
     fn has_room(&self, is_step: bool) -> bool {
+        self.all < self.limit && self.allows(is_step)
+    }
+
+    fn allows(&self, is_step: bool) -> bool {
         // A machine that gives one channel alone gives it to steps.
         let for_steps = STEP_CHANNELS.min(self.limit.saturating_sub(1).max(1));
-        self.all < self.limit && (!is_step || self.steps < for_steps)
+        !is_step || self.steps < for_steps
+    }
+
+    fn has_spare(&self, is_step: bool) -> bool {
+        matches!(self.spare, Spare::Open(..)) && self.allows(is_step)
+    }
+
+    /// Takes the spare channel.
+    fn take_spare(&mut self) -> Option<(Channel<Msg>, Instant)> {
+        match std::mem::replace(&mut self.spare, Spare::None) {
+            Spare::Open(channel, since) => Some((channel, since)),
+            other => {
+                self.spare = other;
+                None
+            }
+        }
     }
 }
 
@@ -110,7 +150,17 @@ impl Pool {
         let mut refusals_alone = 0;
         let mut breaks = 0;
         loop {
-            let place = self.place(is_step).await?;
+            let place = match self.place(is_step).await? {
+                (place, None) => place,
+                (place, Some((mut channel, since))) => {
+                    let is_fresh = since.elapsed() < SPARE_AGE && is_quiet(&mut channel);
+                    let opened = Opened::new(channel, place);
+                    if is_fresh {
+                        return Ok(opened);
+                    }
+                    continue;
+                }
+            };
             // In a task of its own, for a channel whose opening is given up half-way would stay open.
             let opened = tokio::spawn(async move {
                 match place.link.connection.handle.channel_open_session().await {
@@ -160,7 +210,7 @@ impl Pool {
     }
 
     /// Takes a place on some connection, which is made where there is none.
-    async fn place(self: &Arc<Self>, is_step: bool) -> Result<Place, ExecError> {
+    async fn place(self: &Arc<Self>, is_step: bool) -> Result<Taking, ExecError> {
         let mut patience = Box::pin(tokio::time::sleep(PATIENCE));
         loop {
             // Begun before looking, so that no place becomes free unnoticed in between.
@@ -170,8 +220,8 @@ impl Pool {
             if self.closed.is_cancelled() {
                 return Err(lost("the session was closed"));
             }
-            if let Some(place) = self.take(is_step) {
-                return Ok(place);
+            if let Some(taking) = self.take(is_step) {
+                return Ok(taking);
             }
             if !self.may_grow() {
                 freed.await;
@@ -188,8 +238,8 @@ impl Pool {
                 () = &mut freed => {}
                 _making = self.making.lock() => {
                     // Somebody may have made one meanwhile.
-                    if let Some(place) = self.take(is_step) {
-                        return Ok(place);
+                    if let Some(taking) = self.take(is_step) {
+                        return Ok(taking);
                     }
                     if self.may_grow() {
                         self.grow().await?;
@@ -235,6 +285,7 @@ impl Pool {
                 all: 0,
                 steps: 0,
                 limit: CHANNELS,
+                spare: Spare::None,
             }),
         });
         self.state().links.push(Arc::clone(&link));
@@ -263,22 +314,55 @@ impl Pool {
         self.freed.notify_waiters();
     }
 
-    fn take(self: &Arc<Self>, is_step: bool) -> Option<Place> {
+    /// A place, of a spare channel where there is one.
+    fn take(self: &Arc<Self>, is_step: bool) -> Option<Taking> {
         let state = self.state();
-        let link = state
-            .links
-            .iter()
-            .find(|link| !link.connection.ended.is_over() && link.taken().has_room(is_step))?;
+        let up = || state.links.iter().filter(|link| link.is_up());
+        let link = up()
+            .find(|link| link.taken().has_spare(is_step))
+            .or_else(|| up().find(|link| link.taken().has_room(is_step)))?;
         let mut taken = link.taken();
-        taken.all += 1;
+        let spare = taken.take_spare();
+        taken.all += usize::from(spare.is_none());
         taken.steps += usize::from(is_step);
         drop(taken);
-        Some(Place {
+        let place = Place {
             pool: Arc::clone(self),
             link: Arc::clone(link),
             is_step,
             is_refused: false,
-        })
+        };
+        Some((place, spare))
+    }
+
+    /// Opens a spare channel on `link`, where it has none and room for one more step.
+    fn open_spare(self: &Arc<Self>, link: &Arc<Link>) {
+        {
+            let mut taken = link.taken();
+            if !matches!(taken.spare, Spare::None) || !taken.has_room(true) {
+                return;
+            }
+            taken.all += 1;
+            taken.spare = Spare::Opening;
+        }
+        // Of the two it keeps the connection alone, for as long as the machine takes to answer.
+        let (pool, link) = (Arc::downgrade(self), Arc::clone(link));
+        tokio::spawn(async move {
+            let opened = link.connection.handle.channel_open_session().await;
+            let mut taken = link.taken();
+            taken.spare = match opened {
+                Ok(channel) => Spare::Open(channel, Instant::now()),
+                Err(error) => {
+                    tracing::debug!(%error, "no spare channel");
+                    taken.all -= 1;
+                    Spare::Refused
+                }
+            };
+            drop(taken);
+            if let Some(pool) = pool.upgrade() {
+                pool.freed.notify_waiters();
+            }
+        });
     }
 
     /// Gives back a place that the machine did not grant.
@@ -353,9 +437,27 @@ pub(super) struct Place {
     is_refused: bool,
 }
 
+/// A place, and the spare channel that it is of, with the time since when it is open.
+type Taking = (Place, Option<(Channel<Msg>, Instant)>);
+
+/// Whether nothing has come over a channel: an end that waits there makes it of no use.
+fn is_quiet(channel: &mut Channel<Msg>) -> bool {
+    let waiting = pin!(channel.wait());
+    waiting
+        .poll(&mut Context::from_waker(Waker::noop()))
+        .is_pending()
+}
+
 impl Place {
     pub(super) fn link(&self) -> &Link {
         &self.link
+    }
+
+    /// To be called once a command was sent: another step is likely to follow one.
+    pub(super) fn open_spare(&self) {
+        if self.is_step {
+            self.pool.open_spare(&self.link);
+        }
     }
 }
 

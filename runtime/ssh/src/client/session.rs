@@ -16,7 +16,7 @@ use crate::client::transfer::Transfers;
 use crate::output::Collector;
 
 /// A login to one machine.
-pub(super) struct SshSession {
+pub(crate) struct SshSession {
     pool: Arc<Pool>,
     transfers: Transfers,
 }
@@ -28,6 +28,11 @@ impl SshSession {
             transfers: Transfers::new(Arc::clone(&pool)),
             pool,
         }
+    }
+
+    /// Whether no connection of it has broken, as far as is known.
+    pub(super) fn is_up(&self) -> bool {
+        self.pool.broken() == 0
     }
 }
 
@@ -42,8 +47,8 @@ impl Session for SshSession {
             return Err(refused("its input is too large"));
         }
         // The files come first: where they cannot be had nothing is sent.
-        let mut stdout = Collector::open(&request.stdout).await?;
-        let mut stderr = Collector::open(&request.stderr).await?;
+        let mut stdout = Collector::open(&request.stdout)?;
+        let mut stderr = Collector::open(&request.stderr)?;
         let input = Input::Bytes(request.stdin);
         let status = exec(
             &self.pool,

@@ -1,7 +1,7 @@
 //! What a host is, as far as it can be read from it.
 
 use dva_plan::plan::Machine;
-use dva_runtime::transport::{ExecRequest, ExecStatus, Purpose, Reach, StreamPlan, Transport};
+use dva_runtime::transport::{ExecRequest, ExecStatus, Purpose, Reach, Session, StreamPlan};
 
 use crate::client::SshTransport;
 
@@ -10,7 +10,8 @@ const COMMAND: &str = "nproc && \
     sed -n 's/^MemTotal: *\\([0-9]*\\) kB$/\\1/p' /proc/meminfo && \
     uname -m";
 
-/// The machine at `reach`: its region and type are as `asserted`, the rest is read.
+/// The machine at `reach`: its region and type are as `asserted`, the rest is read. The login that this
+/// takes is put by for who uses the machine.
 ///
 /// # Errors
 /// What went wrong.
@@ -20,7 +21,7 @@ pub(super) async fn read(
     asserted: &Machine,
 ) -> Result<Machine, String> {
     let session = transport
-        .connect(reach)
+        .log_in(reach)
         .await
         .map_err(|error| error.to_string())?;
     let outcome = session
@@ -32,7 +33,6 @@ pub(super) async fn read(
             purpose: Purpose::Housekeeping,
         })
         .await;
-    session.close().await;
     let outcome = outcome.map_err(|error| error.to_string())?;
     let said = String::from_utf8_lossy(&outcome.stdout.head).into_owned();
     if outcome.status != ExecStatus::Exit(0) {
@@ -42,8 +42,10 @@ pub(super) async fn read(
             why.trim().escape_debug()
         ));
     }
-    understand(&said, asserted)
-        .ok_or_else(|| format!("its facts are not understood: {}", said.escape_debug()))
+    let machine = understand(&said, asserted)
+        .ok_or_else(|| format!("its facts are not understood: {}", said.escape_debug()))?;
+    transport.park(reach, session);
+    Ok(machine)
 }
 
 fn understand(said: &str, asserted: &Machine) -> Option<Machine> {
@@ -57,7 +59,7 @@ fn understand(said: &str, asserted: &Machine) -> Option<Machine> {
     let memory_kib: u64 = lines.next()?.trim().parse().ok()?;
     let arch = match lines.next()?.trim() {
         "amd64" => "x86_64",
-        "arm64" => "aarch64",
+        "aarch64" => "arm64",
         other if is_name(other) => other,
         _ => return None,
     };
@@ -91,6 +93,7 @@ mod tests {
         };
         let machine = understand("16\n1024\naarch64\n", &asserted).expect("three lines");
         assert_eq!((machine.vcpus, machine.memory_bytes), (16, 1 << 20));
+        assert_eq!(machine.arch, "arm64");
         assert_eq!((&*machine.region, &*machine.r#type), ("lab", "big"));
         for said in [
             "",

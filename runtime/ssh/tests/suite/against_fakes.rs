@@ -120,6 +120,57 @@ async fn eight_channels_a_connection_and_one_of_them_is_kept_from_the_steps() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_channel_is_ready_for_the_step_that_comes_next() {
+    let fake = Fake::new(10);
+    fake.accept.forget_permits(usize::MAX);
+    fake.accept.add_permits(2);
+    let session = log_in(&fake.reach()).await;
+    session.exec(step("ok")).await.expect("an end");
+    // The clock moves when nothing else does.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    // The machine opens no third channel, and still the next step begins.
+    let next = Arc::clone(&session);
+    let next = tokio::spawn(async move { next.exec(step("hold")).await });
+    fake.begun.acquire_many(2).await.expect("open").forget();
+    fake.accept.add_permits(10);
+    fake.release.add_permits(1);
+    next.await.expect("no panic").expect("an end");
+    assert_eq!(*fake.commands.lock().expect("unpoisoned"), ["ok", "hold"]);
+    // One that is kept for nobody is not used when it is old: a machine may have thought likewise.
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    session.exec(step("ok")).await.expect("an end");
+    fake.given_up.acquire().await.expect("open").forget();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_of_one_channel_runs_steps_one_after_the_other() {
+    let fake = Fake::new(1);
+    let session = log_in(&fake.reach()).await;
+    for _ in 0..20 {
+        let outcome = session.exec(step("ok")).await.expect("an end");
+        assert_eq!(outcome.status, ExecStatus::Exit(0));
+        exec(&*session, "ok").await;
+    }
+    assert_eq!(fake.commands.lock().expect("unpoisoned").len(), 40);
+    assert_eq!(fake.connections.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_break_between_two_steps_takes_the_channel_that_was_ready_with_it() {
+    let fake = Fake::new(10);
+    let session = log_in(&fake.reach()).await;
+    session.exec(step("ok")).await.expect("an end");
+    let error = session.exec(step("cut")).await.expect_err("cut");
+    assert_eq!(error.kind, ExecErrorKind::Lost);
+    session.exec(step("ok")).await.expect("an end");
+    assert_eq!(session.broken_connections(), 1);
+    assert_eq!(
+        *fake.commands.lock().expect("unpoisoned"),
+        ["ok", "cut", "ok"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_step_on_the_only_channel_of_a_connection_can_still_be_stopped() {
     let fake = Fake::with_limits(100, 1);
     let session = log_in(&fake.reach()).await;

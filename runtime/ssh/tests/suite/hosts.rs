@@ -12,7 +12,7 @@ use dva_runtime::provider::{
 use dva_runtime::transport::Transport;
 use dva_ssh::{HostAddress, HostsConfig, HostsProvider, NoHook, serve};
 
-use crate::fixture::{Keys, exec, listen, stdout};
+use crate::fixture::{Keys, exec, listen, stdout, try_exec};
 use crate::sshd::{Sshd, write_key};
 
 fn machine() -> Machine {
@@ -22,6 +22,7 @@ fn machine() -> Machine {
         vcpus: 1,
         memory_bytes: 1,
         arch: "none".into(),
+        quote: None,
     }
 }
 
@@ -68,7 +69,9 @@ async fn check(config: HostsConfig) {
     assert!(acquired.machine.vcpus > 0 && acquired.machine.memory_bytes > 1 << 20);
     let session = transport.connect(&acquired.reach).await.expect("logs in");
     let arch = stdout(&*session, "uname -m").await;
-    assert_eq!(arch.trim_end(), acquired.machine.arch);
+    // The kernel's name for it, where the catalog has EC2's.
+    let arch = arch.trim_end().replace("aarch64", "arm64");
+    assert_eq!(arch, acquired.machine.arch);
     session.close().await;
     provider
         .release_token(&request(1).token)
@@ -94,6 +97,43 @@ async fn own(count: usize) -> (Keys, Vec<u16>) {
         ports.push(address.port());
     }
     (keys, ports)
+}
+
+#[tokio::test]
+async fn the_login_that_looked_at_a_host_is_taken_over_once() {
+    let Some(sshd) = Sshd::start().await else {
+        return;
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = config(&sshd.keys, folder.path(), &[sshd.address.port()]);
+    let provider = HostsProvider::new(config);
+    let transport = provider.transport();
+    let acquired = provider.acquire(&request(1)).await.expect("a host");
+    let first = transport.connect(&acquired.reach).await.expect("logs in");
+    exec(&*first, "true").await;
+    assert_eq!(sshd.connections(), 1);
+    let second = transport.connect(&acquired.reach).await.expect("logs in");
+    exec(&*second, "true").await;
+    assert_eq!(sshd.connections(), 2);
+    first.close().await;
+    exec(&*second, "true").await;
+
+    // One that has broken meanwhile is none.
+    provider
+        .release_token(&request(1).token)
+        .await
+        .expect("fine");
+    let again = provider.acquire(&request(2)).await.expect("a host");
+    assert_eq!(sshd.connections(), 3);
+    sshd.kill();
+    let third = loop {
+        let session = transport.connect(&again.reach).await.expect("logs in");
+        if try_exec(&*session, "true").await.is_ok() {
+            break session;
+        }
+    };
+    exec(&*third, "true").await;
+    assert!(sshd.connections() >= 4);
 }
 
 #[tokio::test]

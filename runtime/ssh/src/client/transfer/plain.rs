@@ -26,7 +26,7 @@ pub(super) async fn upload(
         Content::Bytes(bytes) => Input::Bytes(bytes),
         Content::File(file, path) => Input::File(file, path),
     };
-    let mut stdout = silent().await?;
+    let mut stdout = silent()?;
     run(pool, command, input, &mut stdout, remote).await
 }
 
@@ -56,7 +56,7 @@ async fn run(
     stdout: &mut Collector,
     remote: &str,
 ) -> Result<(), TransferError> {
-    let mut stderr = silent().await?;
+    let mut stderr = silent()?;
     let purpose = Purpose::Housekeeping;
     let status = exec(pool, &purpose, command, input, stdout, &mut stderr)
         .await
@@ -68,10 +68,8 @@ async fn run(
     Err(remote_error(remote, &String::from_utf8_lossy(&said.head)))
 }
 
-async fn silent() -> Result<Collector, TransferError> {
-    Ok(Collector::open(&StreamPlan::default())
-        .await
-        .map_err(Failure::from)?)
+fn silent() -> Result<Collector, TransferError> {
+    Ok(Collector::open(&StreamPlan::default()).map_err(Failure::from)?)
 }
 
 /// One word of a shell. A path that begins with `-` is no option of `chmod`.
