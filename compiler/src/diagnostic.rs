@@ -1,10 +1,14 @@
 //! What the compiler says about a source.
 //!
 //! A [`Diagnostic`] has a [`Code`], the smallest span that is wrong, what is wrong there, why, and what
-//! to do. How it is shown is another matter: [`report`] hands it to miette, which the command renders.
+//! to do. How it is shown is another matter: [`report`] hands it to miette, which the command renders;
+//! [`view`] tells programs, [`github`] tells GitHub. `docs/FORMATS.md` describes what is printed.
 
 pub mod code;
+pub mod github;
 pub mod report;
+pub mod shown;
+pub mod view;
 
 pub use code::Code;
 
@@ -33,6 +37,12 @@ pub struct Label {
 }
 
 impl Diagnostic {
+    /// BRIDGE: what the grammar reads and no later stage understands yet. Goes when the last of it is.
+    #[must_use]
+    pub(crate) fn later(span: Span) -> Self {
+        Self::new(Code::P0108, span, "this is not understood yet").help("")
+    }
+
     /// A finding at `span`, where `text` says in a few words what is wrong.
     #[must_use]
     pub fn new(code: Code, span: Span, text: impl Into<String>) -> Self {
@@ -102,4 +112,15 @@ pub enum Severity {
     Error,
     /// There is a plan, and something in it is probably not meant.
     Warning,
+}
+
+impl Severity {
+    /// As it is written: `error`, `warning`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        }
+    }
 }

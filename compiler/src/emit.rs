@@ -4,43 +4,109 @@
 //! is written.
 
 mod renumber;
+mod serve;
+mod values;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use dva_plan::document::PRODUCER;
 use dva_plan::expr::ExprIx;
-use dva_plan::plan::{Cell, Edge, ExecutionPlan, MachineIx, Policy, TestIx};
-use dva_plan::step::{Step, StepKind, WaitCondition, WithValue};
-use dva_plan::table::Table;
+use dva_plan::plan::{
+    Cell, ExecutionPlan, Machine, MachineIx, Policy, Shape, ShapeIx, TableIx, TestIx,
+};
+use dva_plan::step::{Step, StepKind, WaitCondition, WithValue, every_step};
+use dva_plan::table::{Index, Table};
 use dva_plan::template::{Piece, Template};
 use dva_stdlib::Catalog;
 
+use crate::Outcome;
 use crate::diagnostic::{Bag, Code, Diagnostic};
-use crate::effects::implied_order;
-use crate::expand::{Cells, axes_are_there, expand, versions_are_there};
-use crate::hir::{Hir, ItemRef, Plan, PlanIx};
+use crate::effects::{Implied, Touches, implied};
+use crate::expand::{Cells, Reason, axes_are_there, expand, report_version};
+use crate::graph::apply::{Applied, Running, apply};
+use crate::graph::contract::{atoms, contract};
+use crate::graph::lives::Lives;
+use crate::graph::{Graph, Need, graph, name};
+use crate::hir::{Hir, ItemRef, MatrixIx, NodeIx, Plan, PlanIx};
 use crate::order::Order;
 use crate::source::Source;
 use crate::span::Span;
 use crate::suggest::{did_you_mean, listed};
-use crate::types::{Typed, TypedTest};
+use crate::types::Typed;
 use renumber::Renumbering;
+pub use serve::Served;
+use serve::Serving;
+use values::Rows;
 
 /// How many tests may run at once on one machine.
 const LANES: u32 = 4;
-/// The same where no test says what it does to its machine, so that none can be trusted to share it, or
-/// where one takes the machine away from all others, by a reboot for example.
+/// The same where no test says what it does to its machine, so that none can be trusted to share it.
 const LANES_ALONE: u32 = 1;
 
 /// What a plan selects.
 #[derive(Debug)]
 pub struct Layout {
-    /// Its tests with all that they are `after`, as rows of the source.
-    pub tests: BTreeSet<TestIx>,
-    /// Edges of order alone.
-    pub order: Vec<Edge>,
+    /// Its tests.
+    pub graph: Graph,
+    /// The parts of the plan.
+    pub parts: Vec<Part>,
+    /// The machines that serve its cells, each once.
+    pub machines: Table<MachineIx, Machine>,
+    /// Which tests run in which cells.
+    pub applied: Applied,
+    /// In how many cells a test finds no entry in a table, and is skipped or fails for it.
+    pub without_entry: BTreeMap<(TestIx, TableIx), usize>,
+    /// The edges of each set of tests.
+    shapes: Vec<Demands>,
+}
+
+/// A matrix of a plan, laid out.
+#[derive(Debug)]
+pub struct Part {
+    /// The matrix.
+    pub matrix: MatrixIx,
     /// Its cells.
     pub cells: Cells,
+    /// What serves each of them.
+    pub served: Vec<Served>,
+}
+
+/// What the tests of one set demand of each other.
+#[derive(Debug)]
+struct Demands {
+    needs: Table<NodeIx, Vec<Need>>,
+    implied: Implied,
+}
+
+impl Layout {
+    /// What the matrices came to.
+    #[must_use]
+    pub fn outcome(&self, hir: &Hir<'_>) -> Outcome {
+        let mut outcome = Outcome::default();
+        for (part, sets) in self.parts.iter().zip(&self.applied.cells) {
+            outcome.combinations += part.cells.combinations;
+            for (reason, count) in &part.cells.dropped {
+                *outcome.dropped.entry(*reason).or_default() += count;
+            }
+            let empty = sets.iter().filter(|set| set.is_none()).count();
+            if empty > 0 {
+                *outcome.dropped.entry(Reason::NoTest).or_default() += empty;
+            }
+        }
+        let elsewhere = self.applied.elsewhere.iter();
+        outcome.not_applicable = elsewhere
+            .map(|(node, count)| (name(hir, self.graph.nodes[*node]), *count))
+            .collect();
+        outcome.without_entry = self
+            .without_entry
+            .iter()
+            .map(|((test, table), count)| {
+                let names = (&hir.tests[*test].name.text, &hir.tables[*table].name.text);
+                ((names.0.clone(), names.1.clone()), *count)
+            })
+            .collect();
+        outcome
+    }
 }
 
 /// Lays out every plan of `hir`; `None` where something of one was reported.
@@ -53,19 +119,22 @@ pub fn lay_out(
     bag: &mut Bag,
 ) -> Table<PlanIx, Option<Layout>> {
     let mut used = BTreeSet::new();
+    let mut all_known = !hir.has_unread
+        && hir.plans.iter().all(|plan| plan.intact)
+        && hir.tests.iter().all(|test| test.intact);
     let layouts = hir
         .plans
-        .indices()
+        .iter()
         .map(|plan| {
-            let tests = order.closure(hir.plans[plan].tests.iter().map(|mention| mention.to));
-            used.extend(tests.iter().copied());
-            layout(hir, order, typed, catalog, plan, tests, bag)
+            let Some(graph) = graph(hir, order, plan, bag) else {
+                all_known = false;
+                return None;
+            };
+            used.extend(graph.nodes.iter().map(|node| node.test));
+            layout(hir, typed, catalog, plan, graph, bag)
         })
         .collect();
     // What could not be resolved might have been a mention of any test.
-    let all_known = !hir.has_unread
-        && hir.plans.iter().all(|plan| plan.intact)
-        && hir.tests.iter().all(|test| test.intact);
     if all_known && !hir.plans.is_empty() {
         for (test, row) in hir.tests.enumerate() {
             // A second test of one name was reported, and nothing could list it.
@@ -88,34 +157,188 @@ pub fn lay_out(
 
 fn layout(
     hir: &Hir<'_>,
-    order: &Order,
     typed: &Typed,
     catalog: &Catalog,
-    plan: PlanIx,
-    tests: BTreeSet<TestIx>,
+    plan: &Plan<'_>,
+    graph: Graph,
     bag: &mut Bag,
 ) -> Option<Layout> {
-    let row = &hir.plans[plan];
-    let tests_are_intact = tests.iter().all(|test| hir.tests[*test].intact);
-    let implied =
-        (tests_are_intact && order.is_acyclic()).then(|| implied_order(hir, order, &tests, bag));
-    let matrix = row.matrix?;
-    let cells = expand(hir, typed, catalog, matrix.to, bag);
-    let matrix = &hir.matrices[matrix.to];
-    let mut fits = row.intact && matrix.intact;
-    if matrix.intact {
-        for test in &tests {
-            let uses = &typed.tests[*test].uses;
-            fits &= axes_are_there(matrix, uses, bag);
-            fits &= versions_are_there(hir, typed, matrix, uses, bag);
+    let mut parts = Vec::new();
+    let (mut fits, mut may_be_judged) = (plan.intact, plan.intact);
+    let tests: BTreeSet<TestIx> = graph.nodes.iter().map(|node| node.test).collect();
+    for (part, selected) in plan.parts.iter().zip(&graph.selected) {
+        let Some(matrix) = part.matrix else {
+            continue;
+        };
+        let cells = expand(hir, typed, catalog, matrix.to, bag);
+        if hir.matrices[matrix.to].intact {
+            for test in &graph.tests(selected) {
+                let matrix = &hir.matrices[matrix.to];
+                if let Some(applies) = &typed.tests[*test].applies {
+                    may_be_judged &= axes_are_there(matrix, &applies.uses, bag);
+                }
+                fits &= axes_are_there(matrix, &typed.tests[*test].uses, bag);
+            }
+        } else {
+            fits = false;
+        }
+        match cells {
+            Some(cells) => parts.push(Part {
+                matrix: matrix.to,
+                cells,
+                served: Vec::new(),
+            }),
+            None => fits = false,
         }
     }
-    let (order, cells) = (implied?, cells?);
-    fits.then_some(Layout {
-        tests,
-        order,
-        cells,
+    let tests_are_intact = tests.iter().all(|test| hir.tests[*test].intact);
+    // Without cells it is not known what runs where; then everything does, so that no mistake waits
+    // for another one.
+    let everywhere = || Applied {
+        sets: vec![graph.nodes.iter().map(|_| true).collect()],
+        ..Applied::default()
+    };
+    let (mut applied, mut without_entry) = (None, BTreeMap::new());
+    if may_be_judged && parts.len() == plan.parts.len() {
+        let cells: Vec<&Cells> = parts.iter().map(|part| &part.cells).collect();
+        applied = apply((hir, typed, catalog), plan, &graph, &cells, bag);
+        fits &= applied.is_some();
+        if let Some(applied) = &applied {
+            fits &= versions_are_known(hir, typed, &graph, applied, &cells, bag);
+            let tables = Rows {
+                hir,
+                typed,
+                graph: &graph,
+                applied,
+                cells: &cells,
+            };
+            fits &= tables.entries_are_there(bag);
+            without_entry = tables.without_entry();
+        }
+    }
+    let mut machines = Table::new();
+    if let Some(applied) = &applied {
+        let mut serving = Serving::new((hir, typed, catalog), &graph, applied, bag);
+        for (place, part) in parts.iter_mut().enumerate() {
+            match serving.serve(place, &part.cells) {
+                Some(served) => part.served = served,
+                None => fits = false,
+            }
+        }
+        machines = serving.machines();
+    }
+    if !tests_are_intact {
+        return None;
+    }
+    let was_judged = applied.is_some();
+    let applied = applied.unwrap_or_else(everywhere);
+    let mut sets = Demanding {
+        hir,
+        typed,
+        graph: &graph,
+        touches: Touches::of(hir, &graph),
+    };
+    let shapes: Vec<_> = applied
+        .sets
+        .iter()
+        .map(|running| sets.demands(running, bag))
+        .collect();
+    let shapes: Vec<Demands> = shapes.into_iter().collect::<Option<_>>()?;
+    (fits && was_judged).then_some(Layout {
+        graph,
+        parts,
+        machines,
+        applied,
+        without_entry,
+        shapes,
     })
+}
+
+/// Works out what tests demand of each other.
+struct Demanding<'e, 'a> {
+    hir: &'e Hir<'a>,
+    typed: &'e Typed,
+    graph: &'e Graph,
+    touches: Touches,
+}
+
+impl Demanding<'_, '_> {
+    /// `None` where there can be no lives for them.
+    fn demands(&mut self, running: &Running, bag: &mut Bag) -> Option<Demands> {
+        let (hir, graph) = (self.hir, self.graph);
+        let needs = contract(graph, running);
+        let atoms = atoms(&needs);
+        self.values_are_there(running, bag);
+        let implied = implied(hir, graph, &self.touches, running, &atoms, bag);
+        let lives = Lives {
+            hir,
+            graph,
+            running,
+            needs: &needs,
+            atoms: &atoms,
+            implied: &implied,
+        };
+        lives.check(bag).then_some(Demands { needs, implied })
+    }
+
+    /// Reports tests that use a value of one that does not apply to the same cells.
+    fn values_are_there(&self, running: &Running, bag: &mut Bag) {
+        let (hir, graph) = (self.hir, self.graph);
+        for (node, _) in running.enumerate().filter(|(_, runs)| **runs) {
+            let reader = graph.nodes[node].test;
+            for (test, span) in &self.typed.tests[reader].uses.values {
+                let Some(giver) = graph.giver(node, *test) else {
+                    continue;
+                };
+                if running[giver] {
+                    continue;
+                }
+                let (reader, giver) = (name(hir, graph.nodes[node]), name(hir, graph.nodes[giver]));
+                let text = format!("`{giver}` does not run in every cell of `{reader}`");
+                let mut finding = Diagnostic::new(Code::P0522, *span, text);
+                if let Some(when) = hir.tests[*test].condition() {
+                    finding = finding.and(when, format!("`{giver}` applies here alone"));
+                }
+                bag.push(finding.help(format!(
+                    "Where it does not run there is no value. Give `{reader}` the same `when`."
+                )));
+            }
+        }
+    }
+}
+
+/// Whether the images have a version in whose cells a test names it.
+fn versions_are_known(
+    hir: &Hir<'_>,
+    typed: &Typed,
+    graph: &Graph,
+    applied: &Applied,
+    cells: &[&Cells],
+    bag: &mut Bag,
+) -> bool {
+    let named: Vec<(NodeIx, Span)> = graph
+        .nodes
+        .enumerate()
+        .filter_map(|(node, of)| Some((node, typed.tests[of.test].uses.image_version?)))
+        .collect();
+    let mut seen = BTreeSet::new();
+    for (cells, sets) in cells.iter().zip(&applied.cells) {
+        for (cell, set) in cells.cells.iter().zip(sets) {
+            let has_version = typed.images[cell.image]
+                .as_ref()
+                .is_none_or(|image| image.version.is_some());
+            let Some(set) = set.filter(|_| !has_version) else {
+                continue;
+            };
+            let running = &applied.sets[set];
+            let named = named.iter().filter(|(node, _)| running[*node]);
+            seen.extend(named.map(|(_, span)| (cell.image, *span)));
+        }
+    }
+    for (image, span) in &seen {
+        report_version(hir, *image, *span, bag);
+    }
+    seen.is_empty()
 }
 
 /// The plan to compile: the one named, or the only one.
@@ -193,13 +416,14 @@ pub fn emit(
     for disk in renumbering.disks.keys() {
         disks.push(typed.disks[*disk].clone()?);
     }
-    let roots = layout.tests.iter().flat_map(|test| {
-        let test = &typed.tests[*test];
-        test.steps.iter().chain(&test.finally).flat_map(roots_of)
-    });
-    let steps = layout.tests.iter().flat_map(|test| {
-        let test = &typed.tests[*test];
-        test.steps.iter().chain(&test.finally)
+    let mut states = Table::new();
+    for state in renumbering.states.keys() {
+        states.push(typed.states[*state].clone()?);
+    }
+    let nodes: Vec<NodeIx> = renumbering.nodes().collect();
+    let steps = nodes.iter().flat_map(|node| {
+        let test = &typed.tests[layout.graph.nodes[*node].test];
+        every_step(test.steps.iter().chain(&test.finally))
     });
     renumbering.resources(steps);
     let blobs = renumbering.blobs.keys();
@@ -208,31 +432,59 @@ pub fn emit(
     let secrets = secrets
         .map(|secret| hir.inputs[*secret].name.text.clone())
         .collect();
-    let expressions = renumbering.expressions(typed.expressions.expressions(), roots);
-    let tests = layout
-        .tests
+    let roots = nodes.iter().map(|node| {
+        let test = &typed.tests[layout.graph.nodes[*node].test];
+        let requires = test.requires.iter().map(|required| required.condition);
+        let steps = every_step(test.steps.iter().chain(&test.finally));
+        (
+            *node,
+            steps
+                .into_iter()
+                .flat_map(roots_of)
+                .chain(requires)
+                .collect(),
+        )
+    });
+    let roots: Vec<(NodeIx, Vec<ExprIx>)> = roots.collect();
+    let expressions =
+        renumbering.expressions(&layout.graph, typed.expressions.expressions(), roots);
+    let tests = nodes
         .iter()
-        .map(|test| renumbering.test(hir, typed, source, *test))
+        .map(|node| renumbering.test(hir, typed, source, &layout.graph, *node))
         .collect::<Option<Table<_, _>>>()?;
     let declares_effects = tests.iter().any(|test| !test.effects.is_empty());
-    let mut own = layout.tests.iter().map(|test| &typed.tests[*test]);
-    let shares = declares_effects && !own.any(TypedTest::takes_machine_away);
-    let mut shapes = Table::new();
-    let shape = shapes.push(renumbering.shape(hir, layout));
-    let mut machines = Table::new();
-    let mut known_machines = BTreeMap::new();
+    let shapes = layout.applied.sets.iter().zip(&layout.shapes);
+    let shapes: Table<ShapeIx, Shape> = shapes
+        .map(|(running, demands)| renumbering.shape(running, &demands.needs, &demands.implied))
+        .collect();
     let mut cells = Table::new();
-    for cell in &layout.cells.cells {
-        let machine: MachineIx = *known_machines
-            .entry(&cell.machine)
-            .or_insert_with(|| machines.push(cell.machine.clone()));
-        cells.push(Cell {
-            id: cell.id.clone(),
-            axes: cell.axes.clone(),
-            image: *renumbering.images.get(&cell.image)?,
-            shape,
-            candidates: vec![machine],
-        });
+    for (part, sets) in layout.parts.iter().zip(&layout.applied.cells) {
+        let matrix = &hir.matrices[part.matrix].name.text;
+        let laid_out = part.cells.cells.iter().zip(&part.served);
+        for ((cell, served), set) in laid_out.zip(sets) {
+            let Some(set) = set else {
+                continue;
+            };
+            let unsupported: BTreeSet<TestIx> = served
+                .unsupported
+                .iter()
+                .flat_map(|test| renumbering.tests_of(&layout.graph, *test))
+                .collect();
+            let running = &shapes[ShapeIx::from_row(*set)].tests;
+            cells.push(Cell {
+                id: cell.id.clone(),
+                matrix: matrix.clone(),
+                axes: cell.axes.clone(),
+                image: *renumbering.images.get(&cell.image)?,
+                shape: ShapeIx::from_row(*set),
+                candidates: served.candidates.clone(),
+                unsupported: unsupported
+                    .into_iter()
+                    .filter(|test| running.contains(test))
+                    .collect(),
+                network: cell.network,
+            });
+        }
     }
     Some(ExecutionPlan {
         producer: PRODUCER.into(),
@@ -240,16 +492,20 @@ pub fn emit(
         source: source.name().to_owned(),
         images,
         disks,
+        states,
         expressions,
         tests,
         shapes,
-        machines,
+        machines: layout.machines.clone(),
         cells,
         policy: Policy {
-            lanes: if shares { LANES } else { LANES_ALONE },
+            lanes: if declares_effects { LANES } else { LANES_ALONE },
         },
         blobs,
         secrets,
+        inputs: renumbering.run_inputs(hir, typed)?,
+        tables: renumbering.lookups(typed, layout)?,
+        settings: typed.settings.clone(),
     })
 }
 
@@ -264,6 +520,18 @@ fn roots_of(step: &Step) -> Vec<ExprIx> {
     };
     match &step.kind {
         StepKind::Check(condition) => vec![*condition],
+        StepKind::Let {
+            value, otherwise, ..
+        } => {
+            let message = otherwise.iter().map(|otherwise| otherwise.message);
+            message.chain([*value]).collect()
+        }
+        StepKind::Assume { condition, because } => vec![*condition, *because],
+        StepKind::Note(text) => vec![*text],
+        // The steps in them are asked for themselves.
+        StepKind::When { condition, .. } => vec![*condition],
+        StepKind::For { list, .. } => vec![*list],
+        StepKind::Console(_) => Vec::new(),
         StepKind::Run(run) => {
             let with = run.with.iter().filter_map(|with| match with.value {
                 WithValue::Expr(expr) => Some(expr),

@@ -1,4 +1,4 @@
-//! Files that a source names: scripts, and what is put onto machines.
+//! Files that a source names: scripts, tables, and what is put onto machines.
 //!
 //! The compiler reads nothing itself. A caller hands in a [`SourceLoader`], which alone knows where the
 //! source lies; [`NoFiles`] is the one for a source that lies nowhere.

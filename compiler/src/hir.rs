@@ -4,9 +4,15 @@
 //! means depends on the type that is expected there, which is decided in [`crate::types`]. A row that
 //! is not `intact` had a reference or part that was reported; what would need that part stays silent.
 
+mod values;
+
+pub use values::{Constant, Origin, RunInput};
+
 use std::collections::BTreeMap;
 
-use dva_plan::plan::{DiskIx, EffectKind, ImageIx, SecretIx, TestIx};
+use dva_plan::plan::{
+    DiskIx, EffectKind, ImageIx, InputIx, Resource, SecretIx, StateIx, TableIx, TestIx,
+};
 use dva_plan::table::{Index, Table};
 
 use crate::span::Span;
@@ -31,17 +37,23 @@ macro_rules! define_rows {
 }
 
 define_rows! {
+    /// A row of [`Hir::constants`].
+    ConstantIx;
     /// A row of [`Hir::axes`].
     AxisIx;
     /// A row of [`Hir::matrices`].
     MatrixIx;
     /// A row of [`Hir::plans`].
     PlanIx;
+    /// A row of [`Hir::facts`].
+    FactIx;
+    /// A row of [`crate::graph::Graph::nodes`].
+    NodeIx;
 }
 
 /// All items of a source.
 ///
-/// Images, disks, secrets and tests are numbered with the execution plan's own index types, though here they
+/// Images, disks, states, secrets and tests are numbered with the execution plan's own index types, though here they
 /// count what the source declares and there what the plan uses; [`crate::emit`] renumbers.
 #[derive(Debug, Default)]
 pub struct Hir<'a> {
@@ -49,10 +61,20 @@ pub struct Hir<'a> {
     pub images: Table<ImageIx, Image<'a>>,
     /// The author's own axes.
     pub axes: Table<AxisIx, Axis<'a>>,
+    /// The author's own properties of images.
+    pub facts: Table<FactIx, Fact<'a>>,
     /// Disks.
     pub disks: Table<DiskIx, Disk<'a>>,
-    /// Inputs; all of them are secrets, or of a type that was reported.
+    /// States.
+    pub states: Table<StateIx, State<'a>>,
+    /// Inputs that are secrets.
     pub inputs: Table<SecretIx, Input<'a>>,
+    /// Values that are known when the plan is made.
+    pub constants: Table<ConstantIx, Constant<'a>>,
+    /// Inputs that are bound when the tests run, secrets apart.
+    pub run_inputs: Table<InputIx, RunInput<'a>>,
+    /// Files of values.
+    pub tables: Table<TableIx, &'a ast::LookupTable>,
     /// Matrices.
     pub matrices: Table<MatrixIx, Matrix<'a>>,
     /// Tests.
@@ -72,10 +94,22 @@ pub enum ItemRef {
     Image(ImageIx),
     /// An axis.
     Axis(AxisIx),
+    /// A fact.
+    Fact(FactIx),
     /// A disk.
     Disk(DiskIx),
-    /// An input.
+    /// A state.
+    State(StateIx),
+    /// A secret.
     Input(SecretIx),
+    /// A `let`.
+    Let(ConstantIx),
+    /// An input that is given to the compiler.
+    Setting(ConstantIx),
+    /// An input that is bound when the tests run.
+    RunInput(InputIx),
+    /// A file of values.
+    Table(TableIx),
     /// A matrix.
     Matrix(MatrixIx),
     /// A test.
@@ -93,8 +127,12 @@ impl ItemRef {
         match self {
             Self::Image(_) => "an image",
             Self::Axis(_) => "an axis",
+            Self::Fact(_) => "a fact",
             Self::Disk(_) => "a disk",
-            Self::Input(_) => "an input",
+            Self::State(_) => "a state",
+            Self::Input(_) | Self::Setting(_) | Self::RunInput(_) => "an input",
+            Self::Let(_) => "a value",
+            Self::Table(_) => "a table",
             Self::Matrix(_) => "a matrix",
             Self::Test(_) => "a test",
             Self::Plan(_) => "a plan",
@@ -117,8 +155,32 @@ pub struct Mention<I> {
 pub struct Image<'a> {
     /// Its name.
     pub name: &'a ast::Name,
-    /// Its fields, each once, all of them known ones.
+    /// The image that it is like.
+    pub like: Option<Mention<ImageIx>>,
+    /// Its fields, those of the image it is like among them, each once, all of them known ones.
     pub fields: BTreeMap<&'a str, &'a ast::Field>,
+}
+
+/// An author's own property of images.
+#[derive(Debug)]
+pub struct Fact<'a> {
+    /// Its name, which is that of its type too where it is one of several words.
+    pub name: &'a ast::Name,
+    /// What it may be.
+    pub r#type: FactType<'a>,
+    /// What it is where an image does not say.
+    pub default: &'a ast::Expr,
+}
+
+/// What a fact may be.
+#[derive(Debug)]
+pub enum FactType<'a> {
+    /// One of these words, each once.
+    OneOf(Vec<&'a ast::Name>),
+    /// A value of the type of this name.
+    Named(&'a ast::Name),
+    /// Something that was reported.
+    Unknown,
 }
 
 /// A disk, as [`Image`].
@@ -130,7 +192,18 @@ pub struct Disk<'a> {
     pub fields: BTreeMap<&'a str, &'a ast::Field>,
 }
 
-/// A value that comes in from outside when the tests run.
+/// A state.
+#[derive(Debug)]
+pub struct State<'a> {
+    /// Its name.
+    pub name: &'a ast::Name,
+    /// The `lost = reboot` of one that a reboot loses.
+    pub lost: Option<Span>,
+    /// How many lives may use it at once, where it is the account's: the limit as it was written.
+    pub account: Option<(Span, &'a ast::Expr)>,
+}
+
+/// A secret, which is bound when the tests run.
 #[derive(Debug)]
 pub struct Input<'a> {
     /// Its name.
@@ -144,6 +217,8 @@ pub struct Axis<'a> {
     pub name: &'a ast::Name,
     /// Its values, each once.
     pub values: Vec<&'a ast::Name>,
+    /// What each of them says of a machine's network: its fields, each once, all of them known ones.
+    pub fields: Vec<BTreeMap<&'a str, &'a ast::Field>>,
 }
 
 /// A matrix.
@@ -164,8 +239,33 @@ pub struct Matrix<'a> {
 pub struct MatrixAxis<'a> {
     /// Its name as the matrix gives it.
     pub name: &'a ast::Name,
-    /// Its values: names that exist, each once.
+    /// Whether all of its values are under test, or any one of them will do.
+    pub how: ast::Every,
+    /// Its values where they are listed: names that exist, each once. All values of all axes are in
+    /// [`crate::types::Typed::axes`].
     pub values: Vec<AxisValue>,
+    /// How they are chosen, where they are not listed.
+    pub chosen: Option<Chosen<'a>>,
+}
+
+/// `regions where CONDITION`.
+#[derive(Clone, Copy, Debug)]
+pub struct Chosen<'a> {
+    /// What is chosen from.
+    pub from: Choice,
+    /// Where that is named.
+    pub span: Span,
+    /// Which of them; all without one.
+    pub condition: Option<&'a ast::Expr>,
+}
+
+/// What values of an axis are chosen from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// All regions of the catalog.
+    Regions,
+    /// All machine types of the catalog.
+    Types,
 }
 
 /// A value of an axis in a matrix.
@@ -196,8 +296,20 @@ pub struct Test<'a> {
     pub head: Span,
     /// What it is after, each once.
     pub after: Vec<Mention<TestIx>>,
-    /// What it does to disks.
-    pub effects: Vec<(EffectKind, Mention<DiskIx>)>,
+    /// What it is after `regardless`, each once and none of [`Test::after`].
+    pub regardless: Vec<Mention<TestIx>>,
+    /// The axes behind `per`, each once.
+    pub per: Vec<&'a ast::Name>,
+    /// The condition on the cells that it applies to.
+    pub when: Option<(Span, &'a ast::Expr)>,
+    /// What authors group it by, each once.
+    pub tags: Vec<&'a ast::Name>,
+    /// `last`
+    pub last: Option<Span>,
+    /// `once`
+    pub once: Option<Span>,
+    /// What it does to disks, states and the machine, each once a kind.
+    pub effects: Vec<(EffectKind, Mention<Resource>)>,
     /// What it says that its machine must be able to do.
     pub needs: Vec<&'a ast::Expr>,
     /// Its limit.
@@ -217,10 +329,63 @@ pub struct Test<'a> {
 pub struct Plan<'a> {
     /// Its name.
     pub name: &'a ast::Name,
-    /// Its matrix.
-    pub matrix: Option<Mention<MatrixIx>>,
-    /// Its tests, each once, as listed.
-    pub tests: Vec<Mention<TestIx>>,
-    /// Whether its matrix and all of its tests resolved.
+    /// What it runs where: what it says itself, then its `on` blocks in order.
+    pub parts: Vec<PlanPart>,
+    /// Whether its matrices and all of its tests resolved.
     pub intact: bool,
+}
+
+/// Tests of a plan and the matrix that they run on.
+#[derive(Debug, Default)]
+pub struct PlanPart {
+    /// The matrix; `None` where it was reported.
+    pub matrix: Option<Mention<MatrixIx>>,
+    /// The tests that are selected, each once.
+    pub tests: Vec<Mention<TestIx>>,
+    /// The tests behind `except`.
+    pub except: Vec<Mention<TestIx>>,
+    /// What runs a second time.
+    pub again: Vec<Again>,
+}
+
+/// Tests that run a second time.
+#[derive(Debug)]
+pub struct Again {
+    /// The tests, each once.
+    pub tests: Vec<Mention<TestIx>>,
+    /// What they come after.
+    pub after: Mention<TestIx>,
+}
+
+impl Test<'_> {
+    /// What it needs on its life: with `true` what must have passed, with `false` what must have ended.
+    pub fn predecessors(&self) -> impl Iterator<Item = (Mention<TestIx>, bool)> {
+        let after = self.after.iter().map(|mention| (*mention, true));
+        after.chain(self.regardless.iter().map(|mention| (*mention, false)))
+    }
+
+    /// The whole of its `when CONDITION`.
+    #[must_use]
+    pub fn condition(&self) -> Option<Span> {
+        self.when
+            .map(|(keyword, condition)| keyword.to(condition.span))
+    }
+
+    /// The first step that takes the machine away from all other tests: it reboots or stops it.
+    #[must_use]
+    pub fn takes_machine_away(&self) -> Option<Span> {
+        fn first<'s>(steps: impl IntoIterator<Item = &'s ast::Step>) -> Option<Span> {
+            steps.into_iter().find_map(|step| match &step.kind {
+                ast::StepKind::Reboot | ast::StepKind::Stop | ast::StepKind::Start => {
+                    Some(step.span)
+                }
+                ast::StepKind::When {
+                    then, otherwise, ..
+                } => first(then.iter().chain(otherwise)),
+                ast::StepKind::For { steps, .. } => first(steps),
+                _ => None,
+            })
+        }
+        first(self.steps.iter().chain(&self.finally).copied())
+    }
 }

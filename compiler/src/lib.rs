@@ -3,26 +3,30 @@
 //! Pure: no input or output, no clock, no async. The same source and options give the same bytes.
 //!
 //! ```text
-//! bytes ─► source ─► syntax ─► resolve ─► types ─► expand ─► emit ─► ExecutionPlan
-//!                     ast       hir       typed    cells
+//! bytes ─► source ─► syntax ─► resolve ─► types ─► expand ─► graph ─► emit ─► ExecutionPlan
+//!                     ast       hir       typed    cells    shapes
 //! ```
 //!
 //! Each stage is a total function that returns its output and adds what it found to a
 //! [`diagnostic::Bag`]; parts that are broken become error nodes that later stages accept silently, so
 //! one mistake gives one message. [`compile`] runs them all.
 
+mod constraint;
 pub mod diagnostic;
 pub mod effects;
 pub mod emit;
 pub mod expand;
 pub mod files;
+pub mod filter;
+pub mod graph;
 pub mod hir;
 pub mod order;
+pub mod quote;
 pub mod resolve;
 pub mod shell;
 pub mod source;
 pub mod span;
-mod suggest;
+pub mod suggest;
 pub mod syntax;
 pub mod types;
 
@@ -35,12 +39,15 @@ use diagnostic::{Bag, Diagnostic};
 use expand::Reason;
 use files::{NoFiles, SourceLoader};
 use source::Source;
+use types::Outside;
 
 /// What an author may choose beside the source.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// The `plan` item to compile; needed only where the source has several.
     pub plan: Option<String>,
+    /// The values of inputs, as text, by their names.
+    pub settings: BTreeMap<String, String>,
 }
 
 /// What became of a source.
@@ -56,13 +63,17 @@ pub struct Compilation {
     pub outcome: Outcome,
 }
 
-/// What a matrix came to.
+/// What the matrices of a plan came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
-    /// The product of its axes.
+    /// The products of their axes.
     pub combinations: usize,
     /// How many of those are no cells, by reason.
     pub dropped: BTreeMap<Reason, usize>,
+    /// How many cells each test does not apply to, by its name.
+    pub not_applicable: BTreeMap<String, usize>,
+    /// In how many cells a test, named first, finds no entry in a table, and is skipped or fails for it.
+    pub without_entry: BTreeMap<(String, String), usize>,
 }
 
 /// Compiles `bytes`, a source that messages call `name` and that has no files beside it.
@@ -117,15 +128,16 @@ fn stages(
     let module = syntax::parse(source.text(), bag);
     let hir = resolve::resolve(&module, catalog, bag);
     let order = order::order(&hir, bag);
-    let typed = types::check(&hir, &order, source, catalog, files, bag);
+    let outside = Outside {
+        settings: &options.settings,
+        loader: files,
+    };
+    let typed = types::check(&hir, &order, source, catalog, outside, bag);
     effects::report_undeclared(&hir, &typed, bag);
     let layouts = emit::lay_out(&hir, &order, &typed, catalog, bag);
     let chosen = emit::choose(&hir, options.plan.as_deref(), bag)?;
     let layout = layouts[chosen].as_ref()?;
-    *outcome = Outcome {
-        combinations: layout.cells.combinations,
-        dropped: layout.cells.dropped.clone(),
-    };
+    *outcome = layout.outcome(&hir);
     if bag.has_errors() {
         return None;
     }

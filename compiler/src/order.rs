@@ -1,142 +1,151 @@
-//! The order that authors ask for: the edges of `after`, what comes before what, and cycles.
+//! The order that authors ask for: what comes before what over any number of edges, and cycles.
 //!
 //! The order that effects imply is in [`crate::effects`].
 
-use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::hash::{BuildHasherDefault, DefaultHasher};
+mod cycle;
+mod reach;
+
+pub(crate) use cycle::{knots, shortest_cycle};
+pub(crate) use reach::Reach;
 
 use dva_plan::plan::TestIx;
-use dva_plan::table::Table;
-use petgraph::algo::tarjan_scc;
-use petgraph::graphmap::DiGraphMap;
+use dva_plan::table::Index;
 
 use crate::diagnostic::{Bag, Code, Diagnostic};
 use crate::hir::Hir;
 use crate::span::Span;
 
-/// Tests with edges to what comes before them. It keeps the order of insertion, so no result depends
-/// on the hash.
-pub(crate) type Graph<E> = DiGraphMap<TestIx, E, BuildHasherDefault<DefaultHasher>>;
-
-/// For each test, the tests that it is `after`, over any number of edges.
+/// What comes before what among the tests of a source.
 #[derive(Debug)]
 pub struct Order {
-    before: Table<TestIx, BTreeSet<TestIx>>,
+    /// Over edges of `after` alone; `None` where tests wait for each other.
+    passed: Option<Reach>,
+    /// Over edges of `after` and of `after … regardless`.
+    ended: Option<Reach>,
+    /// Whether nothing comes after a test that is `last`.
+    ends_with_last: bool,
 }
 
 impl Order {
-    /// Whether `test` is `after` `earlier`, over any number of edges.
+    /// Whether `earlier` has passed where `test` runs: `test` is `after` it, over any number of edges.
     #[must_use]
     pub fn is_after(&self, test: TestIx, earlier: TestIx) -> bool {
-        self.before[test].contains(&earlier)
+        let reach = self.passed.as_ref();
+        reach.is_some_and(|reach| reach.is_after(test.row(), earlier.row()))
     }
 
-    /// Whether no test waits for itself.
+    /// Whether `earlier` has ended where `test` runs, however it ended.
     #[must_use]
-    pub fn is_acyclic(&self) -> bool {
-        let mut tests = self.before.enumerate();
-        tests.all(|(test, before)| !before.contains(&test))
+    pub fn is_behind(&self, test: TestIx, earlier: TestIx) -> bool {
+        let reach = self.ended.as_ref();
+        reach.is_some_and(|reach| reach.is_after(test.row(), earlier.row()))
     }
 
-    /// `tests` with all that they are `after`.
+    /// The tests of `hir`, each behind those that it is `after`; as they stand where some wait for each
+    /// other.
     #[must_use]
-    pub fn closure(&self, tests: impl IntoIterator<Item = TestIx>) -> BTreeSet<TestIx> {
-        let mut closed = BTreeSet::new();
-        for test in tests {
-            closed.insert(test);
-            closed.extend(&self.before[test]);
+    pub fn forwards(&self, hir: &Hir<'_>) -> Vec<TestIx> {
+        match &self.ended {
+            Some(reach) => reach
+                .sequence()
+                .iter()
+                .map(|row| TestIx::from_row(*row))
+                .collect(),
+            None => hir.tests.indices().collect(),
         }
-        closed
+    }
+
+    /// Whether no test waits for itself, or for one that is `last`.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        self.ended.is_some() && self.ends_with_last
     }
 }
 
-/// Follows the edges of all tests, and reports those that lead back to where they began.
+/// Follows the edges of all tests, and reports those that lead back to where they began, or to a test
+/// that is `last`.
 #[must_use]
 pub fn order(hir: &Hir<'_>, bag: &mut Bag) -> Order {
-    report_cycles(hir, bag);
-    let before = hir
-        .tests
-        .indices()
-        .map(|test| {
-            let mut before = BTreeSet::new();
-            let mut waiting = vec![test];
-            while let Some(next) = waiting.pop() {
-                let earlier = hir.tests[next].after.iter().map(|mention| mention.to);
-                waiting.extend(earlier.filter(|earlier| before.insert(*earlier)));
+    let ends_with_last = report_last(hir, bag);
+    let earlier = |regardless: bool| -> Vec<Vec<usize>> {
+        let row = |test: &crate::hir::Test<'_>| {
+            let edges = test.predecessors();
+            let kept = edges.filter(|(_, passed)| regardless || *passed);
+            kept.map(|(mention, _)| mention.to.row()).collect()
+        };
+        hir.tests.iter().map(row).collect()
+    };
+    let ended = Reach::of(earlier(true));
+    if ended.is_none() {
+        report_cycles(hir, &earlier(true), bag);
+        return Order {
+            passed: None,
+            ended,
+            ends_with_last,
+        };
+    }
+    let none_regardless = hir.tests.iter().all(|test| test.regardless.is_empty());
+    let passed = if none_regardless {
+        ended.clone()
+    } else {
+        Reach::of(earlier(false))
+    };
+    Order {
+        passed,
+        ended,
+        ends_with_last,
+    }
+}
+
+/// A `last` test runs behind all others, so nothing is after it. True where that holds.
+fn report_last(hir: &Hir<'_>, bag: &mut Bag) -> bool {
+    let mut sound = true;
+    for (test, row) in hir.tests.enumerate() {
+        for (mention, _) in row.predecessors() {
+            let other = &hir.tests[mention.to];
+            if let (Some(last), true) = (other.last, mention.to != test) {
+                sound = false;
+                let text = format!("`{}` is the last of every machine", other.name.text);
+                bag.push(
+                    Diagnostic::new(Code::P0520, mention.span, text)
+                        .and(last, "here")
+                        .help("Nothing runs behind it. Remove `last`, or this edge."),
+                );
             }
-            before
-        })
-        .collect();
-    Order { before }
+        }
+    }
+    sound
 }
 
 /// One message for each knot of tests that wait for each other, with a shortest way round.
-fn report_cycles(hir: &Hir<'_>, bag: &mut Bag) {
-    let mut graph: Graph<Span> = Graph::default();
-    for (test, row) in hir.tests.enumerate() {
-        for mention in &row.after {
-            graph.add_edge(test, mention.to, mention.span);
-        }
-    }
-    for mut knot in tarjan_scc(&graph) {
-        knot.sort_unstable();
-        let Some(first) = knot.first().copied() else {
+fn report_cycles(hir: &Hir<'_>, earlier: &[Vec<usize>], bag: &mut Bag) {
+    for knot in knots(earlier) {
+        let Some(way) = knot
+            .first()
+            .and_then(|first| shortest_cycle(earlier, &knot, *first))
+        else {
             continue;
         };
-        if knot.len() == 1 && !graph.contains_edge(first, first) {
-            continue;
-        }
-        let way = way_round(&graph, first);
-        let name = |test: TestIx| hir.tests[test].name.text.as_str();
-        let path: Vec<_> = way.iter().map(|test| name(*test)).collect();
-        let edges: Vec<(TestIx, TestIx, Span)> = way
-            .windows(2)
-            .filter_map(|pair| {
-                let span = graph.edge_weight(pair[0], pair[1])?;
-                Some((pair[0], pair[1], *span))
-            })
-            .collect();
-        let Some((from, to, span)) = edges.first() else {
+        let test = |row: usize| &hir.tests[TestIx::from_row(row)];
+        let name = |row: usize| test(row).name.text.as_str();
+        let path: Vec<_> = way.iter().map(|row| name(*row)).collect();
+        let edges = way.windows(2).filter_map(|pair| {
+            let mut edges = test(pair[0]).predecessors();
+            let (edge, _) = edges.find(|(mention, _)| mention.to.row() == pair[1])?;
+            let text = format!("`{}` waits for `{}`", name(pair[0]), name(pair[1]));
+            Some((edge.span, text))
+        });
+        let mut edges: std::vec::IntoIter<(Span, String)> = edges.collect::<Vec<_>>().into_iter();
+        let Some((span, text)) = edges.next() else {
             continue;
         };
-        let label =
-            |from: &TestIx, to: &TestIx| format!("`{}` waits for `{}`", name(*from), name(*to));
-        let mut finding = Diagnostic::new(Code::P0501, *span, label(from, to));
-        for (from, to, span) in &edges[1..] {
-            finding = finding.and(*span, label(from, to));
+        let mut finding = Diagnostic::new(Code::P0501, span, text);
+        for (span, text) in edges {
+            finding = finding.and(span, text);
         }
         bag.push(finding.help(format!(
             "None of them can be first: {}. Remove one of these edges.",
             path.join(" -> ")
         )));
     }
-}
-
-/// A shortest path along the edges from `start` back to it, with `start` at both ends.
-fn way_round(graph: &Graph<Span>, start: TestIx) -> Vec<TestIx> {
-    let mut came_from: BTreeMap<TestIx, TestIx> = BTreeMap::new();
-    let mut waiting = VecDeque::from([start]);
-    while let Some(at) = waiting.pop_front() {
-        for next in graph.neighbors(at) {
-            if next == start {
-                let mut way = vec![start, at];
-                let mut at = at;
-                while let Some(from) = came_from.get(&at) {
-                    way.push(*from);
-                    at = *from;
-                }
-                // `start` has no origin, so a way of one edge holds it twice already.
-                if way.len() > 2 || at == start {
-                    way.reverse();
-                }
-                return way;
-            }
-            if let Entry::Vacant(first) = came_from.entry(next) {
-                first.insert(at);
-                waiting.push_back(next);
-            }
-        }
-    }
-    vec![start]
 }

@@ -3,8 +3,12 @@
 //! All items of a source share one set of names, so a word means one thing in the whole file. What
 //! stands inside expressions and commands is not looked at here; see [`crate::types`].
 
+mod effect;
+mod image;
 mod matrix;
 mod name;
+mod selection;
+mod value;
 
 pub(crate) use name::{check_name, dotted};
 
@@ -15,17 +19,10 @@ use dva_plan::table::Index;
 use dva_stdlib::Catalog;
 
 use crate::diagnostic::{Bag, Code, Diagnostic};
-use crate::hir::{Disk, Hir, Image, Input, ItemRef, Mention, Plan, Test};
+use crate::hir::{Disk, Hir, ItemRef, MatrixIx, Mention, Plan, PlanPart, Test};
 use crate::span::Span;
 use crate::suggest::{did_you_mean, listed};
 use crate::syntax::ast;
-
-/// The fields of an image: name, and whether it must be given.
-const IMAGE_FIELDS: [(&str, Given); 3] = [
-    ("os", Given::Always),
-    ("arch", Given::Always),
-    ("local", Given::Sometimes),
-];
 
 /// The fields of a disk.
 const DISK_FIELDS: [(&str, Given); 2] = [("size", Given::Always), ("attached", Given::Sometimes)];
@@ -59,7 +56,7 @@ struct Resolution<'a, 'b> {
 impl<'a> Resolution<'a, '_> {
     /// Gives every item its number, so that items may name each other in any order.
     fn declare(&mut self, module: &'a ast::Module) {
-        let mut counts = [0_usize; 7];
+        let mut counts = [0_usize; 8];
         let mut next = |kind: usize| {
             counts[kind] += 1;
             counts[kind] - 1
@@ -70,16 +67,26 @@ impl<'a> Resolution<'a, '_> {
                     (&image.name, ItemRef::Image(Index::from_row(next(0))))
                 }
                 ast::ItemKind::Axis(axis) => (&axis.name, ItemRef::Axis(Index::from_row(next(1)))),
+                ast::ItemKind::Fact(fact) => (&fact.name, ItemRef::Fact(Index::from_row(next(7)))),
                 ast::ItemKind::Matrix(matrix) => {
                     (&matrix.name, ItemRef::Matrix(Index::from_row(next(2))))
                 }
                 ast::ItemKind::Disk(disk) => (&disk.name, ItemRef::Disk(Index::from_row(next(3)))),
-                ast::ItemKind::Input(input) => {
-                    (&input.name, ItemRef::Input(Index::from_row(next(6))))
+                ast::ItemKind::State(state) => {
+                    (&state.name, ItemRef::State(Index::from_row(next(7))))
                 }
+                // These mention nothing that must be there before, so their rows are made here.
+                ast::ItemKind::Let(constant) => (&constant.name, self.constant(constant)),
+                ast::ItemKind::Input(input) => (&input.name, self.input(input)),
+                ast::ItemKind::Table(table) => (&table.name, self.lookup_table(table)),
                 ast::ItemKind::Test(test) => (&test.name, ItemRef::Test(Index::from_row(next(4)))),
                 ast::ItemKind::Plan(plan) => (&plan.name, ItemRef::Plan(Index::from_row(next(5)))),
                 ast::ItemKind::Error(None) => {
+                    self.hir.has_unread = true;
+                    continue;
+                }
+                ast::ItemKind::Use(_) | ast::ItemKind::Boot(_) => {
+                    self.bag.push(Diagnostic::later(item.span));
                     self.hir.has_unread = true;
                     continue;
                 }
@@ -91,15 +98,22 @@ impl<'a> Resolution<'a, '_> {
             match self.hir.names.get(name.text.as_str()) {
                 // One of them could not be read, so this may well be the same item twice.
                 Some((ItemRef::Unread, _)) => {}
-                Some((first, place)) => self.bag.push(
-                    Diagnostic::new(
-                        Code::P0201,
-                        name.span,
-                        format!("`{}` is declared a second time", name.text),
-                    )
-                    .and(*place, format!("the first one, {}", first.noun()))
-                    .help("All items of a file share one set of names. Rename one of them."),
-                ),
+                Some((first, place)) => {
+                    let (first, place) = (*first, *place);
+                    self.bag.push(
+                        Diagnostic::new(
+                            Code::P0201,
+                            name.span,
+                            format!("`{}` is declared a second time", name.text),
+                        )
+                        .and(place, format!("the first one, {}", first.noun()))
+                        .help("All items of a file share one set of names. Rename one of them."),
+                    );
+                    // A mention may mean either, so none is held against the first one.
+                    if first.noun() != to.noun() {
+                        self.hir.names.insert(&name.text, (ItemRef::Unread, place));
+                    }
+                }
                 None => {
                     self.hir.names.insert(&name.text, (to, name.span));
                 }
@@ -108,17 +122,21 @@ impl<'a> Resolution<'a, '_> {
     }
 
     fn fill(&mut self, module: &'a ast::Module) {
+        // Images have the facts as fields.
+        for item in &module.items {
+            if let ast::ItemKind::Fact(fact) = &item.kind {
+                let fact = self.fact(fact);
+                self.hir.facts.push(fact);
+            }
+        }
         for item in &module.items {
             match &item.kind {
                 ast::ItemKind::Image(image) => {
-                    let fields = self.fields(image, &IMAGE_FIELDS, "an image");
-                    self.hir.images.push(Image {
-                        name: &image.name,
-                        fields,
-                    });
+                    let image = self.image(image);
+                    self.hir.images.push(image);
                 }
                 ast::ItemKind::Disk(disk) => {
-                    let fields = self.fields(disk, &DISK_FIELDS, "a disk");
+                    let fields = self.fields(&disk.name, &disk.fields, &DISK_FIELDS, "a disk");
                     self.hir.disks.push(Disk {
                         name: &disk.name,
                         fields,
@@ -128,17 +146,24 @@ impl<'a> Resolution<'a, '_> {
                     let axis = self.axis(axis);
                     self.hir.axes.push(axis);
                 }
-                ast::ItemKind::Input(input) => {
-                    self.input_type(&input.r#type);
-                    self.hir.inputs.push(Input { name: &input.name });
+                ast::ItemKind::State(state) => {
+                    let state = self.state(state);
+                    self.hir.states.push(state);
                 }
                 // Rows that mention others wait until all of those are there.
                 ast::ItemKind::Matrix(_)
                 | ast::ItemKind::Test(_)
                 | ast::ItemKind::Plan(_)
+                | ast::ItemKind::Input(_)
+                | ast::ItemKind::Use(_)
+                | ast::ItemKind::Let(_)
+                | ast::ItemKind::Table(_)
+                | ast::ItemKind::Fact(_)
+                | ast::ItemKind::Boot(_)
                 | ast::ItemKind::Error(_) => {}
             }
         }
+        self.inherit(module);
         for item in &module.items {
             match &item.kind {
                 ast::ItemKind::Matrix(matrix) => {
@@ -149,49 +174,39 @@ impl<'a> Resolution<'a, '_> {
                     let test = self.test(item, test);
                     self.hir.tests.push(test);
                 }
-                ast::ItemKind::Plan(plan) => {
-                    let plan = self.plan(plan);
-                    self.hir.plans.push(plan);
-                }
-                ast::ItemKind::Image(_)
+                ast::ItemKind::Plan(_)
+                | ast::ItemKind::Image(_)
                 | ast::ItemKind::Disk(_)
                 | ast::ItemKind::Input(_)
                 | ast::ItemKind::Axis(_)
+                | ast::ItemKind::Use(_)
+                | ast::ItemKind::Let(_)
+                | ast::ItemKind::Table(_)
+                | ast::ItemKind::Fact(_)
+                | ast::ItemKind::State(_)
+                | ast::ItemKind::Boot(_)
                 | ast::ItemKind::Error(_) => {}
             }
         }
-    }
-
-    /// Reports a type that no input can have.
-    fn input_type(&mut self, written: &ast::TypeExpr) {
-        if let ast::TypeExprKind::Named(name) = &written.kind
-            && name.text == "secret"
-        {
-            return;
+        // A plan selects by what tests say of themselves.
+        for item in &module.items {
+            if let ast::ItemKind::Plan(plan) = &item.kind {
+                let plan = self.plan(plan);
+                self.hir.plans.push(plan);
+            }
         }
-        let help = match &written.kind {
-            ast::TypeExprKind::Named(name) => did_you_mean(&name.text, ["secret"]),
-            ast::TypeExprKind::In(..) | ast::TypeExprKind::List(_) => None,
-        };
-        let text = "an input cannot be of this type";
-        self.bag.push(
-            Diagnostic::new(Code::P0311, written.span, text).help(help.unwrap_or_else(|| {
-                "An input is a `secret`: bound in the configuration, given to commands by `with`, \
-                 and never shown."
-                    .to_owned()
-            })),
-        );
     }
 
     /// The fields of `block`, each once, without unknown ones.
     fn fields(
         &mut self,
-        block: &'a ast::Block,
+        block: &'a ast::Name,
+        written: &'a [ast::Field],
         known: &[(&str, Given)],
         noun: &str,
     ) -> BTreeMap<&'a str, &'a ast::Field> {
         let mut fields: BTreeMap<&str, &ast::Field> = BTreeMap::new();
-        for field in &block.fields {
+        for field in written {
             let name = field.name.text.as_str();
             if !known.iter().any(|(field, _)| *field == name) {
                 let names = || known.iter().map(|(field, _)| *field);
@@ -212,14 +227,13 @@ impl<'a> Resolution<'a, '_> {
         }
         for (name, given) in known {
             let misspelt = || {
-                block
-                    .fields
+                written
                     .iter()
                     .any(|field| did_you_mean(&field.name.text, [*name]).is_some())
             };
             if *given == Given::Always && !fields.contains_key(name) && !misspelt() {
-                let text = format!("`{}` has no `{name}`", block.name.text);
-                let finding = Diagnostic::new(Code::P0207, block.name.span, text);
+                let text = format!("`{}` has no `{name}`", block.text);
+                let finding = Diagnostic::new(Code::P0207, block.span, text);
                 self.bag.push(finding.help(format!(
                     "Every {} says its `{name}`, for example `{}`.",
                     noun.trim_start_matches("an ").trim_start_matches("a "),
@@ -235,12 +249,21 @@ impl<'a> Resolution<'a, '_> {
     }
 
     fn test(&mut self, item: &'a ast::Item, test: &'a ast::Test) -> Test<'a> {
-        let last_of_head = test.after.last().map_or(test.name.span, |path| path.span);
+        let last_of_head = test
+            .after
+            .last()
+            .map_or(test.name.span, |after| after.test.span);
         let mut row = Test {
             name: &test.name,
             docs: &item.docs,
             head: item.span.to(last_of_head),
             after: Vec::new(),
+            regardless: Vec::new(),
+            per: Vec::new(),
+            when: None,
+            tags: Vec::new(),
+            last: None,
+            once: None,
             effects: Vec::new(),
             needs: Vec::new(),
             within: None,
@@ -250,13 +273,41 @@ impl<'a> Resolution<'a, '_> {
             intact: true,
         };
         row.head.end = last_of_head.end;
-        row.intact &= self.mentions_of_tests(&test.after, &mut row.after);
+        if let Some(parameter) = test.parameters.iter().flatten().next() {
+            self.bag.push(Diagnostic::later(parameter.name.span));
+        }
+        row.intact &= self.predecessors(&test.after, &mut row);
+        self.each_once(&test.per, &mut row.per);
+        row.intact &= self.axes_exist(&row.per);
         let mut finally: Option<Span> = None;
         for clause in &test.body {
             match clause {
                 ast::Clause::Reads(names) => self.effects(EffectKind::Reads, names, &mut row),
                 ast::Clause::Writes(names) => self.effects(EffectKind::Writes, names, &mut row),
-                ast::Clause::Needs(needs) => row.needs.extend(needs),
+                ast::Clause::Needs(needs) => {
+                    row.needs.extend(needs.iter().filter_map(|need| match need {
+                        ast::Need::Holds(need) => Some(need),
+                        ast::Need::Boot(boot) => {
+                            self.bag.push(Diagnostic::later(boot.span));
+                            None
+                        }
+                    }));
+                }
+                ast::Clause::Borrows(names) => self.effects(EffectKind::Borrows, names, &mut row),
+                ast::Clause::Tags(names) => self.each_once(names, &mut row.tags),
+                ast::Clause::Retry(span, _) => self.bag.push(Diagnostic::later(*span)),
+                ast::Clause::When(span, condition) => match row.when {
+                    Some((first, _)) => self.said_twice(*span, first, "`when`"),
+                    None => row.when = Some((*span, condition)),
+                },
+                ast::Clause::Last(span) => match row.last {
+                    Some(first) => self.said_twice(*span, first, "`last`"),
+                    None => row.last = Some(*span),
+                },
+                ast::Clause::Once(span) => match row.once {
+                    Some(first) => self.said_twice(*span, first, "`once`"),
+                    None => row.once = Some(*span),
+                },
                 ast::Clause::Within(span, value) => match row.within {
                     Some((first, _)) => self.said_twice(*span, first, "`within`"),
                     None => row.within = Some((*span, value)),
@@ -278,73 +329,52 @@ impl<'a> Resolution<'a, '_> {
         row
     }
 
-    fn effects(&mut self, kind: EffectKind, names: &[ast::Name], row: &mut Test<'a>) {
-        for name in names {
-            let to = match self.hir.names.get(name.text.as_str()) {
-                Some((ItemRef::Disk(disk), _)) => *disk,
-                found => {
-                    let found = found.copied();
-                    self.unknown(&name.text, name.span, found, "a disk", |to| {
-                        matches!(to, ItemRef::Disk(_))
-                    });
-                    row.intact = false;
-                    continue;
-                }
-            };
-            let same =
-                |(known, mention): &&(EffectKind, Mention<_>)| *known == kind && mention.to == to;
-            match row
-                .effects
-                .iter()
-                .find(same)
-                .map(|(_, mention)| mention.span)
-            {
-                Some(first) => self.said_twice(name.span, first, &format!("`{}`", name.text)),
-                None => {
-                    let span = name.span;
-                    row.effects.push((kind, Mention { to, span }));
-                }
-            }
-        }
-    }
-
     fn plan(&mut self, plan: &'a ast::Plan) -> Plan<'a> {
         let mut row = Plan {
             name: &plan.name,
-            matrix: None,
-            tests: Vec::new(),
+            parts: Vec::new(),
             intact: true,
         };
-        if let Some(first) = plan.matrices.first() {
-            row.matrix = match self.hir.names.get(first.text.as_str()) {
-                Some((ItemRef::Matrix(matrix), _)) => Some(Mention {
-                    to: *matrix,
-                    span: first.span,
-                }),
-                found => {
-                    let found = found.copied();
-                    self.unknown(&first.text, first.span, found, "a matrix", |to| {
-                        matches!(to, ItemRef::Matrix(_))
-                    });
-                    row.intact = false;
-                    None
+        let mut own = PlanPart::default();
+        let (mut matrices, mut has_tests, mut blocks) = (Vec::new(), false, Vec::new());
+        for clause in &plan.clauses {
+            match clause {
+                ast::PlanClause::Matrix(paths) => matrices.extend(paths),
+                ast::PlanClause::Tests(_) | ast::PlanClause::Again(_) => {
+                    has_tests = true;
+                    row.intact &= self.plan_tests(clause, &mut own);
                 }
-            };
-            if let Some(second) = plan.matrices.get(1) {
+                ast::PlanClause::On(path, clauses) => blocks.push((path, clauses)),
+                ast::PlanClause::Waive(waive) => self.bag.push(Diagnostic::later(waive.span)),
+                ast::PlanClause::Limit(span, _)
+                | ast::PlanClause::Market(span, _)
+                | ast::PlanClause::Gate(span, ..)
+                | ast::PlanClause::Setup(span, _) => self.bag.push(Diagnostic::later(*span)),
+            }
+        }
+        if let Some(first) = matrices.first() {
+            own.matrix = self.mention_of_matrix(first);
+            row.intact &= own.matrix.is_some();
+            if let Some(second) = matrices.get(1) {
                 row.intact = false;
                 self.bag.push(
                     Diagnostic::new(Code::P0705, second.span, "a second matrix")
                         .and(first.span, "the first one")
-                        .help("A plan has one matrix. Write a plan for each of them."),
+                        .help(
+                            "Say which tests run on which: `on MATRIX { tests … }` for each of them.",
+                        ),
                 );
             }
         }
-        row.intact &= self.mentions_of_tests(&plan.tests, &mut row.tests);
-        let lacks = match (plan.matrices.is_empty(), plan.tests.is_empty()) {
-            (true, true) => Some("neither a matrix nor tests"),
+        let is_whole = !matrices.is_empty() || has_tests;
+        if is_whole {
+            row.parts.push(own);
+        }
+        let lacks = match (matrices.is_empty(), !has_tests) {
+            (true, true) if blocks.is_empty() => Some("neither a matrix nor tests"),
             (true, false) => Some("no matrix"),
             (false, true) => Some("no tests"),
-            (false, false) => None,
+            (true, true) | (false, false) => None,
         };
         if let Some(lacks) = lacks {
             row.intact = false;
@@ -353,38 +383,56 @@ impl<'a> Resolution<'a, '_> {
                 "A plan says what is tested and on what: `plan gate { matrix sizes  tests memory }`.",
             ));
         }
+        for (path, clauses) in blocks {
+            row.intact &= self.block(path, clauses, &mut row.parts);
+        }
         row
     }
 
-    /// Resolves `paths` to tests, each once; false where one of them does not.
-    fn mentions_of_tests(
-        &mut self,
-        paths: &[ast::Path],
-        mentions: &mut Vec<Mention<TestIx>>,
-    ) -> bool {
-        let mut all = true;
-        for path in paths {
-            let name = dotted(path);
-            let to = match self.hir.names.get(name.as_str()) {
-                Some((ItemRef::Test(test), _)) => *test,
-                found => {
-                    let found = found.copied();
-                    self.unknown(&name, path.span, found, "a test", |to| {
-                        matches!(to, ItemRef::Test(_))
-                    });
-                    all = false;
-                    continue;
-                }
-            };
-            match mentions.iter().find(|known| known.to == to) {
-                Some(first) => self.said_twice(path.span, first.span, &format!("`{name}`")),
-                None => mentions.push(Mention {
-                    to,
-                    span: path.span,
-                }),
+    /// The test that is named; `None` where there is none.
+    fn mention_of_test(&mut self, test: &ast::TestRef) -> Option<Mention<TestIx>> {
+        if test.arguments.is_some() {
+            self.bag.push(Diagnostic::later(test.span));
+        }
+        let span = test.path.span;
+        let name = dotted(&test.path);
+        match self.hir.names.get(name.as_str()) {
+            Some((ItemRef::Test(to), _)) => Some(Mention { to: *to, span }),
+            found => {
+                let found = found.copied();
+                self.unknown(&name, span, found, "a test", |to| {
+                    matches!(to, ItemRef::Test(_))
+                });
+                None
             }
         }
-        all
+    }
+
+    /// The matrix that is named; `None` where there is none.
+    fn mention_of_matrix(&mut self, path: &ast::Path) -> Option<Mention<MatrixIx>> {
+        let (name, span) = (dotted(path), path.span);
+        match self.hir.names.get(name.as_str()) {
+            Some((ItemRef::Matrix(to), _)) => Some(Mention { to: *to, span }),
+            found => {
+                let found = found.copied();
+                self.unknown(&name, span, found, "a matrix", |to| {
+                    matches!(to, ItemRef::Matrix(_))
+                });
+                None
+            }
+        }
+    }
+
+    /// Takes `names` over, each once.
+    fn each_once(&mut self, names: &'a [ast::Name], taken: &mut Vec<&'a ast::Name>) {
+        for name in names {
+            match taken.iter().find(|known| known.text == name.text) {
+                Some(first) => {
+                    self.said_twice(name.span, first.span, &format!("`{}`", name.text));
+                }
+                None => taken.push(name),
+            }
+        }
     }
 
     /// Reports a name that is not that of `wanted` (`a test`), unless it may stand in unread text.

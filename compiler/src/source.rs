@@ -1,5 +1,6 @@
 //! A source: its name, its text, and where its lines begin.
 
+use crate::diagnostic::shown;
 use crate::span::Span;
 
 /// The largest source that is read, in bytes.
@@ -10,6 +11,8 @@ pub const MAX_SOURCE_BYTES: usize = 32 << 20;
 pub struct Source {
     name: String,
     text: String,
+    /// What messages show of it, where that is not the text itself.
+    shown: Option<String>,
     line_starts: Vec<u32>,
 }
 
@@ -26,6 +29,7 @@ impl Source {
         let line_starts = std::iter::once(0).chain(behind_line_ends).collect();
         Self {
             name: name.into(),
+            shown: shown::excerpt(&text),
             text,
             line_starts,
         }
@@ -43,22 +47,41 @@ impl Source {
         &self.text
     }
 
+    /// Its text as messages show it: as many bytes, and none that a terminal would obey.
+    #[must_use]
+    pub fn shown(&self) -> &str {
+        self.shown.as_deref().unwrap_or(&self.text)
+    }
+
     /// The text of `span`; empty where it is not one of this source.
     #[must_use]
     pub fn slice(&self, span: Span) -> &str {
         self.text.get(span.range()).unwrap_or_default()
     }
 
-    /// The line and column of an offset, both from 1, the column in characters.
+    /// The line and column of an offset, both from 1, the column in characters: a tab, a wide letter
+    /// and a mark that is put onto the letter before it are one each.
     #[must_use]
     pub fn position(&self, offset: u32) -> (u32, u32) {
-        let line = self.line_starts.partition_point(|start| *start <= offset);
-        let start = self.line_starts[line - 1];
+        let line = self.line(offset);
+        let start = self.line_start(line);
         let before = self.slice(Span { start, end: offset });
-        (
-            Span::new(line, line).start,
-            Span::new(before.chars().count() + 1, 0).start,
-        )
+        (line, Span::new(before.chars().count() + 1, 0).start)
+    }
+
+    /// The line of an offset, from 1.
+    #[must_use]
+    pub fn line(&self, offset: u32) -> u32 {
+        let line = self.line_starts.partition_point(|start| *start <= offset);
+        Span::new(line, line).start
+    }
+
+    /// Where a line begins; behind the last line, where the text ends.
+    #[must_use]
+    pub fn line_start(&self, line: u32) -> u32 {
+        let row = (line as usize).saturating_sub(1);
+        let end = || Span::new(self.text.len(), self.text.len()).start;
+        self.line_starts.get(row).copied().unwrap_or_else(end)
     }
 }
 

@@ -1,18 +1,19 @@
 //! "Did you mean": the known word that is closest to one that is not known.
 
 /// A sentence that offers the closest of `known`, or nothing where none is close.
-pub(crate) fn did_you_mean<'a>(
-    word: &str,
-    known: impl IntoIterator<Item = &'a str>,
-) -> Option<String> {
+#[must_use]
+pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
     closest(word, known).map(|close| format!("Did you mean `{close}`?"))
 }
 
 /// The closest of `known`: about a third of the letters may differ, a swap of neighbours counting once.
 fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = ((word.chars().count() + 1) / 3).max(1);
+    let length = word.chars().count();
+    let limit = ((length + 1) / 3).max(1);
     known
         .into_iter()
+        // The distance is never less than this, and much dearer to calculate.
+        .filter(|candidate| candidate.chars().count().abs_diff(length) <= limit)
         .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
         .filter(|(distance, _)| *distance <= limit)
         .min()
@@ -20,7 +21,8 @@ fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&
 }
 
 /// `` `a`, `b` and `c` ``, shortened behind the eighth.
-pub(crate) fn listed<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
+#[must_use]
+pub fn listed<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
     let mut quoted: Vec<_> = words.into_iter().map(|word| format!("`{word}`")).collect();
     let hidden = quoted.len().saturating_sub(8);
     if hidden > 0 {

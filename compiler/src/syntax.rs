@@ -15,6 +15,7 @@ mod scan;
 
 use std::borrow::Cow;
 
+use crate::diagnostic::shown::is_hidden;
 use crate::diagnostic::{Bag, Code, Diagnostic};
 use crate::source::{MAX_SOURCE_BYTES, Source};
 use crate::span::Span;
@@ -63,19 +64,17 @@ pub fn decode(name: &str, bytes: &[u8], bag: &mut Bag) -> Option<Source> {
 pub fn parse(text: &str, bag: &mut Bag) -> Module {
     let text = blank_out_controls(text, bag);
     let scan = scan::scan(&text, bag);
-    let items = scan
-        .slices
-        .into_iter()
-        .map(|slice| Item {
+    let items = scan.slices.into_iter().map(|slice| {
+        let read = slice.sound.then(|| read(&text, &slice, bag)).flatten();
+        let (public, kind) = read.unwrap_or((None, ItemKind::Error(slice.name)));
+        Item {
             span: slice.span,
-            kind: slice
-                .sound
-                .then(|| read(&text, &slice, bag))
-                .flatten()
-                .unwrap_or(ItemKind::Error(slice.name)),
             docs: slice.docs,
-        })
-        .collect();
+            public,
+            kind,
+        }
+    });
+    let items = items.collect();
     Module {
         docs: scan.docs,
         items,
@@ -83,8 +82,14 @@ pub fn parse(text: &str, bag: &mut Bag) -> Module {
     }
 }
 
+/// Reads a condition that stands alone. `None` where it could not be read, which was reported.
+pub fn condition(text: &str, bag: &mut Bag) -> Option<ast::Expr> {
+    let text = blank_out_controls(text, bag);
+    build::condition(&text, bag)
+}
+
 /// Reads an item that was cut out of `text`.
-fn read(text: &str, slice: &scan::Slice, bag: &mut Bag) -> Option<ItemKind> {
+fn read(text: &str, slice: &scan::Slice, bag: &mut Bag) -> Option<(Option<Span>, ItemKind)> {
     let base = slice.span.range().start;
     let own = text.get(slice.span.range()).unwrap_or_default();
     if slice.stray_docs.is_empty() {
@@ -131,7 +136,7 @@ fn blank_out_controls<'a>(text: &'a str, bag: &mut Bag) -> Cow<'a, str> {
         .filter(|(at, character)| match character {
             '\t' | '\n' => false,
             '\r' => !text[at + 1..].starts_with('\n'),
-            other => other.is_control() || is_invisible(*other),
+            other => is_hidden(*other),
         });
     let Some((first, character)) = found.next() else {
         return Cow::Borrowed(text);
@@ -155,15 +160,6 @@ fn blank_out_controls<'a>(text: &'a str, bag: &mut Bag) -> Cow<'a, str> {
         u32::from(character)
     )));
     Cow::Owned(owned)
-}
-
-/// Whether a character shows nothing and changes how others are shown: the marks of direction, and a
-/// byte order mark that is not at the start.
-fn is_invisible(character: char) -> bool {
-    matches!(
-        character,
-        '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}'
-    )
 }
 
 /// Puts as many blanks as there are bytes, so that every other place stays where it is.

@@ -11,50 +11,73 @@
 //! | what a name means in its place | [`scope`], [`name`] |
 //! | literals | [`literal`] |
 //! | operators and calls | [`expression`], [`comparison`], [`arithmetic`], [`call`] |
-//! | fields of images and disks, limits | [`field`] |
+//! | fields of images and disks, limits | [`field`], [`image`] |
+//! | facts of images, machines and regions | [`fact`] |
+//! | the values of a matrix's axes | [`choice`] |
 //! | commands | [`command`] |
-//! | captured values | [`capture`] |
-//! | tests and their steps | [`step`] |
+//! | values of the file, tables | [`constant`], [`table`], [`lookup`] |
+//! | values of tests | [`lets`], [`written`], [`capture`] |
+//! | texts with values | [`prose`] |
+//! | tests and their steps | [`step`], [`branch`] |
 //! | what stands behind a step | [`modifier`], [`with`] |
 //! | power, disks, waiting | [`machine`] |
 //! | files | [`transfer`] |
 
 pub mod arithmetic;
+pub mod branch;
 pub mod call;
 pub mod capture;
+pub mod choice;
 pub mod command;
 pub mod comparison;
+pub mod constant;
 pub mod expression;
+pub mod fact;
 pub mod field;
 pub mod fold;
+pub mod image;
+pub mod lets;
 pub mod literal;
+pub mod lookup;
 pub mod machine;
 pub mod modifier;
 pub mod name;
+pub mod prose;
 pub mod scope;
 pub mod step;
+pub mod table;
 pub mod transfer;
 pub mod with;
+pub mod written;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use dva_plan::expr::{ExprIx, ExpressionBuilder};
-use dva_plan::plan::{Blob, BlobIx, Capability, DiskIx, ImageIx, TestIx};
+use dva_plan::plan::{
+    Blob, BlobIx, Capability, DiskIx, ImageIx, InputIx, StateIx, TableIx, TestIx,
+};
 use dva_plan::step::{Slot, SlotIx, Step};
 use dva_plan::table::Table;
 use dva_plan::{plan, value::Type};
 use dva_stdlib::Catalog;
 
 use crate::diagnostic::{Bag, Code, Diagnostic};
-use crate::files::SourceLoader;
-use crate::hir::{Hir, MatrixIx};
+use crate::files::{NoFiles, SourceLoader};
+use crate::hir::{AxisIx, AxisValue, Choice, ConstantIx, Hir, MatrixIx};
 use crate::order::Order;
 use crate::source::Source;
 use crate::span::Span;
-use capture::Let;
+use crate::syntax::ast::Expr;
+use choice::Required;
+use constant::{Lazy, unread};
+use image::Launch;
+use lets::Let;
 use machine::Course;
 use scope::Scope;
+use table::TypedTable;
 use transfer::Files;
+use written::{Whose, written_type};
 
 /// What a source means, by the rows of its [`Hir`].
 #[derive(Debug)]
@@ -65,15 +88,29 @@ pub struct Typed {
     pub images: Table<ImageIx, Option<plan::Image>>,
     /// Disks; `None` where the size was reported.
     pub disks: Table<DiskIx, Option<plan::Disk>>,
+    /// What decides where each image can start; `None` where a field was reported.
+    pub launches: Table<ImageIx, Option<Launch>>,
+    /// What the values of each of the author's axes say of a machine's network.
+    pub networks: Table<AxisIx, Vec<plan::Network>>,
+    /// The values of each axis of a matrix, in order; `None` where one was reported.
+    pub axes: Table<MatrixIx, Option<Vec<Vec<AxisValue>>>>,
+    /// States; `None` where the limit was reported.
+    pub states: Table<StateIx, Option<plan::State>>,
     /// The conditions behind `exclude`, in order.
     pub excludes: Table<MatrixIx, Vec<Exclude>>,
     /// Contents of files; some are of no use to any plan.
     pub blobs: Table<BlobIx, Blob>,
+    /// Files of values; `None` where something was reported.
+    pub tables: Table<TableIx, Option<Rc<TypedTable>>>,
+    /// The types of inputs that are bound when the tests run.
+    pub run_inputs: Table<InputIx, Option<Type>>,
+    /// The inputs that the compiler was given, and the defaults of others, as text.
+    pub settings: BTreeMap<String, String>,
     /// Tests.
     pub tests: Table<TestIx, TypedTest>,
 }
 
-/// A condition under which a combination is no cell.
+/// A condition under which a combination is no cell, or a test applies to a cell.
 #[derive(Debug)]
 pub struct Exclude {
     /// Its place.
@@ -101,8 +138,12 @@ pub struct TypedTest {
     pub is_complete: bool,
     /// What its machine must be able to do.
     pub needs: BTreeSet<Capability>,
+    /// What must hold of its machine.
+    pub requires: Vec<Required>,
     /// What it needs of the matrix and of its effects.
     pub uses: Uses,
+    /// The condition on the cells that it applies to; `None` where it has none, or where it was reported.
+    pub applies: Option<Exclude>,
 }
 
 /// What expressions name, each with the first place where they do.
@@ -114,10 +155,25 @@ pub struct Uses {
     pub image_version: Option<Span>,
     /// Disks, by something of them that a machine without the disk has not.
     pub disks: BTreeMap<DiskIx, Span>,
+    /// Tables that must have an entry for every cell.
+    pub lookups: BTreeMap<TableIx, Span>,
+    /// Tables whose entry may be missing, since the author says what is done then.
+    pub may_miss: BTreeSet<TableIx>,
     /// Disks that are attached or detached.
     pub moved: BTreeMap<DiskIx, Span>,
     /// Whether the exit status of the command is named.
     pub exit: Option<Span>,
+    /// Tests whose values are named.
+    pub values: BTreeMap<TestIx, Span>,
+}
+
+/// What comes from outside the source.
+#[derive(Clone, Copy)]
+pub struct Outside<'o> {
+    /// The values that inputs are given, as text.
+    pub settings: &'o BTreeMap<String, String>,
+    /// The files beside the source.
+    pub loader: &'o dyn SourceLoader,
 }
 
 /// Checks all of `hir`.
@@ -127,49 +183,148 @@ pub fn check(
     order: &Order,
     source: &Source,
     catalog: &Catalog,
-    loader: &dyn SourceLoader,
+    outside: Outside<'_>,
     bag: &mut Bag,
 ) -> Typed {
-    let lets = capture::lets(hir, catalog, bag);
+    let lets = lets::lets(hir, catalog, bag);
+    let run_inputs = hir.run_inputs.iter().map(|input| {
+        let (of, unit) = written_type(input.r#type, Whose::Document, hir, bag)?;
+        if unit.is_some() {
+            let help = "The configuration says a size with its unit.";
+            let text = "there is no unit to choose";
+            bag.push(Diagnostic::new(Code::P0311, input.r#type.span, text).help(help));
+            return None;
+        }
+        Some(of)
+    });
+    let run_inputs: Table<InputIx, Option<Type>> = run_inputs.collect();
     let mut nodes = ExpressionBuilder::default();
     let mut checker = Checker {
         hir,
         order,
         source,
         catalog,
-        lets: &lets,
+        lets,
+        open_blocks: Vec::new(),
+        settings: outside.settings,
+        constants: unread(&hir.constants),
+        tables: unread(&hir.tables),
+        run_inputs,
+        looked_up: 0,
+        may_miss: false,
         bag,
         nodes: &mut nodes,
-        files: Files::new(loader),
+        files: Files::new(outside.loader),
+        movers: machine::movers(hir),
+        all_intact: hir.tests.iter().all(|test| test.intact),
         attached_at_start: Table::new(),
         scope: Scope::Constant,
         uses: Uses::default(),
         course: Course::default(),
     };
-    let images = hir
+    checker.constants();
+    checker.tables();
+    let made: Vec<_> = hir
         .images
         .iter()
         .map(|image| checker.image(image))
         .collect();
+    let launches = made.iter().map(|made| Some(made.as_ref()?.1)).collect();
+    let images = made.into_iter().map(|made| Some(made?.0)).collect();
+    if hir.images.is_empty() {
+        for fact in &hir.facts {
+            checker.default_of_fact(fact);
+        }
+    }
+    let networks = hir.axes.iter().map(|axis| checker.networks(axis)).collect();
     let disks: Table<DiskIx, Option<plan::Disk>> =
         hir.disks.iter().map(|disk| checker.disk(disk)).collect();
+    let states = hir
+        .states
+        .iter()
+        .map(|state| checker.state(state))
+        .collect();
     let attached = disks.iter().map(|disk| Some(disk.as_ref()?.attached));
     checker.attached_at_start = attached.collect();
+    let axes = hir
+        .matrices
+        .iter()
+        .map(|matrix| checker.axes(matrix))
+        .collect();
     let excludes = hir
         .matrices
         .iter()
         .map(|matrix| checker.excludes(matrix))
         .collect();
-    let tests = hir.tests.indices().map(|test| checker.test(test)).collect();
+    // A test that reads a value of another one comes behind it, so that the value has its type.
+    let mut tests = BTreeMap::new();
+    for test in order.forwards(hir) {
+        tests.insert(test, checker.test(test));
+    }
+    let tests = tests.into_values().collect();
+    let settings = checker.settings_in_force();
+    let tables = checker.tables.iter().map(|table| match table {
+        Lazy::Read(table) => table.clone(),
+        Lazy::Now | Lazy::NotYet => None,
+    });
+    let tables = tables.collect();
+    let run_inputs = checker.run_inputs;
     let blobs = checker.files.blobs;
     Typed {
         expressions: nodes,
         images,
+        launches,
+        networks,
         disks,
+        axes,
+        states,
         excludes,
         blobs,
+        tables,
+        run_inputs,
+        settings,
         tests,
     }
+}
+
+/// The names of what `catalog` has to choose from and `condition`, a part of `source`, holds of, in their
+/// order. `None` where something was reported.
+#[must_use]
+pub fn choose(
+    hir: &Hir<'_>,
+    source: &Source,
+    catalog: &Catalog,
+    from: Choice,
+    condition: &Expr,
+    bag: &mut Bag,
+) -> Option<Vec<String>> {
+    let order = crate::order::order(hir, bag);
+    let settings = BTreeMap::new();
+    let mut checker = Checker {
+        hir,
+        order: &order,
+        source,
+        catalog,
+        lets: Table::new(),
+        open_blocks: Vec::new(),
+        settings: &settings,
+        constants: unread(&hir.constants),
+        tables: unread(&hir.tables),
+        run_inputs: Table::new(),
+        looked_up: 0,
+        may_miss: false,
+        bag,
+        nodes: &mut ExpressionBuilder::default(),
+        files: Files::new(&NoFiles),
+        movers: BTreeMap::new(),
+        all_intact: true,
+        attached_at_start: Table::new(),
+        scope: Scope::Constant,
+        uses: Uses::default(),
+        course: Course::default(),
+    };
+    let conditions = checker.conditions_on(from, condition)?;
+    checker.that_meet(from, &conditions)
 }
 
 /// An expression with its type. Where there is none, what is wrong has been reported.
@@ -187,10 +342,24 @@ pub(crate) struct Checker<'c, 'a> {
     pub(crate) order: &'c Order,
     pub(crate) source: &'c Source,
     pub(crate) catalog: &'c Catalog,
-    pub(crate) lets: &'c Table<TestIx, Vec<Let<'a>>>,
+    pub(crate) lets: Table<TestIx, Vec<Let<'a>>>,
+    /// The branches and loops that the step stands in.
+    pub(crate) open_blocks: Vec<u32>,
+    /// The values that inputs are given, as text.
+    pub(crate) settings: &'c BTreeMap<String, String>,
+    pub(crate) constants: Table<ConstantIx, Lazy<Operand>>,
+    pub(crate) tables: Table<TableIx, Lazy<Rc<TypedTable>>>,
+    pub(crate) run_inputs: Table<InputIx, Option<Type>>,
+    /// How many look-ups were read, and whether an entry may be missing for those that are.
+    pub(crate) looked_up: usize,
+    pub(crate) may_miss: bool,
     pub(crate) bag: &'c mut Bag,
     pub(crate) nodes: &'c mut ExpressionBuilder,
     pub(crate) files: Files<'c>,
+    /// The tests that attach or detach each disk.
+    pub(crate) movers: BTreeMap<DiskIx, Vec<TestIx>>,
+    /// Whether nothing that was reported hides an edge or an effect of a test.
+    pub(crate) all_intact: bool,
     /// Whether each disk is attached before the first test; `None` where a field was reported.
     pub(crate) attached_at_start: Table<DiskIx, Option<bool>>,
     pub(crate) scope: Scope,

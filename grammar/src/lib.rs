@@ -28,7 +28,23 @@ pub fn rule_name(rule: Rule) -> Option<&'static str> {
     Some(match rule {
         Rule::EOI => "the end",
         Rule::file | Rule::one_item => "an item",
+        Rule::public | Rule::kw_pub => "`pub`",
+        Rule::use_item | Rule::kw_use => "`use`",
+        Rule::use_names => "`{`",
+        Rule::use_name => "a name",
+        Rule::kw_as => "`as`",
+        Rule::let_item => "`let`",
+        Rule::at_run | Rule::kw_at => "`at`",
+        Rule::table_item | Rule::kw_table => "`table`",
+        Rule::fact_item | Rule::kw_fact => "`fact`",
+        Rule::choices => "a word",
         Rule::image_item => "`image`",
+        Rule::like | Rule::kw_like => "`like`",
+        Rule::boot_item | Rule::needs_boot | Rule::kw_boot => "`boot`",
+        Rule::state_item | Rule::kw_state => "`state`",
+        Rule::state_body => "`{`",
+        Rule::per_account | Rule::per_clause | Rule::kw_per => "`per`",
+        Rule::kw_account => "`account`",
         Rule::axis_item => "`axis`",
         Rule::matrix_item => "`matrix`",
         Rule::disk_item => "`disk`",
@@ -36,11 +52,47 @@ pub fn rule_name(rule: Rule) -> Option<&'static str> {
         Rule::test_item => "`test`",
         Rule::plan_item => "`plan`",
         Rule::one_hole | Rule::hole_body => "a name or a call",
+        Rule::one_value => "a value",
         Rule::field => "a field",
         Rule::axis_value => "a value of the axis",
         Rule::matrix_clause | Rule::matrix_axis => "an axis",
         Rule::exclude | Rule::kw_exclude => "`exclude`",
+        Rule::axis_filter | Rule::kw_where => "`where`",
         Rule::plan_clause => "a clause",
+        Rule::plan_on | Rule::kw_on => "`on`",
+        Rule::selector => "a test",
+        Rule::glob => "a module",
+        Rule::except | Rule::kw_except => "`except`",
+        Rule::again | Rule::kw_again => "`again`",
+        Rule::limit | Rule::kw_limit => "`limit`",
+        Rule::limit_part => "a limit",
+        Rule::market | Rule::kw_market => "`market`",
+        Rule::kw_else | Rule::otherwise => "`else`",
+        Rule::waive | Rule::kw_waive => "`waive`",
+        Rule::gate | Rule::kw_gate => "`gate`",
+        Rule::kw_before => "`before`",
+        Rule::setup | Rule::kw_setup => "`setup`",
+        Rule::because | Rule::kw_because => "`because`",
+        Rule::parameters => "`(`",
+        Rule::parameter => "a parameter",
+        Rule::after_test => "a test",
+        Rule::regardless | Rule::kw_regardless => "`regardless`",
+        Rule::borrows | Rule::kw_borrows => "`borrows`",
+        Rule::need => "a need",
+        Rule::tags | Rule::kw_tags => "`tags`",
+        Rule::retry_clause => "`retry`",
+        Rule::when_clause | Rule::when_step | Rule::kw_when => "`when`",
+        Rule::last | Rule::kw_last => "`last`",
+        Rule::once | Rule::kw_once => "`once`",
+        Rule::assume_step | Rule::kw_assume => "`assume`",
+        Rule::note_step | Rule::kw_note => "`note`",
+        Rule::for_step | Rule::kw_for => "`for`",
+        Rule::block => "`{`",
+        Rule::console_step | Rule::kw_console => "`console`",
+        Rule::kw_contains => "`contains`",
+        Rule::kw_skip => "`skip`",
+        Rule::kw_fail => "`fail`",
+        Rule::json | Rule::kw_json => "`json`",
         Rule::plan_matrix | Rule::kw_matrix => "`matrix`",
         Rule::plan_tests | Rule::kw_tests => "`tests`",
         Rule::clause => "a clause",
@@ -77,17 +129,19 @@ pub fn rule_name(rule: Rule) -> Option<&'static str> {
         Rule::every | Rule::kw_every => "`every`",
         Rule::with | Rule::kw_with => "`with`",
         Rule::with_value | Rule::variable => "a variable",
-        Rule::type_expr | Rule::type_list => "a type",
+        Rule::type_expr | Rule::type_list | Rule::type_record => "a type",
         Rule::expr
         | Rule::primary
         | Rule::group
         | Rule::list
         | Rule::boolean
-        | Rule::quantity
-        | Rule::number
+        | Rule::numeral
+        | Rule::element
+        | Rule::argument
         | Rule::reference
         | Rule::op_not => "a value",
         Rule::arguments => "`(`",
+        Rule::index => "`[`",
         Rule::infix
         | Rule::op_or
         | Rule::op_and
@@ -99,6 +153,7 @@ pub fn rule_name(rule: Rule) -> Option<&'static str> {
         | Rule::op_greater
         | Rule::op_in
         | Rule::op_has_all
+        | Rule::op_has_none
         | Rule::op_has
         | Rule::op_matches
         | Rule::op_range
@@ -119,6 +174,7 @@ pub fn rule_name(rule: Rule) -> Option<&'static str> {
         Rule::kw_any => "`any`",
         Rule::kw_in => "`in`",
         Rule::kw_all => "`all`",
+        Rule::kw_none => "`none`",
         Rule::kw_raw => "`raw`",
         Rule::brace_open => "`{`",
         Rule::brace_close | Rule::hole_close => "`}`",
@@ -129,13 +185,15 @@ pub fn rule_name(rule: Rule) -> Option<&'static str> {
         Rule::comma => "`,`",
         Rule::colon => "`:`",
         Rule::assign => "`=`",
+        Rule::arrow => "`->`",
+        Rule::bar => "`|`",
         Rule::module_doc => "`//!`",
         Rule::item_doc => "`///`",
         Rule::item
+        | Rule::modifiers
         | Rule::hole_escape
         | Rule::command_text
-        | Rule::decimal
-        | Rule::unit
+        | Rule::test_head
         | Rule::segment_start
         | Rule::word_rest
         | Rule::word_char

@@ -1,4 +1,5 @@
-//! Which test runs a provider cannot do at all. That is known before anything is launched.
+//! Which test runs cannot be done at all: those that need what a provider's machines cannot, and those
+//! that need another machine than their cell has. That is known before anything is launched.
 
 use std::collections::BTreeMap;
 
@@ -18,8 +19,8 @@ pub struct Unsupported {
     pub message: String,
 }
 
-/// The test runs of `plan` that `provider` cannot do: those that need what its machines cannot, and all
-/// that come after one of them. By cell, each after what it comes after.
+/// The test runs of `plan` that `provider` cannot do: those that need what its machines cannot, those
+/// that the plan itself says cannot be done in their cell, and all that come after one of them. By cell, each after what it comes after.
 #[must_use]
 pub fn unsupported(plan: &ExecutionPlan, provider: &dyn Provider) -> Vec<Unsupported> {
     let can = provider.capabilities();
@@ -29,7 +30,14 @@ pub fn unsupported(plan: &ExecutionPlan, provider: &dyn Provider) -> Vec<Unsuppo
         // The test that a test run falls with, itself among them.
         let mut causes: BTreeMap<TestIx, TestIx> = BTreeMap::new();
         let mut waiting = Vec::new();
+        for test in &row.unsupported {
+            causes.insert(*test, *test);
+            waiting.push(*test);
+        }
         for test in &shape.tests {
+            if causes.contains_key(test) {
+                continue;
+            }
             if !plan.tests[*test]
                 .needs
                 .iter()
@@ -55,9 +63,16 @@ pub fn unsupported(plan: &ExecutionPlan, provider: &dyn Provider) -> Vec<Unsuppo
                 .iter()
                 .filter(|need| !can.contains(need));
             let missing: Vec<_> = missing.map(|need| word(*need)).collect();
-            let message = if missing.is_empty() {
+            let message = if row.unsupported.contains(&test) {
+                let required = plan.tests[test].requires.iter();
+                let required: Vec<_> = required.map(|of| of.source.text.as_str()).collect();
+                format!(
+                    "No machine of the cell is what it needs: {}.",
+                    required.join(", ")
+                )
+            } else if missing.is_empty() {
                 let cause = &plan.tests[causes[&test]].id;
-                format!("It comes after {cause}, which this provider cannot do.")
+                format!("It comes after {cause}, which cannot be done here.")
             } else {
                 format!(
                     "It needs {}, which no machine of the provider `{}` can.",
@@ -82,5 +97,6 @@ fn word(capability: Capability) -> &'static str {
         Capability::Reboot => "a reboot from outside",
         Capability::StopStart => "a stop and start from outside",
         Capability::Hotplug => "disks to be attached and detached",
+        Capability::Console => "a console that can be read",
     }
 }

@@ -24,9 +24,11 @@ use tracing::error;
 
 use crate::capability::{Unsupported, unsupported};
 use crate::clock;
+use crate::entries::{WithoutEntry, without_entry};
 use crate::environment::RunMark;
 use crate::event::{Ending, Event, Record, StopCause, Stopping};
 use crate::executor::{self, Life, Message, Order};
+use crate::inputs::Inputs;
 use crate::journal::Journal;
 use crate::mask::Mask;
 use crate::options::{Keep, MachineKept, MachineLeft, RunOptions, RunOutcome, StopSignal};
@@ -124,6 +126,7 @@ struct Dispatcher {
     folder_problem: Option<String>,
     origin: Instant,
     mark: RunMark,
+    inputs: Arc<Inputs>,
     secrets: Arc<Secrets>,
     /// Hides them in all that is recorded.
     mask: Option<Arc<Mask>>,
@@ -158,9 +161,11 @@ impl Dispatcher {
             .as_mut()
             .and_then(|folder| folder.journal())
             .map(|journal| Box::new(journal) as Box<dyn Journal>);
+        let inputs = Arc::new(std::mem::take(&mut options.inputs));
         let secrets = Arc::new(std::mem::take(&mut options.secrets));
         Self {
             mask: Mask::of(secrets.values()).map(Arc::new),
+            inputs,
             secrets,
             unlaunched: state.schedule().lives.indices().collect(),
             state,
@@ -186,18 +191,35 @@ impl Dispatcher {
             started_unix_ms: self.options.started.unix_ms(),
         });
         let plan = Arc::clone(self.state.plan());
+        let mut skipped = BTreeSet::new();
         for Unsupported {
             cell,
             test,
             message,
         } in unsupported(&plan, &*self.backend.provider)
         {
+            skipped.insert((cell, test));
             self.record(Event::TestSkipped {
                 cell,
                 test,
                 reason: SkipReason::Unsupported,
                 message,
             });
+        }
+        for WithoutEntry {
+            cell,
+            test,
+            message,
+        } in without_entry(&plan)
+        {
+            if skipped.insert((cell, test)) {
+                self.record(Event::TestSkipped {
+                    cell,
+                    test,
+                    reason: SkipReason::Data,
+                    message,
+                });
+            }
         }
         self.launch();
     }
@@ -334,6 +356,7 @@ impl Dispatcher {
             backend: self.backend.clone(),
             limits: self.options.limits,
             folder: self.folder_path(),
+            inputs: Arc::clone(&self.inputs),
             secrets: Arc::clone(&self.secrets),
             mask: self.mask.clone(),
         });

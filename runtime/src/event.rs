@@ -70,7 +70,7 @@ pub enum Event {
         /// The provider's name for it.
         id: String,
         /// What was obtained.
-        machine: Machine,
+        machine: Box<Machine>,
     },
     /// The machine has let us in: tests can start.
     LifeReady {
@@ -173,6 +173,8 @@ impl Event {
             Self::ExecutionEnded { message, steps, .. } => {
                 apply(message);
                 for step in steps {
+                    apply(&mut step.label);
+                    apply(&mut step.message);
                     step.command.iter_mut().for_each(apply);
                     if let Some(CommandStatus::Signal(name)) = &mut step.status {
                         apply(name);
@@ -283,6 +285,8 @@ pub enum Ending {
     Failed(FailureClass),
     /// It could not be judged.
     Errored(FailureClass),
+    /// It found that the test means nothing in its cell.
+    Skipped(SkipReason),
     /// It was cut short because the run was stopped.
     Interrupted,
 }
@@ -295,6 +299,7 @@ impl Ending {
             Self::Passed => Verdict::Passed,
             Self::Failed(class) => Verdict::Failed { class },
             Self::Errored(class) => Verdict::Errored { class },
+            Self::Skipped(reason) => Verdict::Skipped { reason },
             Self::Interrupted => Verdict::Interrupted,
         }
     }

@@ -3,8 +3,10 @@
 //! Steps run in order up to the first that does not hold; then `finally` runs whatever happened, in a
 //! time of its own, unless the machine is lost or the run is stopped. What a step's output means is in
 //! [`capture`], what is decided of it in [`judge`]; how a command is run and stopped in [`command`], how
-//! often in [`run`]. Steps without a command are in [`machine`], [`transfer`] and [`wait`].
+//! often in [`run`]. Steps without a command are in [`machine`], [`transfer`], [`value`] and [`wait`], those
+//! that hold others in [`branch`].
 
+mod branch;
 mod capture;
 mod command;
 mod facts;
@@ -12,6 +14,7 @@ mod judge;
 mod machine;
 mod run;
 mod transfer;
+mod value;
 mod wait;
 
 use std::collections::BTreeMap;
@@ -22,9 +25,10 @@ use dva_plan::eval::EvalFault;
 use dva_plan::expr::ExprIx;
 use dva_plan::plan::{CellIx, TestIx};
 use dva_plan::report::{StepOutcome, StepReport};
-use dva_plan::step::{SlotIx, Step, StepKind, WaitCondition};
+use dva_plan::step::{SlotIx, Step, StepKind, WaitCondition, every_step};
 use dva_plan::template::Template;
 use dva_plan::unit::display_duration;
+use dva_plan::verdict::SkipReason;
 use dva_plan::{ExecutionPlan, FailureClass, Value};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
@@ -35,6 +39,7 @@ use crate::event::Ending;
 use crate::excerpt;
 use crate::folder::{CollectedFiles, LogFiles};
 use crate::guest::Guest;
+use crate::inputs::Inputs;
 use crate::mask::Mask;
 use crate::secrets::Secrets;
 use crate::transport::ExecOutcome;
@@ -52,6 +57,7 @@ pub(crate) struct Execution {
     pub captured: Arc<BTreeMap<TestIx, Slots>>,
     pub logs: Option<LogFiles>,
     pub collected: Option<CollectedFiles>,
+    pub inputs: Arc<Inputs>,
     pub secrets: Arc<Secrets>,
     /// Hides them.
     pub mask: Option<Arc<Mask>>,
@@ -110,6 +116,7 @@ pub(crate) async fn execute(execution: Execution) -> ExecutionEnd {
         None => (Ending::Passed, String::new(), None),
         Some(Broken::Failed { class, message }) => (Ending::Failed(class), message, None),
         Some(Broken::Errored { class, message }) => (Ending::Errored(class), message, None),
+        Some(Broken::Skipped { reason, message }) => (Ending::Skipped(reason), message, None),
         Some(Broken::Cut(ending)) => (ending, cut_message(ending), None),
         Some(Broken::Gone(gone)) => (gone.ending, gone.message, Some(gone.loss)),
     };
@@ -143,7 +150,9 @@ fn cut_message(ending: Ending) -> String {
             "Its machine rebooted by itself while it ran.".to_owned()
         }
         Ending::Errored(_) | Ending::Failed(_) => "Its machine was lost while it ran.".to_owned(),
-        Ending::Passed | Ending::Interrupted => "The run was stopped while it ran.".to_owned(),
+        Ending::Passed | Ending::Skipped(_) | Ending::Interrupted => {
+            "The run was stopped while it ran.".to_owned()
+        }
     }
 }
 
@@ -155,6 +164,11 @@ enum Broken {
     },
     Errored {
         class: FailureClass,
+        message: String,
+    },
+    /// The test means nothing here.
+    Skipped {
+        reason: SkipReason,
         message: String,
     },
     Cut(Ending),
@@ -173,13 +187,14 @@ impl Broken {
         let ending = match self {
             Self::Failed { .. } => return StepOutcome::Failed,
             Self::Errored { .. } => return StepOutcome::Errored,
+            Self::Skipped { .. } => return StepOutcome::Skipped,
             Self::Cut(ending) => *ending,
             Self::Gone(gone) => gone.ending,
         };
         match ending {
             Ending::Failed(_) => StepOutcome::Failed,
             Ending::Errored(_) => StepOutcome::Errored,
-            Ending::Passed | Ending::Interrupted => StepOutcome::Interrupted,
+            Ending::Passed | Ending::Skipped(_) | Ending::Interrupted => StepOutcome::Interrupted,
         }
     }
 }
@@ -190,6 +205,36 @@ struct Limit {
     deadline: Instant,
     ms: u64,
     class: FailureClass,
+}
+
+/// Where a step stands.
+#[derive(Clone, Copy)]
+struct Frame {
+    in_finally: bool,
+    /// How many branches and loops it stands in.
+    depth: u32,
+    /// The limit of the test; none in `finally`, where each step has its own or all have one.
+    limit: Option<Limit>,
+    /// The limit of all of `finally`.
+    of_finally: Limit,
+}
+
+impl Frame {
+    /// The same, one branch or loop deeper.
+    fn inside(self) -> Self {
+        Self {
+            depth: self.depth + 1,
+            ..self
+        }
+    }
+
+    /// How long `step` may take here.
+    fn limit_of(&self, step: &Step) -> Limit {
+        match self.limit {
+            Some(of_test) => earlier(step, of_test),
+            None => own(step).unwrap_or(self.of_finally),
+        }
+    }
 }
 
 struct Runner {
@@ -217,16 +262,15 @@ impl Runner {
             ms: test.within_ms,
             class: FailureClass::LimitTest,
         };
-        let mut broken = None;
-        for step in &test.steps {
-            broken = self.step(step, false, earlier(step, of_test)).await;
-            if broken.is_some() {
-                break;
-            }
-        }
+        let frame = Frame {
+            in_finally: false,
+            depth: 0,
+            limit: Some(of_test),
+            of_finally: of_test,
+        };
+        let mut broken = self.block(&test.steps, frame).await;
         // Commands of `finally` keep their number however far the steps came.
-        let commands = test.steps.iter().filter(|step| is_command(step)).count();
-        self.commands = u32::try_from(commands).unwrap_or(u32::MAX);
+        self.commands = commands_in(&test.steps);
         if matches!(broken, Some(Broken::Cut(_) | Broken::Gone(_))) {
             return broken;
         }
@@ -236,43 +280,66 @@ impl Runner {
             ms,
             class: FailureClass::Finally,
         };
+        let frame = Frame {
+            in_finally: true,
+            depth: 0,
+            limit: None,
+            of_finally,
+        };
         // Each is tried: what one cannot undo, the next may.
         for step in &test.finally {
-            match self.step(step, true, own(step).unwrap_or(of_finally)).await {
-                None => {}
+            match self.step(step, frame).await {
+                None | Some(Broken::Skipped { .. }) => {}
                 Some(end @ (Broken::Cut(_) | Broken::Gone(_))) => return Some(end),
                 // What was wrong first is the verdict's.
                 Some(end @ Broken::Errored { .. }) => {
-                    return Some(broken.unwrap_or(end));
+                    let skipped = matches!(broken, Some(Broken::Skipped { .. }));
+                    return Some(broken.filter(|_| !skipped).unwrap_or(end));
                 }
                 Some(Broken::Failed { message, .. }) => {
-                    broken.get_or_insert(Broken::Failed {
-                        class: FailureClass::Finally,
-                        message: format!("Its steps held, its `finally` did not. {message}"),
-                    });
+                    let held = matches!(broken, None | Some(Broken::Skipped { .. }));
+                    if held {
+                        broken = Some(Broken::Failed {
+                            class: FailureClass::Finally,
+                            message: format!("Its steps held, its `finally` did not. {message}"),
+                        });
+                    }
                 }
             }
         }
         broken
     }
 
-    async fn step(&mut self, step: &Step, in_finally: bool, limit: Limit) -> Option<Broken> {
+    async fn step(&mut self, step: &Step, frame: Frame) -> Option<Broken> {
+        match &step.kind {
+            StepKind::When {
+                condition,
+                then,
+                otherwise,
+            } => {
+                return self.when(*condition, [then, otherwise], step, frame).await;
+            }
+            StepKind::For { slot, list, steps } => {
+                return self.each(*slot, *list, steps, step, frame).await;
+            }
+            _ => {}
+        }
         let started = Instant::now();
-        let mut report = StepReport {
-            source: step.source.clone(),
-            in_finally,
-            outcome: StepOutcome::Passed,
-            duration_ms: 0,
-            attempts: 1,
-            command: None,
-            status: None,
-            captured: None,
-            collected: None,
-            operands: None,
-            stdout: None,
-            stderr: None,
-        };
+        let limit = frame.limit_of(step);
+        let mut report = step_report(step, frame);
         let end = match &step.kind {
+            // They were carried out above.
+            StepKind::When { .. } | StepKind::For { .. } => Ok(StepOutcome::Passed),
+            StepKind::Let {
+                slot,
+                value,
+                otherwise,
+            } => self.named_value(*slot, *value, otherwise.as_ref(), step, &mut report),
+            StepKind::Assume { condition, because } => {
+                self.assume(*condition, *because, step, &mut report).await
+            }
+            StepKind::Note(text) => Ok(self.note(*text, &mut report)),
+            StepKind::Console(pattern) => self.console(pattern, step, limit, &mut report).await,
             StepKind::Check(condition) => self.check(*condition, step, &mut report).await,
             StepKind::Run(run) => self.run(run, step, limit, &mut report).await,
             StepKind::Reboot => self.reboot(step, limit).await,
@@ -382,6 +449,27 @@ impl Runner {
     }
 }
 
+/// The report of a step that has only begun.
+fn step_report(step: &Step, frame: Frame) -> StepReport {
+    StepReport {
+        source: step.source.clone(),
+        depth: frame.depth,
+        label: String::new(),
+        message: String::new(),
+        in_finally: frame.in_finally,
+        outcome: StepOutcome::Passed,
+        duration_ms: 0,
+        attempts: 1,
+        command: None,
+        status: None,
+        captured: None,
+        collected: None,
+        operands: None,
+        stdout: None,
+        stderr: None,
+    }
+}
+
 /// How much of each stream of a step that held is kept, at either end.
 const OF_HELD: usize = 2 << 10;
 
@@ -402,8 +490,16 @@ fn earlier(step: &Step, of_test: Limit) -> Limit {
     }
 }
 
+/// How many commands of their author's `steps` have, those of all branches among them.
+pub(crate) fn commands_in(steps: &[Step]) -> u32 {
+    let commands = every_step(steps)
+        .into_iter()
+        .filter(|step| is_command(step));
+    u32::try_from(commands.count()).unwrap_or(u32::MAX)
+}
+
 /// Whether a step runs commands of its author's. A `wait until` that looks often counts as one.
-pub(crate) fn is_command(step: &Step) -> bool {
+fn is_command(step: &Step) -> bool {
     match &step.kind {
         StepKind::Run(_)
         | StepKind::WaitUntil {
@@ -415,6 +511,12 @@ pub(crate) fn is_command(step: &Step) -> bool {
             ..
         }
         | StepKind::Check(_)
+        | StepKind::Let { .. }
+        | StepKind::Assume { .. }
+        | StepKind::Note(_)
+        | StepKind::When { .. }
+        | StepKind::For { .. }
+        | StepKind::Console(_)
         | StepKind::Reboot
         | StepKind::Stop
         | StepKind::Start

@@ -23,8 +23,9 @@ use tracing::{debug, warn};
 use crate::environment::{self, ExecutionMark, Root, RunMark};
 use crate::event::{Ending, LifeTrouble};
 use crate::execution::{self, Execution, ExecutionEnd, Slots};
-use crate::folder::{CollectedFiles, LogFiles};
+use crate::folder::{CollectedFiles, LogFiles, Occasion};
 use crate::guest::{self, Guest};
+use crate::inputs::Inputs;
 use crate::mask::Mask;
 use crate::options::Limits;
 use crate::provider::{Backend, MachineToken};
@@ -55,6 +56,7 @@ pub(crate) struct Life {
     pub limits: Limits,
     /// The run folder.
     pub folder: Option<PathBuf>,
+    pub inputs: Arc<Inputs>,
     pub secrets: Arc<Secrets>,
     /// Hides them.
     pub mask: Option<Arc<Mask>>,
@@ -78,7 +80,7 @@ pub(crate) enum Order {
 #[derive(Debug)]
 pub(crate) enum Message {
     /// The machine was started.
-    Acquired { id: String, machine: Machine },
+    Acquired { id: String, machine: Box<Machine> },
     /// Tests can start.
     Ready,
     /// The life is of no more use. Every execution that runs will still end.
@@ -178,7 +180,7 @@ impl Executor {
             };
             self.say(Message::Acquired {
                 id: machine.id.clone(),
-                machine: machine.machine.clone(),
+                machine: Box::new(machine.machine.clone()),
             });
             let (backend, token) = (self.life.backend.clone(), self.life.token.clone());
             match Guest::log_in(backend, token, machine, self.life.limits.connect).await {
@@ -311,8 +313,13 @@ impl Work<'_> {
             .executions
             .iter()
             .any(|planned| planned.test == test && planned.setup);
-        let id = &life.plan.tests[test].id;
-        let setup = setup.then_some(life.index);
+        let row = &life.plan.tests[test];
+        let id = &row.id;
+        let occasion = match (setup, row.last) {
+            (true, _) => Occasion::Setup(life.index),
+            (false, true) => Occasion::Last(life.index),
+            (false, false) => Occasion::Verdict,
+        };
         let folder = life.folder.as_deref();
         debug!(target: "dva", life = life.index.row(), test = %id, "a test starts");
         self.started.push(test);
@@ -324,8 +331,9 @@ impl Work<'_> {
             guest: Arc::clone(self.guest),
             mark: self.mark(test),
             captured: Arc::clone(&self.captured),
-            logs: folder.map(|folder| LogFiles::new(folder, &cell.id, id, setup)),
-            collected: folder.map(|folder| CollectedFiles::new(folder, &cell.id, id, setup)),
+            logs: folder.map(|folder| LogFiles::new(folder, &cell.id, id, occasion)),
+            collected: folder.map(|folder| CollectedFiles::new(folder, &cell.id, id, occasion)),
+            inputs: Arc::clone(&life.inputs),
             secrets: Arc::clone(&life.secrets),
             mask: life.mask.clone(),
             cut: self.cut.subscribe(),

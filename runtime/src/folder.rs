@@ -93,13 +93,33 @@ pub(crate) enum Stream {
     Err,
 }
 
+/// Which of the executions of a test run has written a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Occasion {
+    /// The one that gives its verdict.
+    Verdict,
+    /// One that prepares this life.
+    Setup(LifeIx),
+    /// That of a `last` test on this life, one of all that give its verdict.
+    Last(LifeIx),
+}
+
+impl Occasion {
+    /// What the names of its files end with.
+    fn suffix(self) -> String {
+        match self {
+            Self::Verdict => String::new(),
+            Self::Setup(life) => format!(".setup-{}", life.row()),
+            Self::Last(life) => format!(".life-{}", life.row()),
+        }
+    }
+}
+
 impl LogFiles {
-    /// The files of `test` in `cell`: `logs/<cell>/<test>.{out,err}`. Those of a setup execution also
-    /// name its life.
-    pub(crate) fn new(folder: &Path, cell: &CellId, test: &TestId, setup: Option<LifeIx>) -> Self {
-        let suffix = setup
-            .map(|life| format!(".setup-{}", life.row()))
-            .unwrap_or_default();
+    /// The files of `test` in `cell`: `logs/<cell>/<test>.{out,err}`. Those of an execution that
+    /// is not the only one also name its life.
+    pub(crate) fn new(folder: &Path, cell: &CellId, test: &TestId, occasion: Occasion) -> Self {
+        let suffix = occasion.suffix();
         Self {
             folder: folder.to_owned(),
             stem: format!(
@@ -146,12 +166,10 @@ pub(crate) struct CollectedFiles {
 }
 
 impl CollectedFiles {
-    /// The files of `test` in `cell`: `collected/<cell>/<test>/…`. Those of a setup execution also name
-    /// its life.
-    pub(crate) fn new(folder: &Path, cell: &CellId, test: &TestId, setup: Option<LifeIx>) -> Self {
-        let suffix = setup
-            .map(|life| format!(".setup-{}", life.row()))
-            .unwrap_or_default();
+    /// The files of `test` in `cell`: `collected/<cell>/<test>/…`. Those of an execution that is
+    /// not the only one also name its life.
+    pub(crate) fn new(folder: &Path, cell: &CellId, test: &TestId, occasion: Occasion) -> Self {
+        let suffix = occasion.suffix();
         Self {
             folder: folder.to_owned(),
             stem: format!(

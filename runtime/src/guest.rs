@@ -319,6 +319,11 @@ impl Guest {
         Ok(())
     }
 
+    /// What the machine has said on its console.
+    pub(crate) async fn console(&self) -> Result<Vec<u8>, ControlError> {
+        self.backend.provider.console(&self.token).await
+    }
+
     /// Logs out.
     pub(crate) async fn close(&self) {
         if let Some(link) = self.link() {

@@ -12,7 +12,9 @@ use std::time::Duration;
 use dva_plan::CellId;
 use dva_plan::RunReport;
 use dva_plan::label::CellLabels;
-use dva_plan::report::{CommandStatus, StepOutcome, StepReport, StreamReport, TestRunReport};
+use dva_plan::report::{
+    CommandStatus, ExecutionReport, StepOutcome, StepReport, StreamReport, TestRunReport,
+};
 use dva_plan::unit::display_duration;
 use dva_plan::verdict::Verdict;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
@@ -98,7 +100,7 @@ fn case(run: &TestRunReport, label: &str, started: WallTime) -> TestCase {
     }
     let mut case = TestCase::new(clean(run.test.as_str()), status);
     case.set_classname(clean(label));
-    if let Some(execution) = run.executions.iter().rfind(|execution| !execution.setup) {
+    if let Some(execution) = decisive(run) {
         let timestamp = started.plus_ms(execution.start_ms).to_string();
         case.extra.insert("timestamp".into(), timestamp.into());
         let took_ms = execution.end_ms.saturating_sub(execution.start_ms);
@@ -113,6 +115,17 @@ fn case(run: &TestRunReport, label: &str, started: WallTime) -> TestCase {
     case
 }
 
+/// The execution to show: of those that are no setup the last one, or the first with a step that did
+/// not hold, where the test run has not passed; for a `last` test has several.
+fn decisive(run: &TestRunReport) -> Option<&ExecutionReport> {
+    let judging = || run.executions.iter().filter(|execution| !execution.setup);
+    let holds =
+        |step: &StepReport| matches!(step.outcome, StepOutcome::Passed | StepOutcome::Assumed);
+    judging()
+        .find(|execution| !run.verdict.unlocks() && !execution.steps.iter().all(holds))
+        .or_else(|| judging().next_back())
+}
+
 /// A step as text: what it did, and what it wrote.
 fn step(step: &StepReport) -> String {
     let outcome = match step.outcome {
@@ -120,11 +133,23 @@ fn step(step: &StepReport) -> String {
         StepOutcome::Assumed => "assumed",
         StepOutcome::Failed => "failed",
         StepOutcome::Errored => "errored",
+        StepOutcome::Skipped => "skipped",
         StepOutcome::Interrupted => "interrupted",
     };
     let finally = if step.in_finally { "finally: " } else { "" };
     let took = display_duration(step.duration_ms);
-    let mut text = format!("{finally}{} [{outcome}, {took}]\n", step.source.text);
+    let indent = "  ".repeat(usize::try_from(step.depth).unwrap_or_default());
+    let label = match step.label.as_str() {
+        "" => String::new(),
+        label => format!(" ({label})"),
+    };
+    let mut text = format!(
+        "{indent}{finally}{}{label} [{outcome}, {took}]\n",
+        step.source.text
+    );
+    if !step.message.is_empty() {
+        text.push_str(&format!("{indent}  {}\n", step.message));
+    }
     if let Some(command) = &step.command {
         text.push_str(&format!("$ {command}\n"));
     }

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use crate::clock::WallTime;
 use crate::folder::RunFolder;
+use crate::inputs::Inputs;
 use crate::journal::{Journal, NoJournal};
 use crate::observe::{NoObserver, Observer};
 use crate::provider::MachineToken;
@@ -31,6 +32,8 @@ pub struct RunOptions {
     pub machines: Option<NonZeroUsize>,
     /// Its time limits.
     pub limits: Limits,
+    /// The values of its inputs.
+    pub inputs: Inputs,
     /// The secrets that its tests are lent, and that nothing it writes shows.
     pub secrets: Secrets,
     /// Which machines live on when their tests are over.
@@ -102,6 +105,7 @@ impl RunOptions {
             stop,
             machines: None,
             limits: Limits::default(),
+            inputs: Inputs::default(),
             secrets: Secrets::default(),
             keep: Keep::Never,
             keep_for: Duration::from_secs(3600),

@@ -117,6 +117,14 @@ pub trait Provider: Send + Sync {
         ))
     }
 
+    /// What a machine has said on its console since it was started: of much, the last part.
+    ///
+    /// # Errors
+    /// [`ControlError`].
+    async fn console(&self, token: &MachineToken) -> Result<Vec<u8>, ControlError> {
+        Err(ControlError::unsupported(token, "show its console"))
+    }
+
     /// Lets a machine live on for so long after this run, and this process, have gone. It ends itself
     /// then; nobody asks this provider about it any more.
     ///

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use dva_plan::ExecutionPlan;
-use dva_plan::step::{StepKind, WithValue};
+use dva_plan::step::{StepKind, WithValue, every_step};
 use thiserror::Error;
 
 /// The most bytes of a secret: all of its forms are looked for in all output at once.
@@ -72,8 +72,8 @@ impl fmt::Debug for Secrets {
 #[must_use]
 pub fn unbound_secrets(plan: &ExecutionPlan, secrets: &Secrets) -> Vec<String> {
     let used = plan.tests.iter().flat_map(|test| {
-        let steps = test.steps.iter().chain(&test.finally);
-        steps.flat_map(|step| match &step.kind {
+        let steps = every_step(test.steps.iter().chain(&test.finally));
+        steps.into_iter().flat_map(|step| match &step.kind {
             StepKind::Run(run) => run.with.as_slice(),
             _ => &[],
         })

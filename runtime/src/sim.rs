@@ -16,8 +16,10 @@
 //! [[test]]
 //! test = "format"                     # the test's id
 //! cells = { filesystem = "xfs" }      # only in cells with these axis values
+//! life = 0                            # only on this life of each cell, from 0, as they are launched
 //! run = 1                             # which of its commands, from 0 (the first); those of `finally` go on counting;
 //!                                     # one that is tried again ends the same way each time
+//!                                     # so does one in a loop; those of both branches are counted
 //! exit = 1                            # its exit status, 0 where only output is given
 //! signal = "KILL"                     # or: the signal that ends it
 //! stdout = "xfs\n"                    # what it writes
@@ -29,6 +31,7 @@
 //!
 //! [[life]]
 //! cells = { filesystem = "ext4" }     # only machines of these cells
+//! life = 1                            # only this one of each cell
 //! boot = "90s"
 //! fault = "capacity"
 //! ```

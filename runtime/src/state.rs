@@ -10,13 +10,13 @@ mod fold;
 mod illegal;
 mod life;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use dva_plan::exclusions::Exclusions;
 use dva_plan::exit::ExitCode;
-use dva_plan::plan::{CellIx, Machine, ShapeIx, Test, TestIx};
-use dva_plan::schedule::{LifeIx, PlannedExecution};
-use dva_plan::step::StepKind;
+use dva_plan::plan::{CellIx, Machine, ShapeIx, TestIx};
+use dva_plan::schedule::LifeIx;
 use dva_plan::table::Table;
 use dva_plan::verdict::Verdict;
 use dva_plan::{ExecutionPlan, RunId, Schedule};
@@ -34,8 +34,7 @@ pub struct RunState {
     plan: Arc<ExecutionPlan>,
     schedule: Arc<Schedule>,
     edges: Table<ShapeIx, Edges>,
-    /// The tests that must have their machine to themselves while they run.
-    alone: BTreeSet<TestIx>,
+    exclusions: Exclusions,
     lives_of_cells: BTreeMap<CellIx, Vec<LifeIx>>,
     excerpts: Excerpts,
     start: Option<Start>,
@@ -43,6 +42,8 @@ pub struct RunState {
     stopping: Option<Stopping>,
     lives: Table<LifeIx, LifeState>,
     verdicts: BTreeMap<(CellIx, TestIx), Judgement>,
+    /// Of `last` tests that have still to run on another life, the worst so far.
+    worst: BTreeMap<(CellIx, TestIx), Judgement>,
     judged: Vec<(CellIx, TestIx)>,
     crashed: bool,
     exit: Option<ExitCode>,
@@ -90,10 +91,14 @@ impl RunState {
     ///
     /// # Panics
     /// If `schedule` is none of `plan`: it names rows that are not there, has a test twice on one life,
-    /// or has one on a life without what it is `after`. The scheduler makes no such thing.
+    /// or has one on a life without what it is `after`, regardless of its ending or not. The scheduler makes no such thing.
     #[must_use]
     pub fn new(plan: Arc<ExecutionPlan>, schedule: Arc<Schedule>) -> Self {
-        let edges: Table<ShapeIx, Edges> = plan.shapes.iter().map(Edges::new).collect();
+        let edges: Table<ShapeIx, Edges> = plan
+            .shapes
+            .iter()
+            .map(|shape| Edges::of(&plan, shape))
+            .collect();
         let lives = schedule
             .lives
             .iter()
@@ -102,10 +107,9 @@ impl RunState {
                 let edges = &edges[plan.cells[planned.cell].shape];
                 for execution in &planned.executions {
                     let closed = edges
-                        .after(execution.test)
-                        .iter()
+                        .needs(execution.test)
                         .all(|test| life.place(*test).is_some());
-                    assert!(closed, "every life is closed under `after`");
+                    assert!(closed, "every life has what its tests are `after`");
                 }
                 life
             })
@@ -114,9 +118,8 @@ impl RunState {
         for (life, planned) in schedule.lives.enumerate() {
             lives_of_cells.entry(planned.cell).or_default().push(life);
         }
-        let alone = plan.tests.enumerate().filter(|(_, test)| is_alone(test));
         Self {
-            alone: alone.map(|(index, _)| index).collect(),
+            exclusions: Exclusions::of(&plan),
             lives_of_cells,
             excerpts: Excerpts::default(),
             plan,
@@ -127,6 +130,7 @@ impl RunState {
             stopping: None,
             lives,
             verdicts: BTreeMap::new(),
+            worst: BTreeMap::new(),
             judged: Vec::new(),
             crashed: false,
             exit: None,
@@ -197,9 +201,9 @@ impl RunState {
     /// The tests that may start on a life now, best first, as many as there are free lanes: those whose
     /// `after` have passed on it and whose `order` are over, by the start the schedule foresaw.
     ///
-    /// A test that reboots or stops its machine has it to itself: it starts when nothing else runs there,
-    /// and nothing else starts until it is over. Once it is first in line nothing goes past it, or it
-    /// might never find the machine idle.
+    /// What a test has to itself, such as the machine that it reboots or a state that it borrows, nobody
+    /// else touches while it runs. Nothing that it excludes goes past a test that is next and has to
+    /// wait, or that one might wait for ever.
     #[must_use]
     pub fn startable(&self, life: LifeIx) -> Vec<(TestIx, u32)> {
         let state = &self.lives[life];
@@ -219,22 +223,13 @@ impl RunState {
             .map(|(planned, _)| planned)
             .collect();
         tests.sort_by_key(|planned| planned.start_ms);
-        let is_alone = |planned: &&PlannedExecution| self.alone.contains(&planned.test);
-        if state.running().any(|(test, ..)| self.alone.contains(&test)) {
-            return Vec::new();
-        }
-        match tests.iter().position(is_alone) {
-            Some(0) if state.running().next().is_some() => return Vec::new(),
-            Some(0) => tests.truncate(1),
-            Some(place) => tests.truncate(place),
-            None => {}
-        }
-        let free = (0..planned.lanes).filter(|lane| !state.lane_is_taken(*lane));
-        tests
-            .into_iter()
-            .map(|planned| planned.test)
-            .zip(free)
-            .collect()
+        let free: Vec<u32> = (0..planned.lanes)
+            .filter(|lane| !state.lane_is_taken(*lane))
+            .collect();
+        let ready = tests.into_iter().map(|planned| planned.test);
+        let running = state.running().map(|(test, ..)| test);
+        let admitted = self.exclusions.admit(ready, running, free.len());
+        admitted.into_iter().zip(free).collect()
     }
 
     /// Whether a life has still to be launched for something.
@@ -314,7 +309,8 @@ impl RunState {
                 })
             )
         };
-        // An edge of order binds only where both tests are on this life.
+        // An edge of order binds only where both tests are on this life. A test that was blocked is over,
+        // for what is after it regardless as well.
         let over = |test: &TestIx| {
             matches!(
                 state.execution(*test),
@@ -329,16 +325,6 @@ impl RunState {
             None
         }
     }
-}
-
-/// Whether a test must have its machine to itself: it takes it away from everybody for a while.
-fn is_alone(test: &Test) -> bool {
-    test.steps.iter().chain(&test.finally).any(|step| {
-        matches!(
-            step.kind,
-            StepKind::Reboot | StepKind::Stop | StepKind::Start
-        )
-    })
 }
 
 /// The machine a life has, or was to have.

@@ -1,5 +1,6 @@
 //! The command line: what `--help` says is written here.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -27,7 +28,10 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Finds the mistakes in a source, without running anything
-    #[command(after_help = "Example:\n  dva check examples/storage.plan")]
+    #[command(after_help = "Examples:\n  dva check examples/storage.plan\n  \
+                      dva check examples/storage.plan --format json | jq '.diagnostics[].code'\n\n\
+                      Findings go to standard error; with --format json and --format github those of \
+                      `dva check` go to standard output.")]
     Check(SourceArguments),
     /// Compiles a source into an execution plan
     #[command(
@@ -35,14 +39,26 @@ pub enum Command {
                       dva plan examples/storage.plan | tail -n 1 | jq '.cells[].axes'"
     )]
     Plan(PlanArguments),
-    /// Says what a run would need, without starting anything
-    #[command(
-        after_help = "Examples:\n  dva estimate examples/storage.plan\n  dva estimate plan.json --json"
-    )]
+    /// Says what a run would need and cost, without starting anything
+    #[command(after_help = "Examples:\n  dva estimate examples/storage.plan\n  \
+                      dva estimate plan.json --json | jq .cost_nano_usd")]
     Estimate(EstimateArguments),
+    /// Lists machine types and regions, with what they cost
+    #[command(
+        after_help = "Examples:\n  dva catalog 'memory >= 16GiB and nvme and arch == arm64'\n  \
+                      dva catalog m7i.large --region eu-west-1\n  \
+                      dva catalog --cheapest 'vcpus >= 8 and not burstable' --region eu-west-1 --os rhel\n  \
+                      dva catalog --cheapest 'gpus >= 1' --market spot --limit 3 --json\n  \
+                      dva catalog --regions 'partition == aws and not opt_in'\n\n\
+                      A condition is what stands behind `types where` and `regions where` in a matrix. \
+                      Prices are for an hour of the machine with its operating system; volumes and \
+                      addresses are extra. An exact price stands in a price list, a derived one follows \
+                      from one by a rule, an estimated one is a guess with a basis."
+    )]
+    Catalog(CatalogArguments),
     /// Draws the tests and what they come after
     #[command(after_help = "Examples:\n  dva graph examples/storage.plan\n  \
-                      dva graph examples/storage.plan --format dot | dot -Tsvg > storage.svg")]
+                      dva graph examples/storage.plan --as dot | dot -Tsvg > storage.svg")]
     Graph(GraphArguments),
     /// Runs a source or an execution plan
     #[command(after_help = "Examples:\n  dva run examples/storage.plan\n  \
@@ -86,6 +102,12 @@ pub struct SourceArguments {
     /// Which `plan` item of the file; needed only where it has several
     #[arg(long, value_name = "NAME")]
     pub plan: Option<String>,
+    /// Gives an input of the source its value; several times for several inputs
+    #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
+    pub set: Vec<(String, String)>,
+    /// How findings in the source are shown
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
 }
 
 /// A source or an execution plan.
@@ -96,6 +118,32 @@ pub struct InputArguments {
     /// Which `plan` item of the file; needed only where it has several
     #[arg(long, value_name = "NAME")]
     pub plan: Option<String>,
+    /// Gives an input of the source its value; several times for several inputs
+    #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
+    pub set: Vec<(String, String)>,
+    /// How findings in the source are shown
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// A form of findings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people: drawn, or told in sentences where `NO_GRAPHICS` is set
+    #[default]
+    Human,
+    /// A JSON document on one line, also where nothing was found
+    Json,
+    /// Workflow commands of GitHub Actions, a line each
+    Github,
+}
+
+/// `NAME=VALUE`.
+fn setting(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text
+        .split_once('=')
+        .ok_or("an input and its value are joined by `=`")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 /// `dva plan`.
@@ -115,15 +163,75 @@ pub struct EstimateArguments {
     /// What to estimate.
     #[command(flatten)]
     pub input: InputArguments,
-    /// Where it would run
-    #[arg(long, value_enum, default_value_t)]
-    pub provider: ProviderName,
+    /// Where it would run, which decides how long a boot is taken to be; by the plan's regions where
+    /// not given
+    #[arg(long, value_enum)]
+    pub provider: Option<ProviderName>,
     /// A machine for every group of tests that come after each other, instead of one a cell
     #[arg(long)]
     pub isolate: bool,
     /// Prints JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// `dva catalog`.
+#[derive(Debug, Args)]
+pub struct CatalogArguments {
+    /// Which types, such as 'memory >= 16GiB and nvme', or the name of a type, a family or a region;
+    /// all types where not given
+    #[arg(value_name = "CONDITION|NAME")]
+    pub what: Option<String>,
+    /// Lists regions, those that meet the condition
+    #[arg(long, conflicts_with_all = ["cheapest", "region", "os", "market"])]
+    pub regions: bool,
+    /// The cheapest first, 10 of them unless --limit says otherwise
+    #[arg(long)]
+    pub cheapest: bool,
+    /// What is offered in this region, at its price there; several with commas. The cheapest region of
+    /// each type where not given
+    #[arg(long, value_name = "REGION", value_delimiter = ',')]
+    pub region: Vec<String>,
+    /// The operating system, by what EC2 charges for it
+    #[arg(long, value_enum, value_name = "CLASS", default_value_t)]
+    pub os: OsName,
+    /// How the machine is bought; spot is shown at the price on demand, which it does not exceed
+    #[arg(long, value_enum, default_value_t)]
+    pub market: MarketName,
+    /// Shows so many at most
+    #[arg(long, value_name = "N")]
+    pub limit: Option<NonZeroUsize>,
+    /// Prints JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A class of operating systems.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum OsName {
+    /// One that EC2 charges nothing for: Debian, Ubuntu, Amazon Linux, a licence of one's own
+    #[default]
+    Linux,
+    /// Red Hat Enterprise Linux
+    Rhel,
+    /// The same with high availability
+    RhelHa,
+    /// SUSE Linux Enterprise
+    Suse,
+    /// Windows
+    Windows,
+}
+
+/// A way to buy machines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum MarketName {
+    /// At a fixed price, for as long as it is wanted
+    #[default]
+    OnDemand,
+    /// Until EC2 wants it back
+    Spot,
 }
 
 /// `dva graph`.
@@ -133,13 +241,13 @@ pub struct GraphArguments {
     #[command(flatten)]
     pub input: InputArguments,
     /// In which notation
-    #[arg(long, value_enum, default_value_t)]
-    pub format: GraphFormat,
+    #[arg(long = "as", value_name = "NOTATION", value_enum, default_value_t)]
+    pub notation: Notation,
 }
 
 /// A notation of graphs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum GraphFormat {
+pub enum Notation {
     /// Mermaid, which many web pages render
     #[default]
     Mermaid,

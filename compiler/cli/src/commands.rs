@@ -1,5 +1,6 @@
 //! The commands, one module each.
 
+pub mod catalog;
 pub mod check;
 pub mod config;
 pub mod estimate;

@@ -23,9 +23,15 @@ pub struct Config {
     pub ssh: Ssh,
     /// Machines that are sandboxes of this host.
     pub local: Local,
+    /// The values of inputs, by the names that plans use, and below [`REGIONS`] those of single regions.
+    pub input: BTreeMap<String, toml::Value>,
     /// Where secrets come from, by the names that plans use.
     pub secret: BTreeMap<String, SecretSource>,
 }
+
+/// The key of `[input]` below which the values of single regions stand: `[input.region.cn-north-1]`. No input
+/// can have this name.
+pub const REGIONS: &str = "region";
 
 /// `[ssh]`: how machines are reached.
 #[derive(Debug, Default, Deserialize, Serialize)]
@@ -109,6 +115,7 @@ impl Config {
             let text = read(&file)?;
             let table = text.parse().map_err(|error| wrong(&file, &error))?;
             refuse_secrets(&file, &table)?;
+            refuse_regions(&file, &table)?;
             // Each file is judged alone, so a message names the file and the line that is wrong.
             toml::from_str::<Self>(&text).map_err(|error| wrong(&file, &error))?;
             merge(&mut merged, table);
@@ -160,17 +167,52 @@ fn refuse_secrets(path: &Path, table: &Table) -> Result<(), Failure> {
     ))
 }
 
+/// Refuses values of regions that are not in the table of a region.
+fn refuse_regions(path: &Path, table: &Table) -> Result<(), Failure> {
+    let inputs = table.get("input").and_then(toml::Value::as_table);
+    let Some(regions) = inputs.and_then(|inputs| inputs.get(REGIONS)) else {
+        return Ok(());
+    };
+    let are_tables = |regions: &Table| regions.values().all(toml::Value::is_table);
+    if regions.as_table().is_some_and(are_tables) {
+        return Ok(());
+    }
+    Err(Failure::new(
+        ExitCode::Invocation,
+        format!(
+            "{}: the values of a region stand below its name: [input.{REGIONS}.NAME].",
+            path.display()
+        ),
+    ))
+}
+
 /// Puts the keys of each section of `over` in the place of those of `under`. A secret is one key: its
 /// source is replaced whole.
 fn merge(under: &mut Table, over: Table) {
     for (section, over) in over {
         match (under.get_mut(&section), over) {
+            (Some(toml::Value::Table(under)), toml::Value::Table(over)) if section == "input" => {
+                merge_inputs(under, over);
+            }
             (Some(toml::Value::Table(under)), toml::Value::Table(over)) => under.extend(over),
             (_, over) => {
                 under.insert(section, over);
             }
         }
     }
+}
+
+/// As [`merge`], where the inputs of each region are a section of their own.
+fn merge_inputs(under: &mut Table, mut over: Table) {
+    if let Some(toml::Value::Table(regions)) = over.remove(REGIONS) {
+        let own = under
+            .entry(REGIONS)
+            .or_insert_with(|| toml::Value::Table(Table::new()));
+        if let toml::Value::Table(own) = own {
+            merge(own, regions);
+        }
+    }
+    under.extend(over);
 }
 
 fn read(path: &Path) -> Result<String, Failure> {

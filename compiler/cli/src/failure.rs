@@ -1,5 +1,6 @@
 //! How a command ends when it cannot do what it was asked: a message and an exit code.
 
+use dva_compiler::diagnostic::shown;
 use dva_plan::ExitCode;
 use dva_plan::document::{LoadError, LoadErrorKind};
 
@@ -36,7 +37,10 @@ impl Failure {
         };
         Self::new(
             ExitCode::Invocation,
-            format!("{doing} {}: {why}", path.display()),
+            format!(
+                "{doing} {}: {why}",
+                shown::line(&path.display().to_string())
+            ),
         )
     }
 
@@ -46,6 +50,9 @@ impl Failure {
             LoadErrorKind::Read(_) => ExitCode::Invocation,
             _ => ExitCode::Plan,
         };
-        Self::new(code, format!("read {}: {error}", path.display()))
+        Self::new(
+            code,
+            format!("read {}: {error}", shown::line(&path.display().to_string())),
+        )
     }
 }

@@ -3,6 +3,7 @@
 //! A source is compiled to bytes and those bytes go through the loader, as a file's would: nothing
 //! but the bytes crosses from the compiler to the runtime.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read};
 use std::path::Path;
@@ -15,19 +16,24 @@ use dva_plan::{ExecutionPlan, ExitCode};
 
 use crate::args::{InputArguments, SourceArguments};
 use crate::failure::Failure;
-use crate::render;
+use crate::render::{self, Stream};
 
-/// Compiles a source, shows what was found in it, and returns the execution plan's bytes.
-pub fn compile(arguments: &SourceArguments) -> Result<(Compilation, Vec<u8>), Failure> {
+/// Compiles a source, shows what was found in it, and returns the execution plan's bytes. Findings for
+/// programs go to `stream`.
+pub fn compile(
+    arguments: &SourceArguments,
+    stream: Stream,
+) -> Result<(Compilation, Vec<u8>), Failure> {
     let bytes = read_file(&arguments.file, MAX_SOURCE_BYTES as u64 + 1)?;
     let name = arguments.file.display().to_string();
     let options = Options {
         plan: arguments.plan.clone(),
+        settings: settings(&arguments.set)?,
     };
     let folder = arguments.file.parent().unwrap_or(Path::new(""));
     let compilation =
         dva_compiler::compile_with_files(&name, &bytes, &options, &BesideSource(folder));
-    render::diagnostics(&name, &compilation);
+    render::diagnostics(&name, &compilation, arguments.format, stream);
     match &compilation.plan {
         Some(plan) => {
             let bytes = to_bytes(plan);
@@ -35,6 +41,20 @@ pub fn compile(arguments: &SourceArguments) -> Result<(Compilation, Vec<u8>), Fa
         }
         None => Err(Failure::silent(ExitCode::Source)),
     }
+}
+
+/// What each input is given, once.
+fn settings(given: &[(String, String)]) -> Result<BTreeMap<String, String>, Failure> {
+    let mut settings = BTreeMap::new();
+    for (name, value) in given {
+        if settings.insert(name.clone(), value.clone()).is_some() {
+            return Err(Failure::new(
+                ExitCode::Invocation,
+                format!("The input `{name}` is set twice."),
+            ));
+        }
+    }
+    Ok(settings)
 }
 
 /// The files beside a source, by its folder.
@@ -73,13 +93,22 @@ pub fn plan(arguments: &InputArguments) -> Result<Input, Failure> {
         .file
         .extension()
         .is_some_and(|extension| extension == "json");
+    if is_plan && !arguments.set.is_empty() {
+        return Err(Failure::new(
+            ExitCode::Invocation,
+            "The inputs of an execution plan are part of it. Give `--set` where its source is compiled.",
+        ));
+    }
     let bytes = if is_plan {
         read_file(&arguments.file, MAX_DOCUMENT_BYTES + 1)?
     } else {
-        let (_, bytes) = compile(&SourceArguments {
+        let source = SourceArguments {
             file: arguments.file.clone(),
             plan: arguments.plan.clone(),
-        })?;
+            set: arguments.set.clone(),
+            format: arguments.format,
+        };
+        let (_, bytes) = compile(&source, Stream::Error)?;
         bytes
     };
     let plan =

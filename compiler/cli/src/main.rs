@@ -5,6 +5,7 @@ mod commands;
 mod config;
 mod failure;
 mod input;
+mod inputs;
 mod log;
 mod outcome;
 mod progress;
@@ -12,6 +13,7 @@ mod providers;
 mod render;
 mod secrets;
 mod stop_at;
+mod table;
 
 use std::io::{Write, stderr};
 use std::process::ExitCode as ProcessExitCode;
@@ -44,6 +46,7 @@ fn run(arguments: &Arguments) -> ExitCode {
         Command::Check(arguments) => commands::check::run(arguments),
         Command::Plan(arguments) => commands::plan::run(arguments),
         Command::Estimate(arguments) => commands::estimate::run(arguments),
+        Command::Catalog(arguments) => commands::catalog::run(arguments),
         Command::Graph(arguments) => commands::graph::run(arguments),
         Command::Run(arguments) => commands::run::run(arguments),
         #[cfg(feature = "local")]

@@ -16,21 +16,42 @@ use crate::failure::Failure;
 /// How long a sandbox of this host takes until its first test, in milliseconds.
 const LOCAL_BOOT_MS: u64 = 500;
 
-/// The schedule of a plan on this provider; `isolate` gives every atom a life of its own.
-pub fn schedule(plan: &Loaded<ExecutionPlan>, provider: ProviderName, isolate: bool) -> Schedule {
-    let assumptions = match provider {
+/// What is taken for true of this provider.
+pub fn assumptions(provider: ProviderName) -> Assumptions {
+    match provider {
         ProviderName::Local => Assumptions {
             boot_ms: LOCAL_BOOT_MS,
             ..Assumptions::default()
         },
         ProviderName::Sim => Assumptions::default(),
-    };
+    }
+}
+
+/// What is taken for true where the plan's machines are: of this host's where all of them are its own.
+pub fn assumptions_for(plan: &ExecutionPlan) -> Assumptions {
+    if plan
+        .machines
+        .iter()
+        .all(|machine| machine.region == "local")
+    {
+        assumptions(ProviderName::Local)
+    } else {
+        Assumptions::default()
+    }
+}
+
+/// The schedule of a plan under these assumptions; `isolate` gives every atom a life of its own.
+pub fn schedule(
+    plan: &Loaded<ExecutionPlan>,
+    assumptions: &Assumptions,
+    isolate: bool,
+) -> Schedule {
     let pack = if isolate {
         dva_schedule::schedule_isolated
     } else {
         dva_schedule::schedule
     };
-    pack(&plan.body, &plan.header.digest, &assumptions)
+    pack(&plan.body, &plan.header.digest, assumptions)
 }
 
 /// Machines that exist already.

@@ -1,32 +1,91 @@
-//! How findings in a source are shown to people.
+//! How findings in a source are shown: to people on standard error, to programs as JSON or as commands; and
+//! how amounts of money are.
+//!
+//! What a finding becomes in each form is the compiler's matter; here it is chosen and written.
 
 use std::io::{IsTerminal, Write};
 
-use dva_compiler::Compilation;
 use dva_compiler::diagnostic::report::Report;
-use dva_compiler::diagnostic::{Diagnostic, Severity};
+use dva_compiler::diagnostic::view::Findings;
+use dva_compiler::diagnostic::{Diagnostic, Severity, github, shown};
 use dva_compiler::source::Source;
-use miette::{GraphicalReportHandler, GraphicalTheme};
+use dva_compiler::{Compilation, Outcome};
+use dva_plan::money::Money;
+use miette::{GraphicalReportHandler, GraphicalTheme, NarratableReportHandler};
+use serde::Serialize;
+
+use crate::args::Format;
 
 /// How wide messages are where the width of a terminal is not known.
 const PLAIN_WIDTH: usize = 100;
 
-/// Writes all findings to standard error, and how many there were.
-pub fn diagnostics(name: &str, compilation: &Compilation) {
-    if compilation.diagnostics.is_empty() {
-        return;
-    }
+/// Where findings for programs go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    /// Standard output, where the findings are all that is asked for.
+    Output,
+    /// Standard error, where standard output has something else to carry.
+    Error,
+}
+
+/// Writes all findings, and for people how many there were.
+pub fn diagnostics(name: &str, compilation: &Compilation, format: Format, stream: Stream) {
     let nothing = Source::new(name, "");
     let source = compilation.source.as_ref().unwrap_or(&nothing);
-    let handler = handler();
+    let found = &compilation.diagnostics;
+    let text = match format {
+        Format::Human => human(name, found, source),
+        Format::Json => document(found, source),
+        Format::Github => commands(found, source),
+    };
+    let _ = match (format, stream) {
+        (Format::Human, _) | (_, Stream::Error) => std::io::stderr().write_all(text.as_bytes()),
+        (_, Stream::Output) => std::io::stdout().write_all(text.as_bytes()),
+    };
+}
+
+/// Writes findings in `source`, as people read them.
+pub fn findings(source: &Source, found: &[Diagnostic]) {
+    let text = human(source.name(), found, source);
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+fn document(found: &[Diagnostic], source: &Source) -> String {
+    #[expect(
+        clippy::expect_used,
+        reason = "a view has text keys and no failing serializers"
+    )]
+    let text = serde_json::to_string(&Findings::of(found, source)).expect("a view serializes");
+    format!("{text}\n")
+}
+
+fn commands(found: &[Diagnostic], source: &Source) -> String {
+    let commands = found
+        .iter()
+        .map(|diagnostic| github::command(diagnostic, source) + "\n");
+    commands.collect()
+}
+
+fn human(name: &str, found: &[Diagnostic], source: &Source) -> String {
     let mut text = String::new();
-    for diagnostic in &compilation.diagnostics {
+    if found.is_empty() {
+        return text;
+    }
+    let drawn = graphical();
+    let told = NarratableReportHandler::new();
+    for diagnostic in found {
+        let report = Report::new(diagnostic, source);
         // Writing into a string cannot fail, and a message that cannot be drawn is still counted.
-        let _ = handler.render_report(&mut text, &Report::new(diagnostic, source));
+        let _ = if is_narrated(std::env::var("NO_GRAPHICS").ok().as_deref()) {
+            told.render_report(&mut text, &report)
+        } else {
+            drawn.render_report(&mut text, &report)
+        };
         text.push('\n');
     }
-    text.push_str(&summary(name, &compilation.diagnostics));
-    let _ = writeln!(std::io::stderr(), "{text}");
+    text.push_str(&summary(&shown::line(name), found));
+    text.push('\n');
+    text
 }
 
 /// `2 errors and 1 warning in storage.plan. \`dva explain P0201\` says more.`
@@ -55,6 +114,17 @@ fn summary(name: &str, found: &[Diagnostic]) -> String {
     format!("{} in {name}.{more}", parts.join(" and "))
 }
 
+/// In how many cells tests find no entry in a table, a line for each test and table.
+pub fn without_entry(outcome: &Outcome) -> String {
+    let counts = outcome.without_entry.iter();
+    counts
+        .map(|((test, table), count)| {
+            let cells = counted(*count, "cell");
+            format!("{test}: `{table}` has no entry for {cells}; its `else` holds there\n")
+        })
+        .collect()
+}
+
 /// `1 test`, `2 tests`.
 pub fn counted(number: usize, noun: &str) -> String {
     if number == 1 {
@@ -64,13 +134,62 @@ pub fn counted(number: usize, noun: &str) -> String {
     }
 }
 
-/// Whether standard error is a terminal whose user wants colours.
-pub fn colours() -> bool {
-    std::io::stderr().is_terminal()
-        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+/// An amount that was worked out, for people: to the cent, or to three digits that count where it is
+/// less than a dollar; rounded up, as bills are. `--json` has it whole.
+pub fn amount(money: Money) -> String {
+    let nano_usd = money.nano_usd().unsigned_abs();
+    let cent = 10_000_000_u64;
+    let digits = nano_usd.checked_ilog10().unwrap_or(0);
+    let step = 10_u64.pow(digits.saturating_sub(2)).min(cent);
+    let rounded = nano_usd.div_ceil(step).checked_mul(step);
+    let rounded = rounded.and_then(|rounded| i64::try_from(rounded).ok());
+    rounded.map_or(money, Money::from_nano_usd).to_string()
 }
 
-fn handler() -> GraphicalReportHandler {
+/// JSON for programs, with a line break behind it.
+pub fn json(view: &impl Serialize) -> String {
+    #[expect(
+        clippy::expect_used,
+        reason = "a view has text keys and no failing serializers"
+    )]
+    let text = serde_json::to_string_pretty(view).expect("a view serializes");
+    format!("{text}\n")
+}
+
+/// Whether findings are told in sentences, for those who listen to them: where `NO_GRAPHICS` is set to
+/// anything but `0`, which is miette's rule.
+fn is_narrated(no_graphics: Option<&str>) -> bool {
+    no_graphics.is_some_and(|value| value != "0")
+}
+
+/// Whether standard error takes colours and its user wants them.
+pub fn colours() -> bool {
+    let variable = |name: &str| std::env::var(name).ok();
+    wants_colours(
+        std::io::stderr().is_terminal(),
+        variable("NO_COLOR").as_deref(),
+        variable("CLICOLOR").as_deref(),
+        variable("CLICOLOR_FORCE").as_deref(),
+    )
+}
+
+/// The rules of no-color.org and bixense.com/clicolors: `NO_COLOR`, unless empty, forbids colours;
+/// else `CLICOLOR_FORCE`, unless empty or `0`, brings them; else a terminal has them unless `CLICOLOR`
+/// is `0`.
+fn wants_colours(
+    is_terminal: bool,
+    no_color: Option<&str>,
+    clicolor: Option<&str>,
+    force: Option<&str>,
+) -> bool {
+    if no_color.is_some_and(|value| !value.is_empty()) {
+        return false;
+    }
+    let forced = force.is_some_and(|value| !value.is_empty() && value != "0");
+    forced || (is_terminal && clicolor != Some("0"))
+}
+
+fn graphical() -> GraphicalReportHandler {
     let theme = if colours() {
         GraphicalTheme::unicode()
     } else {
@@ -81,5 +200,36 @@ fn handler() -> GraphicalReportHandler {
         handler
     } else {
         handler.with_width(PLAIN_WIDTH)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_keep_three_digits_and_are_rounded_up() {
+        let shown = |nano_usd| amount(Money::from_nano_usd(nano_usd));
+        assert_eq!(shown(0), "$0.00");
+        assert_eq!(shown(1), "$0.000000001");
+        assert_eq!(shown(14_816), "$0.0000149");
+        assert_eq!(shown(3_378_001), "$0.00338");
+        assert_eq!(shown(100_000_000), "$0.10");
+        assert_eq!(shown(999_999_999), "$1.00");
+        assert_eq!(shown(12_340_000_001), "$12.35");
+        // What cannot be rounded up any more stands as it is.
+        assert_eq!(shown(i64::MAX), "$9223372036.854775807");
+    }
+
+    #[test]
+    fn the_environment_says_how_findings_are_shown() {
+        assert!(is_narrated(Some("1")) && is_narrated(Some("")));
+        assert!(!is_narrated(Some("0")) && !is_narrated(None));
+        assert!(wants_colours(true, None, None, None));
+        assert!(wants_colours(true, Some(""), Some("1"), Some("0")));
+        assert!(!wants_colours(true, None, Some("0"), None));
+        assert!(!wants_colours(false, None, Some("1"), None));
+        assert!(wants_colours(false, None, Some("0"), Some("1")));
+        assert!(!wants_colours(true, Some("1"), None, Some("1")));
     }
 }

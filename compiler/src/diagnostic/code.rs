@@ -71,6 +71,7 @@ define_codes! {
     P0117 Error "a second `after`";
     P0118 Error "unknown escape";
     P0119 Error "documentation documents nothing";
+    P0120 Error "a `retry` behind a step lacks `every`";
 
     P0201 Error "a name is declared twice";
     P0202 Error "a name is not well formed";
@@ -100,6 +101,22 @@ define_codes! {
     P0315 Error "the check cannot hold";
     P0316 Error "the value must be known when the plan is made";
     P0317 Error "a secret stands where it would be seen";
+    P0320 Error "a pattern of versions stands where a version is wanted";
+    P0321 Error "a value is needed to know itself";
+    P0322 Error "an input has no value";
+    P0323 Error "no input has this name";
+    P0324 Error "what an input is given is not of its type";
+    P0325 Error "a secret stands in the source";
+    P0326 Error "the file is no table";
+    P0327 Error "a value of a table is not of its type";
+    P0328 Error "a key of a table is none";
+    P0329 Error "two keys of a table fit alike";
+    P0330 Error "a table has no entry";
+    P0331 Error "a branch is chosen by what is not known yet";
+    P0332 Error "this is no key of the table";
+    P0333 Error "nothing can be missing";
+    P0334 Error "a test is judged behind its verdict";
+    P0335 Error "there is no such day";
 
     P0401 Error "an axis has no values";
     P0402 Error "the matrix lacks an axis that every matrix has";
@@ -110,9 +127,16 @@ define_codes! {
     P0407 Error "the size of a disk is out of bounds";
     P0408 Error "the axis is not one of this matrix";
     P0409 Error "the image has no version";
+    P0410 Error "an image changes its operating system and keeps the rest";
+    P0411 Error "images are like each other in a circle";
+    P0412 Error "the operating system has no such licence";
+    P0413 Error "`any` has no meaning for this axis";
+    P0414 Error "no machine meets what a test needs";
+    P0415 Error "the conditions choose nothing";
+    P0416 Error "this names nothing of EC2";
 
     P0501 Error "tests wait for each other";
-    P0502 Error "two tests write one disk without an order";
+    P0502 Error "two tests write the same thing without an order";
     P0503 Error "the order that effects ask for is a cycle";
     P0504 Error "the test uses a disk without saying what it does to it";
     P0505 Warning "nothing in the test can fail";
@@ -124,6 +148,14 @@ define_codes! {
     P0511 Error "the disk is attached already";
     P0512 Error "the machine is not started again";
     P0513 Error "what is waited for never changes";
+    P0520 Error "a test comes after one that is last";
+    P0521 Error "the tests of an edge are never in one cell";
+    P0522 Error "a value is used of a test that does not apply";
+    P0523 Error "nothing of the plan applies to its cells";
+    P0524 Error "a state of the account is used like one of a machine";
+    P0525 Error "a condition on cells asks for what is known at run time";
+    P0526 Error "too many tests touch one thing without an order";
+    P0527 Error "a test that is last wants a fresh machine";
 
     P0601 Error "a quote in the command has no end";
     P0602 Error "a value cannot stand in this place of a command";
@@ -139,6 +171,11 @@ define_codes! {
     P0703 Error "there is no plan of that name";
     P0704 Error "a plan is incomplete";
     P0705 Error "a plan has several matrices";
+    P0720 Error "no test has the tag";
+    P0721 Error "tests are not chosen by this";
+    P0722 Warning "a test is excepted and runs all the same";
+    P0723 Warning "the exception takes nothing away";
+    P0724 Error "the selection selects nothing";
 
     P0801 Error "the file cannot be read";
     P0802 Error "the file is too large for a plan";

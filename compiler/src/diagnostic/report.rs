@@ -1,4 +1,6 @@
 //! Findings as miette sees them. Which renderer shows them is the command's choice.
+//!
+//! Whatever comes from the user, names and excerpts, is handed over as [`shown`] makes it.
 
 use std::fmt;
 
@@ -6,7 +8,7 @@ use miette::{
     LabeledSpan, MietteError, Severity as MietteSeverity, SourceCode, SourceSpan, SpanContents,
 };
 
-use super::{Diagnostic, Label, Severity};
+use super::{Diagnostic, Label, Severity, shown};
 use crate::source::Source;
 use crate::span::Span;
 
@@ -59,7 +61,7 @@ impl miette::Diagnostic for Report<'_> {
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
         let primary = LabeledSpan::new_primary_with_span(
-            Some(self.diagnostic.primary.text.clone()),
+            Some(shown::line(&self.diagnostic.primary.text).into_owned()),
             to_miette(self.diagnostic.primary.span),
         );
         let secondary = self
@@ -67,7 +69,7 @@ impl miette::Diagnostic for Report<'_> {
             .secondary
             .iter()
             .map(|Label { span, text }| {
-                LabeledSpan::new_with_span(Some(text.clone()), to_miette(*span))
+                LabeledSpan::new_with_span(Some(shown::line(text).into_owned()), to_miette(*span))
             });
         Some(Box::new(std::iter::once(primary).chain(secondary)))
     }
@@ -83,21 +85,41 @@ fn to_miette(span: Span) -> SourceSpan {
 struct NamedText<'a>(&'a Source);
 
 impl SourceCode for NamedText<'_> {
+    /// The lines of `span` and those around it. With no line before, what is given begins at the span
+    /// itself, and its column is that of [`Source::position`]; miette's own reader counts bytes, and
+    /// begins to count lines at the start of the file for every label.
     fn read_span<'b>(
         &'b self,
         span: &SourceSpan,
         lines_before: usize,
         lines_after: usize,
     ) -> Result<Box<dyn SpanContents<'b> + 'b>, MietteError> {
-        let text = self.0.text();
-        let contents = text.read_span(span, lines_before, lines_after)?;
+        let source = self.0;
+        let text = source.shown();
+        let (start, end) = (span.offset(), span.offset() + span.len());
+        if end > text.len() {
+            return Err(MietteError::OutOfBounds);
+        }
+        let span = Span::new(start, end);
+        // The last character of the span, so that one that ends with a line ends on that line.
+        let last = span.end.saturating_sub(1).max(span.start);
+        let lines = |number: usize| Span::new(number, number).start;
+        let (first_line, column) = source.position(span.start);
+        let last_line = source.line(last).saturating_add(lines(lines_after));
+        let end = source.line_start(last_line.saturating_add(1)) as usize;
+        let (line, column, start) = if lines_before == 0 {
+            (first_line, column, start)
+        } else {
+            let line = first_line.saturating_sub(lines(lines_before)).max(1);
+            (line, 1, source.line_start(line) as usize)
+        };
         Ok(Box::new(miette::MietteSpanContents::new_named(
-            self.0.name().to_owned(),
-            contents.data(),
-            *contents.span(),
-            contents.line(),
-            contents.column(),
-            contents.line_count(),
+            shown::line(source.name()).into_owned(),
+            &text.as_bytes()[start..end],
+            SourceSpan::new(start.into(), end - start),
+            line as usize - 1,
+            column as usize - 1,
+            (last_line - line) as usize + 1,
         )))
     }
 }

@@ -4,13 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use dva_plan::expr::{ExprIx, ExpressionBuilder, Expressions, Node};
 use dva_plan::id::TestId;
-use dva_plan::plan::{BlobIx, DiskIx, Edge, Effect, ImageIx, SecretIx, Shape, Test, TestIx};
+use dva_plan::plan::{
+    BlobIx, DiskIx, Edge, Effect, ImageIx, InputIx, Pair, Requirement, Resource, SecretIx, Shape,
+    StateIx, TableIx, Test, TestIx,
+};
 use dva_plan::step::{Run, Step, StepKind, WaitCondition, With, WithValue};
-use dva_plan::table::Index;
+use dva_plan::table::{Index, Table};
 use dva_plan::template::{Piece, Template};
 
 use super::Layout;
-use crate::hir::Hir;
+use crate::effects::Implied;
+use crate::graph::apply::Running;
+use crate::graph::{Graph, Need, name};
+use crate::hir::{Hir, NodeIx};
 use crate::source::Source;
 use crate::types::Typed;
 use crate::types::step::source_text;
@@ -21,30 +27,74 @@ pub(super) struct Renumbering {
     pub(super) images: BTreeMap<ImageIx, ImageIx>,
     /// Disks.
     pub(super) disks: BTreeMap<DiskIx, DiskIx>,
+    /// States.
+    pub(super) states: BTreeMap<StateIx, StateIx>,
     /// Contents of files.
     pub(super) blobs: BTreeMap<BlobIx, BlobIx>,
     /// Secrets.
     pub(super) secrets: BTreeMap<SecretIx, SecretIx>,
-    tests: BTreeMap<TestIx, TestIx>,
-    expressions: BTreeMap<ExprIx, ExprIx>,
+    /// Tables.
+    pub(super) tables: BTreeMap<TableIx, TableIx>,
+    /// Inputs that are bound when the tests run.
+    pub(super) inputs: BTreeMap<InputIx, InputIx>,
+    tests: BTreeMap<NodeIx, TestIx>,
+    /// By what a test comes after a second time, since the values of others that it names are then those
+    /// of their repeats.
+    expressions: BTreeMap<(Option<TestIx>, ExprIx), ExprIx>,
 }
 
 impl Renumbering {
     pub(super) fn new(hir: &Hir<'_>, layout: &Layout) -> Self {
-        let images: BTreeSet<_> = layout.cells.cells.iter().map(|cell| cell.image).collect();
-        let effects = layout
-            .tests
-            .iter()
-            .flat_map(|test| &hir.tests[*test].effects);
-        let disks: BTreeSet<_> = effects.map(|(_, mention)| mention.to).collect();
+        let mut images = BTreeSet::new();
+        for (part, sets) in layout.parts.iter().zip(&layout.applied.cells) {
+            let cells = part.cells.cells.iter().zip(sets);
+            images.extend(
+                cells
+                    .filter(|(_, set)| set.is_some())
+                    .map(|(cell, _)| cell.image),
+            );
+        }
+        let mut running = vec![false; layout.graph.nodes.len()];
+        for set in &layout.applied.sets {
+            for (node, runs) in set.enumerate() {
+                running[node.row()] |= *runs;
+            }
+        }
+        let nodes = layout.graph.nodes.indices();
+        let nodes = nodes.filter(|node| running[node.row()]).enumerate();
+        let tests: BTreeMap<NodeIx, TestIx> = nodes
+            .map(|(place, node)| (node, TestIx::from_row(place)))
+            .collect();
+        let (mut disks, mut states) = (BTreeSet::new(), BTreeSet::new());
+        for node in tests.keys() {
+            for (_, mention) in &hir.tests[layout.graph.nodes[*node].test].effects {
+                match mention.to {
+                    Resource::Machine => {}
+                    Resource::Disk(disk) => {
+                        disks.insert(disk);
+                    }
+                    Resource::State(state) => {
+                        states.insert(state);
+                    }
+                }
+            }
+        }
         Self {
             images: numbered(images),
             disks: numbered(disks),
+            states: numbered(states),
             blobs: BTreeMap::new(),
             secrets: BTreeMap::new(),
-            tests: numbered(layout.tests.iter().copied()),
+            tables: BTreeMap::new(),
+            inputs: BTreeMap::new(),
+            tests,
             expressions: BTreeMap::new(),
         }
+    }
+
+    /// The tests that run in some cell, in order.
+    pub(super) fn nodes(&self) -> impl Iterator<Item = NodeIx> {
+        self.tests.keys().copied()
     }
 
     /// Notes the files and secrets that `steps` need.
@@ -62,6 +112,12 @@ impl Renumbering {
                     }));
                 }
                 StepKind::Check(_)
+                | StepKind::Let { .. }
+                | StepKind::Assume { .. }
+                | StepKind::Note(_)
+                | StepKind::When { .. }
+                | StepKind::For { .. }
+                | StepKind::Console(_)
                 | StepKind::Reboot
                 | StepKind::Stop
                 | StepKind::Start
@@ -76,34 +132,64 @@ impl Renumbering {
         self.secrets = numbered(secrets);
     }
 
-    /// The nodes that `roots` need, in their order.
+    /// The nodes that `roots` need, those of each test, in their order.
     pub(super) fn expressions(
         &mut self,
+        graph: &Graph,
         nodes: &Expressions,
-        roots: impl Iterator<Item = ExprIx>,
+        roots: Vec<(NodeIx, Vec<ExprIx>)>,
     ) -> Expressions {
-        let mut needed: BTreeSet<ExprIx> = BTreeSet::new();
-        let mut waiting: Vec<ExprIx> = roots.collect();
-        while let Some(next) = waiting.pop() {
-            if needed.insert(next) {
-                waiting.extend(nodes[next].children());
-            }
+        let mut by_repeat: BTreeMap<Option<TestIx>, (NodeIx, Vec<ExprIx>)> = BTreeMap::new();
+        for (node, roots) in roots {
+            let again = graph.nodes[node].again;
+            let known = by_repeat.entry(again).or_insert((node, Vec::new()));
+            known.1.extend(roots);
         }
+        // The reader, and which expressions it and those like it need.
+        let mut groups: Vec<(Option<TestIx>, NodeIx, BTreeSet<ExprIx>)> = Vec::new();
+        for (again, (reader, mut waiting)) in by_repeat {
+            let mut needed: BTreeSet<ExprIx> = BTreeSet::new();
+            while let Some(next) = waiting.pop() {
+                if needed.insert(next) {
+                    waiting.extend(nodes[next].children());
+                }
+            }
+            groups.push((again, reader, needed));
+        }
+        let all = groups.iter().flat_map(|(_, _, needed)| needed);
+        self.values(all.map(|index| &nodes[*index]));
         let mut kept = ExpressionBuilder::default();
         // Children have smaller numbers than their parents, so they are there when they are named.
-        for index in needed {
-            let node = self.node(&nodes[index]);
-            self.expressions.insert(index, kept.add(node));
+        for (again, reader, needed) in groups {
+            for index in needed {
+                let node = self.node(graph, reader, again, &nodes[index]);
+                self.expressions.insert((again, index), kept.add(node));
+            }
         }
         kept.finish()
     }
 
-    fn node(&self, node: &Node) -> Node {
-        let of = |index: ExprIx| self.expr(index);
+    /// `node` as tests have it that are repeated as `reader` is.
+    fn node(&self, graph: &Graph, reader: NodeIx, again: Option<TestIx>, node: &Node) -> Node {
+        let of = |index: ExprIx| self.expr(again, index);
         match *node {
             Node::Other { test, slot } => Node::Other {
-                test: self.test_ix(test),
+                test: self.giver(graph, reader, test),
                 slot,
+            },
+            Node::Lookup(table) => Node::Lookup(self.tables[&table]),
+            Node::Input(input) => Node::Input(self.inputs[&input]),
+            Node::Field {
+                of: record,
+                ref name,
+            } => Node::Field {
+                of: of(record),
+                name: name.clone(),
+            },
+            Node::Join(ref parts) => Node::Join(parts.iter().map(|part| of(*part)).collect()),
+            Node::InUnit { of: amount, unit } => Node::InUnit {
+                of: of(amount),
+                unit,
             },
             Node::Disk { disk, what } => Node::Disk {
                 disk: self.disk_ix(disk),
@@ -134,6 +220,10 @@ impl Renumbering {
                 whole: of(whole),
                 parts: of(parts),
             },
+            Node::HasNone { whole, parts } => Node::HasNone {
+                whole: of(whole),
+                parts: of(parts),
+            },
             Node::Without { whole, parts } => Node::Without {
                 whole: of(whole),
                 parts: of(parts),
@@ -157,48 +247,81 @@ impl Renumbering {
         hir: &Hir<'_>,
         typed: &Typed,
         source: &Source,
-        test: TestIx,
+        graph: &Graph,
+        node: NodeIx,
     ) -> Option<Test> {
-        let (row, made) = (&hir.tests[test], &typed.tests[test]);
+        let of = graph.nodes[node];
+        let (row, made) = (&hir.tests[of.test], &typed.tests[of.test]);
         let mut effects: Vec<_> = row
             .effects
             .iter()
             .map(|(kind, mention)| Effect {
                 kind: *kind,
-                disk: self.disk_ix(mention.to),
+                of: match mention.to {
+                    Resource::Machine => Resource::Machine,
+                    Resource::Disk(disk) => Resource::Disk(self.disk_ix(disk)),
+                    Resource::State(state) => Resource::State(self.states[&state]),
+                },
             })
             .collect();
         effects.sort_unstable();
+        let mut tags: Vec<_> = row.tags.iter().map(|tag| tag.text.clone()).collect();
+        tags.sort_unstable();
         let docs: Vec<_> = row.docs.iter().map(|doc| doc.text.as_str()).collect();
         // A step that is missing was reported.
         if !made.is_complete {
             return None;
         }
         Some(Test {
-            id: TestId::new(row.name.text.as_str()),
+            id: TestId::new(name(hir, of)),
             doc: docs.join("\n"),
+            tags,
             effects,
+            last: row.last.is_some(),
+            once: row.once.is_some(),
             within_ms: made.within_ms,
             takes_ms: made.takes_ms,
             slots: made.slots.clone(),
-            steps: made.steps.iter().map(|step| self.step(step)).collect(),
-            finally: made.finally.iter().map(|step| self.step(step)).collect(),
+            steps: made
+                .steps
+                .iter()
+                .map(|step| self.step(of.again, step))
+                .collect(),
+            finally: made
+                .finally
+                .iter()
+                .map(|step| self.step(of.again, step))
+                .collect(),
             source: source_text(source, row.head),
             needs: made.needs.iter().copied().collect(),
+            requires: made
+                .requires
+                .iter()
+                .map(|required| Requirement {
+                    condition: self.expr(of.again, required.condition),
+                    source: required.source.clone(),
+                })
+                .collect(),
         })
     }
 
-    fn step(&self, step: &Step) -> Step {
+    pub(super) fn step(&self, again: Option<TestIx>, step: &Step) -> Step {
         let kind = match &step.kind {
-            StepKind::Check(condition) => StepKind::Check(self.expr(*condition)),
+            StepKind::Check(condition) => StepKind::Check(self.expr(again, *condition)),
             StepKind::Run(run) => StepKind::Run(Run {
-                command: self.template(&run.command),
-                expect: run.expect.map(|expect| self.expr(expect)),
+                command: self.template(again, &run.command),
+                expect: run.expect.map(|expect| self.expr(again, expect)),
                 capture: run.capture.clone(),
                 user: run.user.clone(),
                 retry: run.retry,
-                with: run.with.iter().map(|with| self.with(with)).collect(),
+                with: run.with.iter().map(|with| self.with(again, with)).collect(),
             }),
+            StepKind::Let { .. }
+            | StepKind::Assume { .. }
+            | StepKind::Note(_)
+            | StepKind::When { .. }
+            | StepKind::For { .. }
+            | StepKind::Console(_) => self.step_of_values(again, &step.kind),
             StepKind::Attach(disk) => StepKind::Attach(self.disk_ix(*disk)),
             StepKind::Detach { disk, how } => StepKind::Detach {
                 disk: self.disk_ix(*disk),
@@ -209,20 +332,22 @@ impl Renumbering {
                 every_ms,
             } => StepKind::WaitUntil {
                 condition: match condition {
-                    WaitCondition::Holds(condition) => WaitCondition::Holds(self.expr(*condition)),
+                    WaitCondition::Holds(condition) => {
+                        WaitCondition::Holds(self.expr(again, *condition))
+                    }
                     WaitCondition::Succeeds(command) => {
-                        WaitCondition::Succeeds(self.template(command))
+                        WaitCondition::Succeeds(self.template(again, command))
                     }
                 },
                 every_ms: *every_ms,
             },
             StepKind::Upload { blob, to, mode } => StepKind::Upload {
                 blob: self.blobs[blob],
-                to: self.template(to),
+                to: self.template(again, to),
                 mode: *mode,
             },
             StepKind::Collect { path } => StepKind::Collect {
-                path: self.template(path),
+                path: self.template(again, path),
             },
             kind
             @ (StepKind::Reboot | StepKind::Stop | StepKind::Start | StepKind::Wait { .. }) => {
@@ -236,57 +361,87 @@ impl Renumbering {
         }
     }
 
-    fn template(&self, template: &Template) -> Template {
+    fn template(&self, again: Option<TestIx>, template: &Template) -> Template {
         let pieces = template.0.iter().map(|piece| match piece {
             Piece::Lit(text) => Piece::Lit(text.clone()),
             Piece::Arg { expr, place } => Piece::Arg {
-                expr: self.expr(*expr),
+                expr: self.expr(again, *expr),
                 place: *place,
             },
-            Piece::Raw(expr) => Piece::Raw(self.expr(*expr)),
+            Piece::Raw(expr) => Piece::Raw(self.expr(again, *expr)),
         });
         Template(pieces.collect())
     }
 
-    fn with(&self, with: &With) -> With {
+    fn with(&self, again: Option<TestIx>, with: &With) -> With {
         With {
             name: with.name.clone(),
             value: match with.value {
-                WithValue::Expr(expr) => WithValue::Expr(self.expr(expr)),
+                WithValue::Expr(expr) => WithValue::Expr(self.expr(again, expr)),
                 WithValue::Secret(secret) => WithValue::Secret(self.secrets[&secret]),
             },
         }
     }
 
-    pub(super) fn shape(&self, hir: &Hir<'_>, layout: &Layout) -> Shape {
-        let edge = |edge: Edge| Edge {
-            test: self.test_ix(edge.test),
-            after: self.test_ix(edge.after),
+    pub(super) fn shape(
+        &self,
+        running: &Running,
+        needs: &Table<NodeIx, Vec<Need>>,
+        implied: &Implied,
+    ) -> Shape {
+        let edge = |test: NodeIx, after: NodeIx| Edge {
+            test: self.tests[&test],
+            after: self.tests[&after],
         };
-        let after = layout.tests.iter().flat_map(|test| {
-            let earlier = hir.tests[*test].after.iter();
-            earlier.map(|mention| Edge {
-                test: *test,
-                after: mention.to,
-            })
-        });
-        let mut after: Vec<_> = after.map(edge).collect();
-        let mut order: Vec<_> = layout.order.iter().copied().map(edge).collect();
+        let (mut after, mut regardless) = (Vec::new(), Vec::new());
+        for (node, needs) in needs.enumerate() {
+            for need in needs {
+                let edges = if need.passed {
+                    &mut after
+                } else {
+                    &mut regardless
+                };
+                edges.push(edge(node, need.on));
+            }
+        }
+        let order = implied.order.keys();
+        let mut order: Vec<_> = order.map(|(test, after)| edge(*test, *after)).collect();
+        let conflicts = implied.conflicts.iter();
+        let mut conflicts: Vec<_> = conflicts
+            .map(|(one, other)| Pair::of(self.tests[one], self.tests[other]))
+            .collect();
         after.sort_unstable();
+        regardless.sort_unstable();
         order.sort_unstable();
+        conflicts.sort_unstable();
+        let tests = running.enumerate().filter(|(_, runs)| **runs);
         Shape {
-            tests: self.tests.values().copied().collect(),
+            tests: tests.map(|(node, _)| self.tests[&node]).collect(),
             after,
+            regardless,
             order,
+            conflicts,
         }
     }
 
-    fn expr(&self, index: ExprIx) -> ExprIx {
-        self.expressions[&index]
+    pub(super) fn expr(&self, again: Option<TestIx>, index: ExprIx) -> ExprIx {
+        self.expressions[&(again, index)]
     }
 
-    fn test_ix(&self, test: TestIx) -> TestIx {
-        self.tests[&test]
+    /// The tests of the plan that run `test`, as it is or again.
+    pub(super) fn tests_of(&self, graph: &Graph, test: TestIx) -> Vec<TestIx> {
+        let own = self.tests.iter();
+        own.filter(|(node, _)| graph.nodes[**node].test == test)
+            .map(|(_, test)| *test)
+            .collect()
+    }
+
+    /// The test whose value `reader` names.
+    fn giver(&self, graph: &Graph, reader: NodeIx, test: TestIx) -> TestIx {
+        match graph.giver(reader, test) {
+            Some(giver) => self.tests[&giver],
+            None => panic!("a test is after those whose values it names"),
+        }
     }
 
     fn disk_ix(&self, disk: DiskIx) -> DiskIx {
@@ -295,7 +450,7 @@ impl Renumbering {
 }
 
 /// Numbers `rows` in their order.
-fn numbered<I: Index>(rows: impl IntoIterator<Item = I>) -> BTreeMap<I, I> {
+pub(super) fn numbered<I: Index>(rows: impl IntoIterator<Item = I>) -> BTreeMap<I, I> {
     let rows = rows.into_iter().enumerate();
     rows.map(|(place, row)| (row, I::from_row(place))).collect()
 }

@@ -1,8 +1,8 @@
 //! Axes and matrices: which axes a matrix has, and which values each of them.
 
-use super::{Resolution, check_name, dotted};
+use super::{Given, Resolution, check_name, dotted};
 use crate::diagnostic::{Code, Diagnostic};
-use crate::hir::{Axis, AxisValue, ItemRef, Matrix, MatrixAxis};
+use crate::hir::{Axis, AxisValue, Choice, Chosen, ItemRef, Matrix, MatrixAxis};
 use crate::span::Span;
 use crate::suggest::{did_you_mean, listed};
 use crate::syntax::ast;
@@ -10,18 +10,28 @@ use crate::syntax::ast;
 /// The axes that every matrix has.
 pub const REQUIRED_AXES: [&str; 3] = ["image", "region", "instance"];
 
+/// What the value of an axis may say of a machine's network.
+const NETWORK_FIELDS: [(&str, Given); 2] =
+    [("ipv6", Given::Sometimes), ("egress", Given::Sometimes)];
+
 impl<'a> Resolution<'a, '_> {
     pub(super) fn axis(&mut self, axis: &'a ast::Axis) -> Axis<'a> {
         let mut values: Vec<&ast::Name> = Vec::new();
+        let mut all_fields = Vec::new();
         for value in &axis.values {
             check_name(&value.name, self.catalog, self.bag);
-            self.fields(value, &[], "the value of an axis");
+            let noun = "the value of an axis";
+            let fields = self.fields(&value.name, &value.fields, &NETWORK_FIELDS, noun);
+            self.plain_fields(&fields);
             match values.iter().find(|known| known.text == value.name.text) {
                 Some(first) => {
                     let what = format!("`{}`", value.name.text);
                     self.said_twice(value.name.span, first.span, &what);
                 }
-                None => values.push(&value.name),
+                None => {
+                    values.push(&value.name);
+                    all_fields.push(fields);
+                }
             }
         }
         if values.is_empty() {
@@ -34,6 +44,7 @@ impl<'a> Resolution<'a, '_> {
         Axis {
             name: &axis.name,
             values,
+            fields: all_fields,
         }
     }
 
@@ -49,13 +60,21 @@ impl<'a> Resolution<'a, '_> {
                 intact = false;
                 continue;
             }
-            let values = self.axis_values(line);
-            intact &= values
-                .as_ref()
-                .is_some_and(|values| values.len() == line.values.len());
+            let (values, chosen) = match self.chosen(line) {
+                Some(chosen) => (chosen.is_some().then(Vec::new), chosen),
+                None => (self.axis_values(line), None),
+            };
+            let listed = match &line.values {
+                ast::AxisValues::Listed(listed) if chosen.is_none() => listed.len(),
+                ast::AxisValues::Listed(_) | ast::AxisValues::Where { .. } => 0,
+            };
+            intact &= values.as_ref().is_some_and(|values| values.len() == listed);
+            intact &= self.may_be_any(line);
             axes.push(MatrixAxis {
                 name: &line.axis,
+                how: line.how,
                 values: values.unwrap_or_default(),
+                chosen,
             });
         }
         for required in REQUIRED_AXES {
@@ -88,6 +107,74 @@ impl<'a> Resolution<'a, '_> {
             excludes: matrix.excludes.iter().collect(),
             intact,
         }
+    }
+
+    /// How the values of an axis are chosen; `None` where they are listed. Inside is nothing where it was
+    /// reported.
+    fn chosen(&mut self, line: &'a ast::MatrixAxis) -> Option<Option<Chosen<'a>>> {
+        const SOURCES: [(&str, &str, Choice); 2] = [
+            ("regions", "region", Choice::Regions),
+            ("types", "instance", Choice::Types),
+        ];
+        let (source, condition) = match &line.values {
+            ast::AxisValues::Listed(listed) => match listed.as_slice() {
+                [only] => (only, None),
+                _ => return None,
+            },
+            ast::AxisValues::Where { source, condition } => (source, Some(condition)),
+        };
+        let word = dotted(source);
+        let known = SOURCES.iter().find(|(name, _, _)| *name == word);
+        if let Some((_, axis, from)) = known
+            && *axis == line.axis.text
+        {
+            return Some(Some(Chosen {
+                from: *from,
+                span: source.span,
+                condition,
+            }));
+        }
+        // The name of a value, or of an axis of the author's own that has such a value.
+        if condition.is_none()
+            && !(known.is_some() && REQUIRED_AXES[1..].contains(&line.axis.text.as_str()))
+        {
+            return None;
+        }
+        let own = SOURCES.iter().find(|(_, axis, _)| *axis == line.axis.text);
+        let (text, help) = match own {
+            Some((name, axis, _)) => (
+                format!("values of `{axis}` are not chosen from `{word}`"),
+                format!("Write `{axis} = each {name}`, with a condition behind `where`."),
+            ),
+            None => (
+                format!("values of `{}` are not chosen by a condition", line.axis.text),
+                "List them: `each a, b`. Conditions choose regions, `region = each regions where …`, and \
+                 machine types, `instance = each types where …`."
+                    .to_owned(),
+            ),
+        };
+        self.bag
+            .push(Diagnostic::new(Code::P0304, source.span, text).help(help));
+        Some(None)
+    }
+
+    /// Reports `any` on an axis whose values do not stand for machines.
+    fn may_be_any(&mut self, line: &ast::MatrixAxis) -> bool {
+        let is_machine = ["region", "instance"].contains(&line.axis.text.as_str());
+        // A misspelt axis was reported.
+        let is_unknown = line.axis.text != "image"
+            && !matches!(
+                self.hir.names.get(line.axis.text.as_str()),
+                Some((ItemRef::Axis(_), _))
+            );
+        if line.how == ast::Every::Each || is_machine || is_unknown {
+            return true;
+        }
+        let text = format!("all values of `{}` are under test", line.axis.text);
+        self.bag.push(Diagnostic::new(Code::P0413, line.axis.span, text).help(
+            "`any` takes the cheapest machine that serves, so it is for `region` and `instance`. Write `each`.",
+        ));
+        false
     }
 
     /// The values of a matrix's axis that exist, each once; `None` where the axis itself does not.
@@ -128,7 +215,10 @@ impl<'a> Resolution<'a, '_> {
             }
         };
         let mut values: Vec<AxisValue> = Vec::new();
-        for path in &line.values {
+        let ast::AxisValues::Listed(listed) = &line.values else {
+            return None;
+        };
+        for path in listed {
             let name = dotted(path);
             if !known.contains(&name) {
                 self.unknown_value(line, &name, path.span, &known);
@@ -142,6 +232,25 @@ impl<'a> Resolution<'a, '_> {
             }
         }
         Some(values)
+    }
+
+    /// Whether `axes` are such as a matrix may have.
+    pub(super) fn axes_exist(&mut self, axes: &[&ast::Name]) -> bool {
+        let mut all = true;
+        for axis in axes {
+            let found = self.hir.names.get(axis.text.as_str()).copied();
+            let is_own = matches!(found, Some((ItemRef::Axis(_), _)));
+            if is_own || REQUIRED_AXES.contains(&axis.text.as_str()) {
+                continue;
+            }
+            all = false;
+            if found.is_some() || !self.offer_required_axis(axis) {
+                self.unknown(&axis.text, axis.span, found, "an axis", |to| {
+                    matches!(to, ItemRef::Axis(_))
+                });
+            }
+        }
+        all
     }
 
     /// Reports an unknown axis that is spelt like one that every matrix has; false where it is not.

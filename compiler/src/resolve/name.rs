@@ -7,9 +7,9 @@ use crate::syntax::ast;
 
 /// The words that no author may declare: the language's own values, and those that operators are
 /// made of.
-pub const RESERVED: [&str; 20] = [
-    "all", "and", "any", "each", "exit", "false", "has", "image", "in", "instance", "matches",
-    "not", "of", "or", "raw", "region", "stderr", "stdout", "true", "without",
+pub const RESERVED: [&str; 21] = [
+    "all", "and", "any", "each", "exit", "false", "has", "image", "in", "instance", "machine",
+    "matches", "not", "of", "or", "raw", "region", "stderr", "stdout", "true", "without",
 ];
 
 /// Reports a name that no author may declare.

@@ -3,6 +3,18 @@
 //! It owns its data, keeps every comment for the formatter, and holds error nodes where the text
 //! could not be read; those are accepted silently by every later stage.
 
+mod expr;
+mod plan;
+mod test;
+
+pub use expr::{Argument, BinaryOperator, Entry, Expr, ExprKind};
+pub use plan::{Again, Limit, Plan, PlanClause, Selection, Selector, Waive};
+pub use test::{
+    After, Bound, Clause, Command, CommandPiece, Detach, Missing, Modifier, ModifierKind, Need,
+    Otherwise, Parameter, Prose, ProsePiece, Run, Step, StepKind, Test, TestRef, Text, TypeExpr,
+    TypeExprKind, Until, With,
+};
+
 use crate::span::Span;
 
 /// A source file.
@@ -56,6 +68,8 @@ pub struct Path {
 pub struct Item {
     /// The text of the `///` lines before it.
     pub docs: Vec<Doc>,
+    /// The `pub` before it: other files may name it.
+    pub public: Option<Span>,
     /// All of it, documentation apart.
     pub span: Span,
     /// What it is.
@@ -65,17 +79,29 @@ pub struct Item {
 /// What an item is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ItemKind {
-    /// `image NAME { FIELD = VALUE … }`
-    Image(Block),
+    /// `use MODULE { NAME, … }`
+    Use(Use),
+    /// `let NAME = VALUE`
+    Let(Constant),
+    /// `input NAME: TYPE`
+    Input(Input),
+    /// `table NAME: KEY -> TYPE = FILE`
+    Table(LookupTable),
+    /// `fact NAME: CHOICE | CHOICE = CHOICE`
+    Fact(Fact),
+    /// `image NAME like IMAGE { FIELD = VALUE … }`
+    Image(Image),
     /// `axis NAME { VALUE { … } … }`
     Axis(Axis),
     /// `matrix NAME { AXIS = each VALUE, …  exclude CONDITION … }`
     Matrix(Matrix),
     /// `disk NAME { FIELD = VALUE … }`
     Disk(Block),
-    /// `input NAME: TYPE`
-    Input(Input),
-    /// `test NAME after TEST, … { … }`
+    /// `state NAME { FIELD = VALUE … }`
+    State(State),
+    /// `boot NAME { FIELD = VALUE … }`
+    Boot(Block),
+    /// `test NAME(PARAMETER, …) after TEST, … per AXIS, … { … }`
     Test(Test),
     /// `plan NAME { matrix NAME  tests TEST, … }`
     Plan(Plan),
@@ -98,8 +124,103 @@ pub struct Block {
 pub struct Field {
     /// Its name.
     pub name: Name,
+    /// The `>=` that stands in place of `=`.
+    pub at_least: Option<Span>,
     /// Its value.
     pub value: Expr,
+}
+
+/// What is taken from another module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Use {
+    /// The module.
+    pub from: UseFrom,
+    /// Which of its items, in braces; without braces, the module itself gets a name.
+    pub names: Option<Vec<UseName>>,
+}
+
+/// Where items are taken from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UseFrom {
+    /// `std.services`
+    Module(Path),
+    /// `"./base.plan"`
+    File(Text),
+}
+
+/// `NAME as NAME`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UseName {
+    /// Its name there.
+    pub name: Name,
+    /// Its name here, where that is another.
+    pub alias: Option<Name>,
+}
+
+/// A value with a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Constant {
+    /// Its name.
+    pub name: Name,
+    /// Its type, where it is written.
+    pub r#type: Option<TypeExpr>,
+    /// Its value.
+    pub value: Expr,
+}
+
+/// A file of values by a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LookupTable {
+    /// Its name.
+    pub name: Name,
+    /// What its keys are values of.
+    pub key: Name,
+    /// The type of its values.
+    pub value: TypeExpr,
+    /// The file.
+    pub file: Prose,
+}
+
+/// An author's own property of images.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fact {
+    /// Its name.
+    pub name: Name,
+    /// The words that it may be; one alone is the name of a type.
+    pub choices: Vec<Name>,
+    /// What it is where an image does not say.
+    pub default: Expr,
+}
+
+/// An image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Image {
+    /// Its name.
+    pub name: Name,
+    /// The image whose fields it has where it gives none.
+    pub like: Option<Path>,
+    /// Its fields in order; names may repeat, which is reported later.
+    pub fields: Vec<Field>,
+}
+
+/// Something of the guest, or of the account, that tests have effects on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct State {
+    /// Its name.
+    pub name: Name,
+    /// `per account`, where it is one of the account's.
+    pub account: Option<PerAccount>,
+    /// Its fields in order; names may repeat, which is reported later.
+    pub fields: Vec<Field>,
+}
+
+/// `per account limit N`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PerAccount {
+    /// All of it.
+    pub span: Span,
+    /// How many tests may have it at once.
+    pub limit: Option<Expr>,
 }
 
 /// A value that comes in from outside.
@@ -109,6 +230,10 @@ pub struct Input {
     pub name: Name,
     /// Its type.
     pub r#type: TypeExpr,
+    /// What it is where nobody says.
+    pub default: Option<Expr>,
+    /// `at run`: bound in the configuration when the tests run.
+    pub at_run: Option<Span>,
 }
 
 /// An author's own axis.
@@ -131,334 +256,38 @@ pub struct Matrix {
     pub excludes: Vec<Expr>,
 }
 
-/// `AXIS = each VALUE, …`.
+/// `AXIS = each VALUE, …`, `AXIS = any types where CONDITION`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MatrixAxis {
     /// The axis.
     pub axis: Name,
+    /// Whether all values are under test.
+    pub how: Every,
     /// Its values.
-    pub values: Vec<Path>,
+    pub values: AxisValues,
     /// All of it.
     pub span: Span,
 }
 
-/// A test.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Test {
-    /// Its name.
-    pub name: Name,
-    /// The tests it is `after`.
-    pub after: Vec<Path>,
-    /// Its clauses and steps in order.
-    pub body: Vec<Clause>,
-}
-
-/// A part of a test's body.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Clause {
-    /// `reads NAME, …`
-    Reads(Vec<Name>),
-    /// `writes NAME, …`
-    Writes(Vec<Name>),
-    /// `needs EXPR, …`
-    Needs(Vec<Expr>),
-    /// `within DURATION`, the limit of the test; the span is the keyword's.
-    Within(Span, Expr),
-    /// `takes DURATION`; the span is the keyword's.
-    Takes(Span, Expr),
-    /// A step.
-    Step(Step),
-    /// `finally { … }`; the span is the keyword's.
-    Finally(Span, Vec<Step>),
-}
-
-/// A step.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Step {
-    /// All of it.
-    pub span: Span,
-    /// What it is.
-    pub kind: StepKind,
-    /// What stands behind it, in order; duplicates and misplaced ones are reported later.
-    pub modifiers: Vec<Modifier>,
-}
-
-/// What a step is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StepKind {
-    /// `run COMMAND …`, `script FILE …`
-    Run(Run),
-    /// `let NAME: TYPE = run COMMAND …`
-    Let {
-        /// The name of the value.
-        name: Name,
-        /// Its type.
-        r#type: TypeExpr,
-        /// What is run for its output.
-        run: Run,
-    },
-    /// `check CONDITION`
-    Check(Expr),
-    /// `reboot`
-    Reboot,
-    /// `stop`
-    Stop,
-    /// `start`
-    Start,
-    /// `attach DISK`
-    Attach(Name),
-    /// `detach DISK`
-    Detach {
-        /// The disk.
-        disk: Name,
-        /// Whether `nowait` or `force` stands behind it.
-        how: Detach,
-    },
-    /// `wait DURATION`
-    Wait(Expr),
-    /// `wait until CONDITION`
-    WaitUntil(Until),
-    /// `upload FILE to PATH`
-    Upload {
-        /// The file, beside the source.
-        file: Text,
-        /// Its path on the machine.
-        to: Text,
-        /// Whether `executable` stands behind it.
-        executable: bool,
-    },
-    /// `collect PATH`
-    Collect(Text),
-}
-
-/// What is run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Run {
-    /// `run COMMAND`
-    Command(Command),
-    /// `script FILE`
-    Script(Text),
-}
-
-/// How a disk is detached.
+/// Which values of an axis are tested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Detach {
-    /// Nothing is said of it.
-    Wait,
-    /// `nowait`
-    Nowait,
-    /// `force`
-    Force,
+pub enum Every {
+    /// `each`: all of them.
+    Each,
+    /// `any`: one of them, the cheapest that serves.
+    Any,
 }
 
-/// What is waited for.
+/// The values of an axis.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Until {
-    /// A condition.
-    Holds(Expr),
-    /// `run COMMAND`
-    Succeeds(Command),
-}
-
-/// `"…"` where nothing but a text may stand.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Text {
-    /// All of it, with its quotes.
-    pub span: Span,
-    /// Its text; `None` where an escape is wrong, which was reported.
-    pub text: Option<String>,
-}
-
-/// What is said about a step.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Modifier {
-    /// All of it.
-    pub span: Span,
-    /// What it is.
-    pub kind: ModifierKind,
-}
-
-/// What a modifier is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ModifierKind {
-    /// `within DURATION`
-    Within(Expr),
-    /// `expect any`
-    ExpectAny,
-    /// `expect CONDITION`
-    Expect(Expr),
-    /// `find PATTERN`; a command without holes, whose text is a regular expression.
-    Find(Command),
-    /// `by USER`
-    By(Text),
-    /// `retry TIMES every DURATION`
-    Retry(Expr, Expr),
-    /// `every DURATION`
-    Every(Expr),
-    /// `with NAME = VALUE, …`
-    With(Vec<With>),
-}
-
-/// A variable of a command's environment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct With {
-    /// Its name.
-    pub name: Name,
-    /// Its value.
-    pub value: Expr,
-}
-
-/// Text in backticks.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Command {
-    /// All of it, with its backticks.
-    pub span: Span,
-    /// Its pieces in order.
-    pub pieces: Vec<CommandPiece>,
-}
-
-/// A piece of a command.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CommandPiece {
-    /// Text; `$${` has become `${`.
-    Text {
-        /// Its place.
-        span: Span,
-        /// The text.
-        text: String,
+pub enum AxisValues {
+    /// `VALUE, …`
+    Listed(Vec<Path>),
+    /// `SOURCE where CONDITION`
+    Where {
+        /// What is chosen from: `regions`, `types`.
+        source: Path,
+        /// The condition.
+        condition: Expr,
     },
-    /// `${VALUE}` or `${raw VALUE}`.
-    Hole {
-        /// All of it, with `${` and `}`.
-        span: Span,
-        /// Whether the author wrote `raw`.
-        raw: bool,
-        /// A path or a call, or an error.
-        value: Expr,
-    },
-}
-
-/// A type as it is written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TypeExpr {
-    /// All of it.
-    pub span: Span,
-    /// What it is.
-    pub kind: TypeExprKind,
-}
-
-/// What a written type is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TypeExprKind {
-    /// `NAME`
-    Named(Name),
-    /// `NAME in UNIT`
-    In(Name, Name),
-    /// `[TYPE]`
-    List(Box<TypeExpr>),
-}
-
-/// A plan.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Plan {
-    /// Its name.
-    pub name: Name,
-    /// What is behind `matrix`; more than one is reported later.
-    pub matrices: Vec<Name>,
-    /// What is behind `tests`.
-    pub tests: Vec<Path>,
-}
-
-/// An expression.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Expr {
-    /// All of it.
-    pub span: Span,
-    /// What it is.
-    pub kind: ExprKind,
-}
-
-/// What an expression is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ExprKind {
-    /// `true`, `false`
-    Bool(bool),
-    /// A number with a unit, as written: `10GiB`, `90%`, `$5.00`, `5min`. Whether the unit exists is
-    /// decided by types.
-    Quantity(String),
-    /// A number without a unit, as written: `1`, `9.4`, `9.4.1`. An integer or a version by the type
-    /// that is expected; the text is kept, since 6.10 is not 6.1.
-    Number(String),
-    /// `"…"`, with its escapes replaced.
-    Text(String),
-    /// Text in backticks: a regular expression or a text with many quotes.
-    Command(Command),
-    /// A name.
-    Path(Path),
-    /// `NAME(VALUE, …)`
-    Call {
-        /// What is called.
-        callee: Path,
-        /// Its arguments in order.
-        arguments: Vec<Expr>,
-    },
-    /// `[VALUE, …]`
-    List(Vec<Expr>),
-    /// `(VALUE)`: kept, since it says that mixed `and`/`or` or a chain of comparisons is meant.
-    Group(Box<Expr>),
-    /// `not VALUE`
-    Not(Box<Expr>),
-    /// `LEFT OPERATOR RIGHT`
-    Binary {
-        /// The operator.
-        operator: BinaryOperator,
-        /// Its place.
-        operator_span: Span,
-        /// The left operand.
-        left: Box<Expr>,
-        /// The right operand.
-        right: Box<Expr>,
-    },
-    /// Text that could not be read; it was reported.
-    Error,
-}
-
-/// An operator between two values. From loosest to tightest, one line a level:
-/// `or` · `and` · comparisons, `in`, `has`, `has all`, `matches` · `..` · `+`, `without` · `*`, `of`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BinaryOperator {
-    /// `or`
-    Or,
-    /// `and`
-    And,
-    /// `==`
-    Equal,
-    /// `!=`
-    NotEqual,
-    /// `<`
-    Less,
-    /// `<=`
-    AtMost,
-    /// `>`
-    Greater,
-    /// `>=`
-    AtLeast,
-    /// `in`
-    In,
-    /// `has`
-    Has,
-    /// `has all`
-    HasAll,
-    /// `matches`
-    Matches,
-    /// `..`, both ends belong to it; only behind `in`.
-    Range,
-    /// `+`
-    Add,
-    /// `without`
-    Without,
-    /// `*`
-    Multiply,
-    /// `of`, as in `90% of instance.memory`
-    Of,
 }

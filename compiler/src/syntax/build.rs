@@ -11,34 +11,78 @@
 
 mod command;
 mod expression;
+mod item;
 mod literal;
+mod plan;
 mod step;
+mod test;
 
 use dva_grammar::{PlanParser, Rule};
 use pest::Parser;
 use pest::error::Error;
 use pest::iterators::Pair;
 
-use crate::diagnostic::Bag;
+use crate::diagnostic::{Bag, Code, Diagnostic};
 use crate::span::Span;
 use crate::syntax::ast;
+use crate::syntax::lex::{Lexer, TokenKind};
 use crate::syntax::mistake;
+use crate::syntax::scan::MAX_DEPTH;
 
 /// How many mistakes are looked for in one item.
 const MAX_MISTAKES: usize = 16;
 
 /// Reads one item from `text`, which stands at `base` in the file. `None` where it could not be read,
 /// which was reported.
-pub(super) fn item(text: &str, base: usize, bag: &mut Bag) -> Option<ast::ItemKind> {
+pub(super) fn item(
+    text: &str,
+    base: usize,
+    bag: &mut Bag,
+) -> Option<(Option<Span>, ast::ItemKind)> {
     let error = match PlanParser::parse(Rule::one_item, text) {
         Ok(pairs) => {
-            let item = pairs.flat_map(Pair::into_inner).next()?;
-            return Some(Builder { base, bag }.item(item));
+            let mut builder = Builder { base, bag };
+            let mut parts = pairs.flat_map(Pair::into_inner).peekable();
+            let public = parts.next_if(|part| part.as_rule() == Rule::public);
+            let public = public.map(|public| builder.span(&public));
+            return Some((public, builder.item(parts.next()?)));
         }
         Err(error) => error,
     };
     further_mistakes(error, text, base, bag);
     None
+}
+
+/// Reads a condition from `text`. `None` where it could not be read, which was reported.
+pub(super) fn condition(text: &str, bag: &mut Bag) -> Option<ast::Expr> {
+    let opened = |kind| matches!(kind, TokenKind::Open(_));
+    let open = Lexer::new(text).filter(|token| opened(token.kind)).count();
+    let span = Span::new(0, text.len());
+    let help = "Conditions are such as `memory >= 16GiB and nvme`.";
+    if open > MAX_DEPTH {
+        let finding = Diagnostic::new(Code::P0106, span, "too many brackets are open");
+        bag.push(finding.help(help));
+        return None;
+    }
+    match PlanParser::parse(Rule::one_value, text) {
+        Ok(pairs) => {
+            let value = pairs.flat_map(Pair::into_inner).next()?;
+            if expression::is_too_deep(&value) {
+                let finding = Diagnostic::new(Code::P0106, span, "too many operators");
+                bag.push(finding.help(help));
+                return None;
+            }
+            Some(Builder { base: 0, bag }.expr(value))
+        }
+        Err(error) => {
+            mistake::report(&error, text, 0, 0, bag);
+            if !bag.has_errors() {
+                let finding = Diagnostic::new(Code::P0108, span, "no condition can be read here");
+                bag.push(finding.help(help));
+            }
+            None
+        }
+    }
 }
 
 /// Reports `error`, then leaves the lines around it out and looks for the next one. The tree of what is
@@ -69,155 +113,42 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    fn item(&mut self, pair: Pair<'_, Rule>) -> ast::ItemKind {
-        let rule = pair.as_rule();
-        let mut parts = Parts::of(pair);
-        let name = self.name(&parts.one());
-        match rule {
-            Rule::image_item => ast::ItemKind::Image(self.block(name, parts)),
-            Rule::disk_item => ast::ItemKind::Disk(self.block(name, parts)),
-            Rule::axis_item => ast::ItemKind::Axis(self.axis(name, parts)),
-            Rule::matrix_item => ast::ItemKind::Matrix(self.matrix(name, parts)),
-            Rule::input_item => ast::ItemKind::Input(ast::Input {
-                name,
-                r#type: self.type_expr(parts.one()),
-            }),
-            Rule::test_item => ast::ItemKind::Test(self.test(name, parts)),
-            Rule::plan_item => ast::ItemKind::Plan(self.plan(name, parts)),
-            other => bug(other),
-        }
-    }
-
-    fn block(&mut self, name: ast::Name, fields: Parts<'_>) -> ast::Block {
-        let fields = fields.map(|field| {
-            let mut parts = Parts::of(field);
-            ast::Field {
-                name: self.name(&parts.one()),
-                value: self.expr(parts.one()),
-            }
-        });
-        let fields = fields.collect();
-        ast::Block { name, fields }
-    }
-
-    fn axis(&mut self, name: ast::Name, values: Parts<'_>) -> ast::Axis {
-        let values = values.map(|value| {
-            let mut parts = Parts::of(value);
-            let name = self.name(&parts.one());
-            self.block(name, parts)
-        });
-        let values = values.collect();
-        ast::Axis { name, values }
-    }
-
-    fn matrix(&mut self, name: ast::Name, clauses: Parts<'_>) -> ast::Matrix {
-        let mut matrix = ast::Matrix {
-            name,
-            axes: Vec::new(),
-            excludes: Vec::new(),
-        };
-        for clause in clauses.flat_map(Parts::of) {
-            let rule = clause.as_rule();
-            let mut parts = Parts::of(clause);
-            match rule {
-                Rule::exclude => matrix.excludes.push(self.expr(parts.one())),
-                Rule::matrix_axis => {
-                    let axis = self.name(&parts.one());
-                    let values: Vec<_> = parts.map(|value| self.path(value)).collect();
-                    let span = values
-                        .last()
-                        .map_or(axis.span, |last| axis.span.to(last.span));
-                    matrix.axes.push(ast::MatrixAxis { axis, values, span });
-                }
-                other => bug(other),
-            }
-        }
-        matrix
-    }
-
-    fn plan(&mut self, name: ast::Name, clauses: Parts<'_>) -> ast::Plan {
-        let mut plan = ast::Plan {
-            name,
-            matrices: Vec::new(),
-            tests: Vec::new(),
-        };
-        for clause in clauses.flat_map(Parts::of) {
-            let rule = clause.as_rule();
-            let parts = Parts::of(clause);
-            match rule {
-                Rule::plan_matrix => plan.matrices.extend(parts.map(|name| self.name(&name))),
-                Rule::plan_tests => plan.tests.extend(parts.map(|test| self.path(test))),
-                other => bug(other),
-            }
-        }
-        plan
-    }
-
-    fn test(&mut self, name: ast::Name, parts: Parts<'_>) -> ast::Test {
-        let mut test = ast::Test {
-            name,
-            after: Vec::new(),
-            body: Vec::new(),
-        };
-        for part in parts {
-            match part.as_rule() {
-                Rule::after_clause => {
-                    test.after = Parts::of(part).map(|test| self.path(test)).collect();
-                }
-                Rule::clause => test.body.push(self.clause(Parts::of(part).one())),
-                other => bug(other),
-            }
-        }
-        test
-    }
-
-    fn clause(&mut self, pair: Pair<'_, Rule>) -> ast::Clause {
-        match pair.as_rule() {
-            Rule::step => ast::Clause::Step(self.step(pair)),
-            Rule::reads => ast::Clause::Reads(self.names(pair)),
-            Rule::writes => ast::Clause::Writes(self.names(pair)),
-            Rule::needs => {
-                ast::Clause::Needs(Parts::of(pair).map(|need| self.expr(need)).collect())
-            }
-            Rule::within_clause => {
-                let keyword = self.keyword(&pair);
-                ast::Clause::Within(keyword, self.expr(Parts::of(pair).one()))
-            }
-            Rule::takes => {
-                let keyword = self.keyword(&pair);
-                ast::Clause::Takes(keyword, self.expr(Parts::of(pair).one()))
-            }
-            Rule::finally => {
-                let keyword = self.keyword(&pair);
-                let steps = Parts::of(pair).map(|step| self.step(step));
-                ast::Clause::Finally(keyword, steps.collect())
-            }
-            other => bug(other),
-        }
-    }
-
     fn type_expr(&mut self, pair: Pair<'_, Rule>) -> ast::TypeExpr {
         let mut parts = Parts::of(pair);
         let first = parts.one();
-        if first.as_rule() == Rule::type_list {
-            let span = self.span(&first);
-            let element = self.type_expr(Parts::of(first).one());
-            return ast::TypeExpr {
-                span,
-                kind: ast::TypeExprKind::List(Box::new(element)),
-            };
-        }
-        let name = self.name(&first);
-        match parts.next().map(|unit| self.name(&unit)) {
-            None => ast::TypeExpr {
-                span: name.span,
-                kind: ast::TypeExprKind::Named(name),
-            },
-            Some(unit) => ast::TypeExpr {
-                span: name.span.to(unit.span),
-                kind: ast::TypeExprKind::In(name, unit),
-            },
-        }
+        let span = self.span(&first);
+        let kind = match first.as_rule() {
+            Rule::type_list => {
+                let element = self.type_expr(Parts::of(first).one());
+                ast::TypeExprKind::List(Box::new(element))
+            }
+            Rule::type_record => ast::TypeExprKind::Record(self.parameters(first)),
+            _ => {
+                let name = self.name(&first);
+                match parts.next().map(|unit| self.name(&unit)) {
+                    None => ast::TypeExprKind::Named(name),
+                    Some(unit) => {
+                        return ast::TypeExpr {
+                            span: span.to(unit.span),
+                            kind: ast::TypeExprKind::In(name, unit),
+                        };
+                    }
+                }
+            }
+        };
+        ast::TypeExpr { span, kind }
+    }
+
+    /// `NAME: TYPE, …` in any brackets.
+    fn parameters(&mut self, pair: Pair<'_, Rule>) -> Vec<ast::Parameter> {
+        let parameters = Parts::of(pair).map(|parameter| {
+            let mut parts = Parts::of(parameter);
+            ast::Parameter {
+                name: self.name(&parts.one()),
+                r#type: self.type_expr(parts.one()),
+            }
+        });
+        parameters.collect()
     }
 
     fn names(&mut self, pair: Pair<'_, Rule>) -> Vec<ast::Name> {
@@ -229,6 +160,10 @@ impl Builder<'_> {
             text: pair.as_str().to_owned(),
             span: self.span(pair),
         }
+    }
+
+    fn paths(&mut self, pair: Pair<'_, Rule>) -> Vec<ast::Path> {
+        Parts::of(pair).map(|path| self.path(path)).collect()
     }
 
     fn path(&self, pair: Pair<'_, Rule>) -> ast::Path {
@@ -329,6 +264,42 @@ fn is_syntax_alone(rule: Rule) -> bool {
             | Rule::kw_in
             | Rule::kw_all
             | Rule::kw_raw
+            | Rule::kw_pub
+            | Rule::kw_use
+            | Rule::kw_as
+            | Rule::kw_at
+            | Rule::kw_table
+            | Rule::kw_fact
+            | Rule::kw_like
+            | Rule::kw_boot
+            | Rule::kw_state
+            | Rule::kw_per
+            | Rule::kw_account
+            | Rule::kw_where
+            | Rule::kw_on
+            | Rule::kw_except
+            | Rule::kw_again
+            | Rule::kw_limit
+            | Rule::kw_market
+            | Rule::kw_else
+            | Rule::kw_waive
+            | Rule::kw_before
+            | Rule::kw_gate
+            | Rule::kw_setup
+            | Rule::kw_because
+            | Rule::kw_borrows
+            | Rule::kw_tags
+            | Rule::kw_regardless
+            | Rule::kw_when
+            | Rule::kw_last
+            | Rule::kw_once
+            | Rule::kw_assume
+            | Rule::kw_note
+            | Rule::kw_for
+            | Rule::kw_console
+            | Rule::kw_contains
+            | Rule::kw_json
+            | Rule::kw_none
             | Rule::brace_open
             | Rule::brace_close
             | Rule::paren_open
@@ -338,6 +309,8 @@ fn is_syntax_alone(rule: Rule) -> bool {
             | Rule::comma
             | Rule::colon
             | Rule::assign
+            | Rule::arrow
+            | Rule::bar
     )
 }
 

@@ -82,7 +82,7 @@ impl Bracket {
 }
 
 /// Marks of two characters, which would otherwise fall apart.
-const LONG_MARKS: [&str; 9] = ["==", "!=", "<=", ">=", "..", "&&", "||", "/*", "*/"];
+const LONG_MARKS: [&str; 10] = ["==", "!=", "<=", ">=", "->", "..", "&&", "||", "/*", "*/"];
 
 /// The tokens of a text, in order. Cheap to clone, which is how one looks ahead.
 #[derive(Clone, Debug)]
@@ -227,15 +227,16 @@ fn run_of(rest: &str, belongs: impl Fn(char) -> bool) -> usize {
         .unwrap_or(rest.len())
 }
 
-/// The length of the number at the start of `rest`: a dot belongs to it with a digit behind alone, so
-/// that `4..16` is three tokens.
+/// The length of the number at the start of `rest`: a dot belongs to it with a letter or a digit behind
+/// alone, so that `4..16` is three tokens, or with the star of `8.*`.
 fn number(rest: &str) -> usize {
     let mut length = 0;
     loop {
         length += run_of(&rest[length..], is_word);
         let mut behind = rest[length..].chars();
         match (behind.next(), behind.next()) {
-            (Some('.'), Some(digit)) if digit.is_ascii_digit() => length += 1,
+            (Some('.'), Some(next)) if next.is_ascii_alphanumeric() => length += 1,
+            (Some('.'), Some('*')) => return length + 2,
             (Some('%'), _) => return length + 1,
             _ => return length,
         }

@@ -5,22 +5,40 @@
 //! match or nest too deep, text that starts no item, documentation that documents nothing. An item with
 //! such a mistake is not sound, and nobody parses it.
 //!
-//! An item ends with the `}` that closes its first `{`; an `input`, which has none, ends where the next
-//! item begins. Where brackets went wrong, an item keyword and a name at the start of a line begin the
-//! next one.
+//! An item ends with the `}` that closes its first `{`; one without a body, such as an `input`, ends
+//! where the next item begins. Where brackets went wrong, an item keyword and a name at the start of a
+//! line begin the next one. A `let` there may as well be a step: what stands behind it is read again
+//! where the test around it turns out to have no end.
+
+mod message;
 
 use crate::diagnostic::{Bag, Code, Diagnostic};
 use crate::span::Span;
 use crate::syntax::ast::{Comment, Doc, Name};
 use crate::syntax::lex::{Bracket, Lexer, Token, TokenKind};
-use crate::syntax::mistake::nearest;
 
 /// How deep brackets may nest; pest and every later stage recurse with them.
 pub(super) const MAX_DEPTH: usize = 64;
 
 /// The words that begin an item.
-pub(super) const ITEM_KEYWORDS: [&str; 7] =
-    ["axis", "disk", "image", "input", "matrix", "plan", "test"];
+pub(super) const ITEM_KEYWORDS: [&str; 13] = [
+    "axis", "boot", "disk", "fact", "image", "input", "let", "matrix", "plan", "state", "table",
+    "test", "use",
+];
+
+/// Those among them whose items may have no braces.
+const BARE_KEYWORDS: [&str; 6] = ["fact", "input", "let", "state", "table", "use"];
+
+/// Those among them whose items have no body: braces in them are those of a type.
+const BODILESS_KEYWORDS: [&str; 4] = ["fact", "input", "let", "table"];
+
+/// Those among them whose items hold steps, of which `let` is one.
+const STEP_KEYWORDS: [&str; 2] = ["plan", "test"];
+
+/// Words that are operators, so that the next word belongs to the same value.
+const OPERATORS: [&str; 10] = [
+    "all", "and", "has", "in", "matches", "none", "not", "of", "or", "without",
+];
 
 /// A file that has been cut.
 #[derive(Debug, Default)]
@@ -52,54 +70,86 @@ pub(super) struct Slice {
 pub(super) fn scan(text: &str, bag: &mut Bag) -> Scan {
     let mut scanner = Scanner {
         text,
-        bag,
         scan: Scan::default(),
         pending: Vec::new(),
         current: None,
         last_close: None,
         in_stray_brackets: false,
+        behind_mark: false,
         next_item: None,
+        found: Vec::new(),
+        read_to: 0,
     };
     let mut tokens = Lexer::new(text);
-    while let Some(token) = tokens.next() {
-        scanner.take(token, &tokens);
+    loop {
+        let before = tokens.clone();
+        let back = match tokens.next() {
+            Some(token) => scanner.take(token, &before, &tokens),
+            None => match scanner.end() {
+                None => break,
+                back => back,
+            },
+        };
+        if let Some(back) = back {
+            tokens = back;
+        }
     }
-    scanner.end();
+    for diagnostic in scanner.found {
+        bag.push(diagnostic);
+    }
     scanner.scan
 }
 
 struct Scanner<'a> {
     text: &'a str,
-    bag: &'a mut Bag,
     scan: Scan,
     /// Documentation that waits for its item.
     pending: Vec<Doc>,
-    current: Option<Current>,
+    current: Option<Current<'a>>,
     /// The bracket that ended the item before.
     last_close: Option<Span>,
     /// Whether the token before was a bracket that closes nothing, so that a row of them is one mistake.
     in_stray_brackets: bool,
+    /// Whether the token before was a mark, such as a colon or a dot, which the next one belongs to.
+    behind_mark: bool,
     /// Where the next token stands that is neither comment nor documentation, and whether it begins an
     /// item: remembered, lest every line of a long comment look for it again.
     next_item: Option<(u32, bool)>,
+    /// What was found wrong so far.
+    found: Vec<Diagnostic>,
+    /// Up to where the text was read before it was read again; no place is read three times.
+    read_to: u32,
 }
 
 /// The item that is being read.
-struct Current {
+struct Current<'a> {
+    keyword: &'a str,
+    /// Where its keyword ends, or its first word where that is none.
+    head_end: u32,
     span: Span,
     docs: Vec<Doc>,
     name: Option<Name>,
     stray_docs: Vec<Span>,
     /// The first word where it is no item keyword.
     no_item: Option<Span>,
-    /// Whether it is an item without braces.
-    bare: bool,
     open: Vec<Opened>,
     /// How many brackets are open beyond [`MAX_DEPTH`].
     too_deep: usize,
     /// A pair of braces whose second half stands in the column of an outer one.
     doubtful: Option<(Span, Span)>,
+    /// The first `let` inside it that would be an item if brackets went wrong before.
+    maybe_item: Option<Return<'a>>,
     sound: bool,
+}
+
+/// A place to go back to, and how things stood there.
+struct Return<'a> {
+    tokens: Lexer<'a>,
+    at: Span,
+    end: u32,
+    sound: bool,
+    open: Vec<Opened>,
+    found: usize,
 }
 
 /// A bracket that is open.
@@ -110,19 +160,31 @@ struct Opened {
     indent: u32,
 }
 
-impl Current {
+impl Current<'_> {
     /// Whether another item may begin anywhere behind this one.
     fn may_end(&self) -> bool {
-        (self.bare || self.no_item.is_some()) && self.open.is_empty()
+        let bare = BARE_KEYWORDS.contains(&self.keyword);
+        (bare || self.no_item.is_some()) && self.open.is_empty()
+    }
+
+    /// Whether the brace that closes its first one ends it.
+    fn has_body(&self) -> bool {
+        !BODILESS_KEYWORDS.contains(&self.keyword)
     }
 }
 
-impl Scanner<'_> {
-    fn take(&mut self, token: Token, behind: &Lexer<'_>) {
+impl<'a> Scanner<'a> {
+    /// Reads a token; `before` stands in front of it and `behind` behind it. Returns where to go on
+    /// instead, if the text has to be read again from there.
+    fn take(&mut self, token: Token, before: &Lexer<'a>, behind: &Lexer<'a>) -> Option<Lexer<'a>> {
+        if let Some(back) = self.restart(token, behind) {
+            return Some(back);
+        }
+        self.note_let(token, before, behind);
         match token.kind {
             TokenKind::Comment => self.scan.comments.push(Comment { span: token.span }),
             TokenKind::ModuleDoc => self.module_doc(token),
-            TokenKind::ItemDoc => self.item_doc(token, behind),
+            TokenKind::ItemDoc => self.item_doc(token),
             TokenKind::Close(bracket) => self.close(bracket, token),
             TokenKind::Word
             | TokenKind::Number
@@ -131,6 +193,69 @@ impl Scanner<'_> {
             | TokenKind::Open(_)
             | TokenKind::Mark => self.significant(token, behind),
         }
+        if is_significant(&token) {
+            self.behind_mark =
+                matches!(token.kind, TokenKind::Mark) || OPERATORS.contains(&self.word(token));
+        }
+        None
+    }
+
+    /// Ends the item that is being read where the token begins another one.
+    fn restart(&mut self, token: Token, behind: &Lexer<'a>) -> Option<Lexer<'a>> {
+        let current = self.current.as_ref()?;
+        if token.span.start < current.head_end {
+            return None;
+        }
+        let ends = match token.kind {
+            TokenKind::ItemDoc => {
+                let may_end = token.column == 0 || current.may_end();
+                let stray_text = current.no_item.is_some() && current.open.is_empty();
+                stray_text || (may_end && self.next_begins_item(token.span.end, behind))
+            }
+            TokenKind::Word => {
+                let goes_on = self.behind_mark && token.column != token.indent;
+                let may_be_step =
+                    STEP_KEYWORDS.contains(&current.keyword) && self.word(token) == "let";
+                let at_margin = token.column == 0 && !may_be_step;
+                (at_margin || (current.may_end() && !goes_on))
+                    && begins_item(self.text, token, behind)
+            }
+            TokenKind::Number
+            | TokenKind::Text { .. }
+            | TokenKind::Command { .. }
+            | TokenKind::Open(_)
+            | TokenKind::Close(_)
+            | TokenKind::Comment
+            | TokenKind::ModuleDoc
+            | TokenKind::Mark => false,
+        };
+        ends.then(|| self.finish(Some(token.span))).flatten()
+    }
+
+    /// Remembers a `let` at the start of a line inside a test or a plan.
+    fn note_let(&mut self, token: Token, before: &Lexer<'a>, behind: &Lexer<'a>) {
+        let is_let = token.column == 0 && self.word(token) == "let";
+        if !is_let || token.span.start < self.read_to || !begins_item(self.text, token, behind) {
+            return;
+        }
+        let found = self.found.len();
+        if let Some(current) = &mut self.current
+            && STEP_KEYWORDS.contains(&current.keyword)
+            && current.maybe_item.is_none()
+        {
+            current.maybe_item = Some(Return {
+                tokens: before.clone(),
+                at: token.span,
+                end: current.span.end,
+                sound: current.sound,
+                open: current.open.clone(),
+                found,
+            });
+        }
+    }
+
+    fn word(&self, token: Token) -> &'a str {
+        self.text.get(token.span.range()).unwrap_or_default()
     }
 
     fn module_doc(&mut self, token: Token) {
@@ -148,18 +273,8 @@ impl Scanner<'_> {
         }
     }
 
-    fn item_doc(&mut self, token: Token, behind: &Lexer<'_>) {
-        let may_end = |current: &Current| token.column == 0 || current.may_end();
-        let next_begins_item = self.current.as_ref().is_some_and(may_end)
-            && self.next_begins_item(token.span.end, behind);
-        let between_items = match &self.current {
-            None => true,
-            Some(current) => {
-                next_begins_item || (current.no_item.is_some() && current.open.is_empty())
-            }
-        };
-        if between_items {
-            self.finish(Some(token.span));
+    fn item_doc(&mut self, token: Token) {
+        if self.current.is_none() {
             let doc = self.doc(token.span);
             self.pending.push(doc);
         } else {
@@ -186,7 +301,7 @@ impl Scanner<'_> {
     }
 
     fn stray_doc(&mut self, span: Span, label: &str, help: &str) {
-        self.bag
+        self.found
             .push(Diagnostic::new(Code::P0119, span, label).help(help));
         self.scan.comments.push(Comment { span });
         if let Some(current) = &mut self.current {
@@ -206,12 +321,6 @@ impl Scanner<'_> {
     /// A token that belongs to an item and closes nothing.
     fn significant(&mut self, token: Token, behind: &Lexer<'_>) {
         self.in_stray_brackets = false;
-        let restart = self.current.as_ref().is_some_and(|current| {
-            (token.column == 0 || current.may_end()) && begins_item(self.text, token, behind)
-        });
-        if restart {
-            self.finish(Some(token.span));
-        }
         let mut current = match self.current.take() {
             Some(current) => current,
             None => self.begin(token, behind),
@@ -229,34 +338,43 @@ impl Scanner<'_> {
         self.current = Some(current);
     }
 
-    fn begin(&mut self, token: Token, behind: &Lexer<'_>) -> Current {
-        let next = behind.clone().find(is_significant);
-        let name = next
-            .filter(|next| matches!(next.kind, TokenKind::Word))
-            .map(|next| Name {
-                text: self
-                    .text
-                    .get(next.span.range())
-                    .unwrap_or_default()
-                    .to_owned(),
-                span: next.span,
-            });
-        let is_item = is_item_keyword(self.text, token);
+    fn begin(&mut self, token: Token, behind: &Lexer<'_>) -> Current<'a> {
+        let mut behind = behind.clone().filter(is_significant);
+        let mut first = token;
+        while self.word(first) == "pub" {
+            let Some(next) = behind.next() else {
+                break;
+            };
+            first = next;
+        }
+        let is_item = is_item_keyword(self.text, first);
+        let keyword = if is_item { self.word(first) } else { "" };
+        // What `use` names is declared elsewhere.
+        let name = behind.next().filter(|name| {
+            let is_word = matches!(name.kind, TokenKind::Word);
+            is_word && keyword != "use"
+        });
+        let name = name.map(|name| Name {
+            text: self.word(name).to_owned(),
+            span: name.span,
+        });
         Current {
+            keyword,
+            head_end: first.span.end,
             span: token.span,
             docs: std::mem::take(&mut self.pending),
             name,
             stray_docs: Vec::new(),
-            no_item: (!is_item).then_some(token.span),
-            bare: is_item && self.text.get(token.span.range()) == Some("input"),
+            no_item: (!is_item).then_some(first.span),
             open: Vec::new(),
             too_deep: 0,
             doubtful: None,
+            maybe_item: None,
             sound: true,
         }
     }
 
-    fn open(&mut self, current: &mut Current, bracket: Bracket, token: Token) {
+    fn open(&mut self, current: &mut Current<'a>, bracket: Bracket, token: Token) {
         if current.open.len() < MAX_DEPTH {
             current.open.push(Opened {
                 bracket,
@@ -267,7 +385,7 @@ impl Scanner<'_> {
         }
         if current.too_deep == 0 && current.sound && current.no_item.is_none() {
             current.sound = false;
-            self.bag.push(
+            self.found.push(
                 Diagnostic::new(
                     Code::P0106,
                     token.span,
@@ -277,30 +395,6 @@ impl Scanner<'_> {
             );
         }
         current.too_deep += 1;
-    }
-
-    fn no_end(&mut self, current: &mut Current, token: Token) {
-        if !current.sound || current.no_item.is_some() {
-            return;
-        }
-        current.sound = false;
-        let mark = Span {
-            start: token.span.start,
-            end: token.span.start + 1,
-        };
-        let (label, help) = if matches!(token.kind, TokenKind::Text { .. }) {
-            (
-                "no second `\"` on this line",
-                "Close the text on its line. A line break inside a text is written `\\n`, a quote `\\\"`.",
-            )
-        } else {
-            (
-                "no second backtick on this line",
-                "Close the command on its line; join commands with `&&`.",
-            )
-        };
-        self.bag
-            .push(Diagnostic::new(Code::P0104, mark, label).help(help));
     }
 
     fn close(&mut self, bracket: Bracket, token: Token) {
@@ -330,9 +424,10 @@ impl Scanner<'_> {
             current.sound = false;
             // Only a brace can be meant to end the item.
             let ends = current.open.is_empty() && bracket == Bracket::Brace;
-            self.current = Some(current);
             if ends {
-                self.finish(None);
+                self.cut(current);
+            } else {
+                self.current = Some(current);
             }
             return;
         };
@@ -350,74 +445,51 @@ impl Scanner<'_> {
             }
         }
         current.open.truncate(partner);
-        let ends = current.open.is_empty() && bracket == Bracket::Brace;
-        self.current = Some(current);
+        let ends = current.open.is_empty() && bracket == Bracket::Brace && current.has_body();
         if ends {
-            self.finish(None);
+            self.cut(current);
             self.last_close = Some(token.span);
+        } else {
+            self.current = Some(current);
         }
     }
 
-    /// A bracket that is still open where one around it closes.
-    fn not_closed_before(&mut self, inner: Opened, outer: Bracket, span: Span) {
-        let label = format!("this `{}` is not closed", inner.bracket.open());
-        let closes = format!("`{}` stands here", outer.close());
-        let help = format!(
-            "Write `{}` before the `{}`.",
-            inner.bracket.close(),
-            outer.close()
-        );
-        self.bag.push(
-            Diagnostic::new(Code::P0105, inner.span, label)
-                .and(span, closes)
-                .help(help),
-        );
-    }
-
-    /// A bracket outside of every item, or in the head of one.
-    fn closes_nothing(&mut self, bracket: Bracket, span: Span) {
-        if !self.in_stray_brackets {
-            let label = format!("this `{}` closes nothing", bracket.close());
-            let mut diagnostic = Diagnostic::new(Code::P0105, span, label)
-                .help("Take it away, or the one that closed too early before it.");
-            if let Some(close) = self.last_close {
-                diagnostic = diagnostic.and(close, "the item before ended here");
-            }
-            self.bag.push(diagnostic);
+    /// Ends the item that is being read where the next one begins, or the file ends. Returns where to
+    /// go on instead, where the next one began before.
+    fn finish(&mut self, next: Option<Span>) -> Option<Lexer<'a>> {
+        let mut current = self.current.take()?;
+        let mut next = next;
+        let mut back = None;
+        if let Some(maybe) = current.maybe_item.take() {
+            self.read_to = next.map_or(u32::MAX, |next| next.start);
+            self.found.truncate(maybe.found);
+            let before = |comment: &Comment| comment.span < maybe.at;
+            let kept = self.scan.comments.partition_point(before);
+            self.scan.comments.truncate(kept);
+            self.next_item = None;
+            current.span.end = maybe.end;
+            current.sound = maybe.sound;
+            current.open = maybe.open;
+            next = Some(maybe.at);
+            back = Some(maybe.tokens);
         }
-        self.in_stray_brackets = true;
-    }
-
-    fn closes_nothing_inside(&mut self, current: &Current, bracket: Bracket, span: Span) {
-        let label = format!("this `{}` closes nothing", bracket.close());
-        let mut diagnostic = Diagnostic::new(Code::P0105, span, label);
-        if let Some(open) = current.open.last() {
-            let innermost = format!(
-                "the innermost open bracket is this `{}`",
-                open.bracket.open()
-            );
-            diagnostic = diagnostic.and(open.span, innermost);
+        if let (Some(open), true) = (current.open.first().copied(), current.sound)
+            && current.no_item.is_none()
+        {
+            current.sound = false;
+            self.not_closed(&current, open, next);
         }
-        self.bag.push(diagnostic.help(format!(
-            "Take it away, or write the `{}` that it closes.",
-            bracket.open()
-        )));
+        self.cut(current);
+        back
     }
 
-    /// Ends the item that is being read; `next` is what the next one begins with, where that is what
-    /// ended it.
-    fn finish(&mut self, next: Option<Span>) {
-        let Some(mut current) = self.current.take() else {
-            return;
-        };
+    /// Adds an item to those that were cut.
+    fn cut(&mut self, mut current: Current<'a>) {
         if let Some(word) = current.no_item {
             if current.sound {
                 self.no_item(word);
             }
             current.sound = false;
-        } else if let (Some(open), true) = (current.open.first().copied(), current.sound) {
-            current.sound = false;
-            self.not_closed(&current, open, next);
         }
         let end = current.span.end;
         current.stray_docs.retain(|doc| doc.end <= end);
@@ -430,52 +502,11 @@ impl Scanner<'_> {
         });
     }
 
-    fn no_item(&mut self, word: Span) {
-        let text = self.text.get(word.range()).unwrap_or_default();
-        let (label, help) = match nearest(text, &ITEM_KEYWORDS) {
-            Some(keyword) => (
-                format!("did you mean `{keyword}`?"),
-                format!("Write `{keyword}` and the name of the item."),
-            ),
-            None => (
-                "no item begins like this".to_owned(),
-                "An item begins with `image`, `axis`, `matrix`, `disk`, `input`, `test` or `plan`."
-                    .to_owned(),
-            ),
-        };
-        self.bag
-            .push(Diagnostic::new(Code::P0107, word, label).help(help));
-    }
-
-    fn not_closed(&mut self, current: &Current, outermost: Opened, next: Option<Span>) {
-        let innermost = current.open.last().copied().unwrap_or(outermost);
-        let diagnostic = match current.doubtful {
-            Some((open, close)) => {
-                let close_label = "by its column, this `}` is meant for an outer `{`";
-                Diagnostic::new(Code::P0105, open, "this `{` is not closed").and(close, close_label)
-            }
-            None => {
-                let label = format!("this `{}` is not closed", innermost.bracket.open());
-                let diagnostic = Diagnostic::new(Code::P0105, innermost.span, label);
-                match next {
-                    Some(next) => diagnostic.and(next, "the next item begins here"),
-                    None => diagnostic.and(current.span.after(), "the file ends here"),
-                }
-            }
-        };
-        let missing = if current.doubtful.is_some() {
-            Bracket::Brace
-        } else {
-            innermost.bracket
-        };
-        self.bag.push(diagnostic.help(format!(
-            "Write `{}` where the part that it opens is to end.",
-            missing.close()
-        )));
-    }
-
-    fn end(&mut self) {
-        self.finish(None);
+    /// Ends the item that the file ends in; as [`Scanner::finish`].
+    fn end(&mut self) -> Option<Lexer<'a>> {
+        if let Some(back) = self.finish(None) {
+            return Some(back);
+        }
         if let (Some(first), Some(last)) = (self.pending.first(), self.pending.last()) {
             let span = first.span.to(last.span);
             let pending = std::mem::take(&mut self.pending);
@@ -490,6 +521,7 @@ impl Scanner<'_> {
             self.scan.comments.extend(comments);
             self.scan.comments.sort_by_key(|comment| comment.span);
         }
+        None
     }
 }
 
@@ -506,20 +538,44 @@ fn is_item_keyword(text: &str, token: Token) -> bool {
     matches!(token.kind, TokenKind::Word) && ITEM_KEYWORDS.contains(&word)
 }
 
-/// Whether an item begins with `token`, although the one before has not ended: a keyword and a name.
-/// `matrix NAME` is also a clause of a plan, so there a `{` must follow.
+/// Whether an item begins with `token`, although the one before has not ended: a keyword and a name,
+/// with `pub` before it or not. `matrix NAME` is also a clause of a plan, `boot NAME` a need, and
+/// `disk as NAME` stands behind `use`, so there a `{` must follow, or what else an item goes on with.
 fn begins_item(text: &str, token: Token, behind: &Lexer<'_>) -> bool {
-    if !is_item_keyword(text, token) {
+    let word = |token: Token| text.get(token.span.range()).unwrap_or_default();
+    let mut next = behind.clone().filter(is_significant);
+    let mut keyword = token;
+    while word(keyword) == "pub" {
+        let Some(behind_pub) = next.next() else {
+            return false;
+        };
+        keyword = behind_pub;
+    }
+    if !is_item_keyword(text, keyword) {
         return false;
     }
-    let mut next = behind.clone().filter(is_significant);
-    let named = next
-        .next()
-        .is_some_and(|next| matches!(next.kind, TokenKind::Word));
-    let clause = text.get(token.span.range()) == Some("matrix");
-    named
-        && (!clause
-            || next
-                .next()
-                .is_some_and(|next| matches!(next.kind, TokenKind::Open(Bracket::Brace))))
+    let Some(name) = next.next() else {
+        return false;
+    };
+    let is_name = match name.kind {
+        TokenKind::Word => true,
+        TokenKind::Text { .. } => word(keyword) == "use",
+        TokenKind::Number
+        | TokenKind::Command { .. }
+        | TokenKind::Open(_)
+        | TokenKind::Close(_)
+        | TokenKind::Comment
+        | TokenKind::ItemDoc
+        | TokenKind::ModuleDoc
+        | TokenKind::Mark => false,
+    };
+    let in_doubt = ["boot", "matrix"].contains(&word(keyword))
+        || word(name) == "as"
+        || OPERATORS.contains(&word(name));
+    is_name
+        && (!in_doubt
+            || next.next().is_some_and(|next| {
+                let is_brace = matches!(next.kind, TokenKind::Open(Bracket::Brace));
+                is_brace || [":", "="].contains(&word(next))
+            }))
 }

@@ -8,7 +8,7 @@ use crate::hir::ItemRef;
 use crate::resolve::dotted;
 use crate::span::Span;
 use crate::suggest::did_you_mean;
-use crate::syntax::ast::{Expr, Path};
+use crate::syntax::ast::{Argument, Path};
 use crate::types::{Checker, Operand, a_type};
 
 /// The largest number of a partition.
@@ -19,7 +19,7 @@ impl Checker<'_, '_> {
     pub(crate) fn call(
         &mut self,
         callee: &Path,
-        arguments: &[Expr],
+        arguments: &[Argument],
         span: Span,
     ) -> Option<Operand> {
         let words: Vec<_> = callee
@@ -64,6 +64,7 @@ impl Checker<'_, '_> {
             );
             return None;
         };
+        let number = &number.value;
         let operand = self.expression(number, Some(&Type::Int))?;
         if operand.r#type != Type::Int {
             let text = format!(

@@ -172,10 +172,16 @@ impl Checker<'_, '_> {
 /// What to do about a type that has no text; nothing where it has one.
 pub(crate) fn no_text(of: &Type, words: &str) -> Option<String> {
     match of {
-        Type::Bytes | Type::Ms | Type::NanoUsd | Type::Ratio => Some(format!(
-            "A command would have to be told in which unit, and there is no way yet to say it. Let the \
-             command print its own value, capture it and compare: \
-             ``let found: {of} = run `…` `` and `check found == {words}`."
+        Type::Bytes | Type::Ms => {
+            let unit = if *of == Type::Bytes { "MiB" } else { "s" };
+            Some(format!(
+                "A command must be told in which unit. A text says it, and gives the number alone: \
+                 `let number = \"${{{words} in {unit}}}\"`, and then `${{number}}`."
+            ))
+        }
+        Type::NanoUsd | Type::Ratio => Some(format!(
+            "Which form a command wants is its own affair. A text has the usual one: \
+             `let text = \"${{{words}}}\"`, and then `${{text}}`."
         )),
         Type::Record(_) => Some("Name one of its fields.".to_owned()),
         Type::List(of) => no_text(of, words),

@@ -5,7 +5,7 @@ use dva_plan::value::{Type, Value};
 
 use crate::diagnostic::{Code, Diagnostic};
 use crate::syntax::ast::{BinaryOperator, Expr, ExprKind};
-use crate::types::expression::Sides;
+use crate::types::expression::{Sides, without_patterns};
 use crate::types::fold::fold;
 use crate::types::{Checker, Operand, a_type};
 
@@ -33,18 +33,22 @@ impl Checker<'_, '_> {
 
     pub(crate) fn comparison(&mut self, sides: Sides<'_>, how: Comparison) -> Option<Operand> {
         self.refuse_chain(sides)?;
-        let (left, right) = self.both(sides.left, sides.right)?;
+        let is_equality = matches!(how, Comparison::Equal | Comparison::NotEqual);
+        let right = match is_equality {
+            true => without_patterns(sides.right),
+            false => std::borrow::Cow::Borrowed(sides.right),
+        };
+        let (left, right) = self.both(sides.left, &right)?;
         let by_text = matches!(
             (&left.r#type, &right.r#type),
             (Type::String, Type::Name(_)) | (Type::Name(_), Type::String)
         );
-        let is_order = !matches!(how, Comparison::Equal | Comparison::NotEqual);
-        let are_alike = left.r#type == right.r#type || (by_text && !is_order);
+        let are_alike = left.r#type == right.r#type || (by_text && is_equality);
         if !are_alike {
             self.unlike(sides, &left.r#type, &right.r#type);
             return None;
         }
-        if is_order && !left.r#type.is_ordered() {
+        if !is_equality && !left.r#type.is_ordered() {
             let text = format!("{} has no order", a_type(&left.r#type));
             self.report(
                 Code::P0308,
@@ -106,8 +110,9 @@ impl Checker<'_, '_> {
         {
             return self.range(sides, from, to);
         }
+        let listed = without_patterns(sides.right);
         let (value, list) = if self.takes_type_from_other(sides.left) {
-            let list = self.expression(sides.right, None)?;
+            let list = self.expression(&listed, None)?;
             let of = match &list.r#type {
                 Type::List(of) => Some((**of).clone()),
                 _ => None,
@@ -116,7 +121,7 @@ impl Checker<'_, '_> {
         } else {
             let value = self.expression(sides.left, None)?;
             let wanted = Type::List(Box::new(value.r#type.clone()));
-            let list = self.expression(sides.right, Some(&wanted))?;
+            let list = self.expression(&listed, Some(&wanted))?;
             (value, list)
         };
         let Type::List(of) = &list.r#type else {
@@ -197,7 +202,7 @@ impl Checker<'_, '_> {
             Type::Bool,
             sides.span,
         )?;
-        let below = self.node(
+        let mut below = self.node(
             Node::Compare {
                 how: Comparison::AtMost,
                 left: x,
@@ -206,6 +211,14 @@ impl Checker<'_, '_> {
             Type::Bool,
             sides.span,
         )?;
+        if value.r#type == Type::Version {
+            // 7.4.1 is a 7.4, so it belongs to a range that ends with that.
+            let how = Comparison::Equal;
+            let (left, right) = (x, to);
+            let same = Node::Compare { how, left, right };
+            let same = self.node(same, Type::Bool, sides.span)?;
+            below = self.node(Node::Or(below.expr, same.expr), Type::Bool, sides.span)?;
+        }
         self.node(Node::And(above.expr, below.expr), Type::Bool, sides.span)
     }
 
@@ -251,6 +264,22 @@ impl Checker<'_, '_> {
         self.node(Node::HasAll { whole, parts }, Type::Bool, sides.span)
     }
 
+    pub(crate) fn has_none(&mut self, sides: Sides<'_>) -> Option<Operand> {
+        self.refuse_chain(sides)?;
+        let (whole, parts) = self.lists(sides, "has none", None)?;
+        if self.is_empty_list(parts.expr) {
+            let help = "Every list has none of nothing. Put the values in that it must not have.";
+            self.report(
+                Code::P0314,
+                sides.right.span,
+                "there is nothing that it must not have",
+                help,
+            );
+        }
+        let (whole, parts) = (whole.expr, parts.expr);
+        self.node(Node::HasNone { whole, parts }, Type::Bool, sides.span)
+    }
+
     fn is_empty_list(&self, expr: ExprIx) -> bool {
         matches!(self.nodes.node(expr), Node::Const(Value::List(items)) if items.is_empty())
     }
@@ -258,9 +287,12 @@ impl Checker<'_, '_> {
     pub(crate) fn matches(&mut self, sides: Sides<'_>) -> Option<Operand> {
         self.refuse_chain(sides)?;
         let text = self.expression(sides.left, None);
-        let is_written = matches!(sides.right.kind, ExprKind::Text(_) | ExprKind::Command(_));
-        if !is_written {
-            if !matches!(sides.right.kind, ExprKind::Error) {
+        let regex = self.expression(sides.right, Some(&Type::Regex));
+        if regex
+            .as_ref()
+            .is_some_and(|regex| regex.r#type != Type::Regex)
+        {
+            {
                 let help = "Write it down in backticks: ``stdout matches `^ID=rhel$` ``.";
                 self.report(
                     Code::P0301,
@@ -271,7 +303,6 @@ impl Checker<'_, '_> {
             }
             return None;
         }
-        let regex = self.expression(sides.right, Some(&Type::Regex));
         let (text, regex) = (text?, regex?);
         if !matches!(text.r#type, Type::String | Type::Name(_) | Type::Version) {
             let label = format!(
@@ -302,6 +333,7 @@ fn is_comparison(operator: BinaryOperator) -> bool {
         | BinaryOperator::In
         | BinaryOperator::Has
         | BinaryOperator::HasAll
+        | BinaryOperator::HasNone
         | BinaryOperator::Matches => true,
         BinaryOperator::Or
         | BinaryOperator::And

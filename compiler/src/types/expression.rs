@@ -3,8 +3,11 @@
 //! The side of an operator that says its type is read first, so that the other one, a bare word or a
 //! number, can be read as one of that type.
 
+use std::borrow::Cow;
+
 use dva_plan::eval::EvalFault;
 use dva_plan::expr::{Comparison, ExprIx, Node};
+use dva_plan::unit::{UnitError, parse_quantity};
 use dva_plan::value::{Type, Value};
 
 use crate::diagnostic::{Code, Diagnostic};
@@ -30,6 +33,12 @@ impl Checker<'_, '_> {
         match &expr.kind {
             ExprKind::Error => None,
             ExprKind::Bool(value) => Some(self.known(Value::Bool(*value), Type::Bool)),
+            // `7.4beta` is a number with a unit by its looks.
+            ExprKind::Quantity(text)
+                if expected == Some(&Type::Version) && is_version_word(text) =>
+            {
+                Some(self.known(Value::Version(text.clone()), Type::Version))
+            }
             ExprKind::Quantity(text) => self.quantity(text, expr.span),
             ExprKind::Number(text) => self.number(text, expr.span, expected),
             ExprKind::Text(text) => self.text(text, expr.span, expected),
@@ -42,6 +51,26 @@ impl Checker<'_, '_> {
             }
             ExprKind::Path(path) => self.path(path, expected),
             ExprKind::Call { callee, arguments } => self.call(callee, arguments, expr.span),
+            ExprKind::Version(text) if text.ends_with(".*") => {
+                let text = "this is a pattern, not a version";
+                let help = "A pattern stands behind `==`, `!=` and `in`: `image.version == 8.*`.";
+                self.report(Code::P0320, expr.span, text, help);
+                None
+            }
+            ExprKind::Version(text) => {
+                Some(self.known(Value::Version(text.clone()), Type::Version))
+            }
+            ExprKind::Date(text) => self.date(text, expr.span, expected),
+            ExprKind::Prose(prose) => {
+                let expr = self.prose(prose)?;
+                let r#type = Type::String;
+                Some(Operand { expr, r#type })
+            }
+            ExprKind::Index { table, key } => self.look_up(table, key, expr.span),
+            ExprKind::Entries(_) => {
+                self.bag.push(Diagnostic::later(expr.span));
+                None
+            }
             ExprKind::List(items) => self.list(items, expr.span, expected),
             ExprKind::Group(inner) => self.expression(inner, expected),
             ExprKind::Not(inner) => {
@@ -68,6 +97,12 @@ impl Checker<'_, '_> {
 
     /// A condition: an expression that must be true or false. `user` says whose it is.
     pub(crate) fn condition_in(&mut self, expr: &Expr, user: &str) -> Option<ExprIx> {
+        if matches!(expr.kind, ExprKind::Command(_)) {
+            let text = format!("a command is no condition, and {user} runs none");
+            let help = "Write ``run `…` ``: the test fails unless the command exits with 0.";
+            self.report(Code::P0114, expr.span, text, help);
+            return None;
+        }
         let operand = self.expression(expr, Some(&Type::Bool))?;
         if operand.r#type == Type::Bool {
             return Some(operand.expr);
@@ -115,6 +150,7 @@ impl Checker<'_, '_> {
             BinaryOperator::In => self.membership(sides),
             BinaryOperator::Has => self.has(sides),
             BinaryOperator::HasAll => self.has_all(sides),
+            BinaryOperator::HasNone => self.has_none(sides),
             BinaryOperator::Matches => self.matches(sides),
             BinaryOperator::Range => {
                 let help =
@@ -148,9 +184,10 @@ impl Checker<'_, '_> {
             } = &side.kind
                 && *operator == other
             {
+                let (this, that) = if is_and { ("and", "or") } else { ("or", "and") };
                 self.bag.push(
-                    Diagnostic::new(Code::P0306, sides.operator_span, "this one")
-                        .and(*operator_span, "and this one")
+                    Diagnostic::new(Code::P0306, sides.operator_span, format!("an `{this}`"))
+                        .and(*operator_span, format!("an `{that}`"))
                         .help("Say with parentheses which of them comes first: `a and (b or c)`."),
                 );
                 return None;
@@ -186,10 +223,35 @@ impl Checker<'_, '_> {
     pub(crate) fn takes_type_from_other(&self, expr: &Expr) -> bool {
         match &expr.kind {
             ExprKind::Number(_) | ExprKind::Text(_) | ExprKind::Command(_) => true,
+            ExprKind::Quantity(text) => is_version_word(text),
             ExprKind::Path(path) => self.is_bare_word(path),
             ExprKind::List(items) => items.iter().all(|item| self.takes_type_from_other(item)),
             ExprKind::Group(inner) => self.takes_type_from_other(inner),
             _ => false,
         }
     }
+}
+
+/// Whether `text`, a number with letters behind it, may be a version, since the letters are no unit.
+fn is_version_word(text: &str) -> bool {
+    parse_quantity(text) == Err(UnitError::UnknownUnit) && !text.starts_with('$')
+}
+
+/// `expr` with the patterns of versions in it, such as `8.*`, as the versions that they begin with: that is
+/// what `==` and `in` compare with, since a version with fewer parts is the beginning of one with more.
+pub(crate) fn without_patterns(expr: &Expr) -> Cow<'_, Expr> {
+    let kind = match &expr.kind {
+        ExprKind::Version(text) => match text.strip_suffix(".*") {
+            Some(start) => ExprKind::Version(start.to_owned()),
+            None => return Cow::Borrowed(expr),
+        },
+        ExprKind::Group(inner) => ExprKind::Group(Box::new(without_patterns(inner).into_owned())),
+        ExprKind::List(items) => {
+            let items = items.iter().map(|item| without_patterns(item).into_owned());
+            ExprKind::List(items.collect())
+        }
+        _ => return Cow::Borrowed(expr),
+    };
+    let span = expr.span;
+    Cow::Owned(Expr { span, kind })
 }

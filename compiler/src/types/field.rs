@@ -6,11 +6,12 @@ use dva_plan::unit::display_size;
 use dva_plan::value::{Type, Value};
 
 use crate::diagnostic::Code;
-use crate::hir::{Disk, Image, Matrix};
+use crate::hir::{Disk, Image, Matrix, State};
 use crate::resolve::dotted;
 use crate::span::Span;
 use crate::suggest::did_you_mean;
 use crate::syntax::ast;
+use crate::types::image::Launch;
 use crate::types::scope::Scope;
 use crate::types::{Checker, Exclude, Operand, Uses, a_type};
 
@@ -22,7 +23,8 @@ const LOCAL_HELP: &str = "There are `host`, the file system of the host that run
                           `rootfs(\"PATH\")`, a folder or a tar file on it.";
 
 impl Checker<'_, '_> {
-    pub(crate) fn image(&mut self, image: &Image<'_>) -> Option<plan::Image> {
+    /// An image, and what decides where it can start.
+    pub(crate) fn image(&mut self, image: &Image<'_>) -> Option<(plan::Image, Launch)> {
         self.scope = Scope::Constant;
         let os = image.fields.get("os").map(|field| self.os(&field.value));
         let arch = image
@@ -33,18 +35,31 @@ impl Checker<'_, '_> {
         if let Some(local) = image.fields.get("local") {
             sources = self.local(&local.value).map(|source| vec![source]);
         }
+        if let Some(ec2) = image.fields.get("ec2") {
+            let source = self.ec2(&ec2.value);
+            sources = sources.zip(source).map(|(mut sources, source)| {
+                sources.push(source);
+                sources
+            });
+        }
+        let login = self.login(image);
+        let facts = self.facts(image);
         let (os, version) = os??;
-        Some(plan::Image {
+        let launch = self.launch(image, &os);
+        let made = plan::Image {
             name: image.name.text.clone(),
             os,
             version,
             arch: arch??,
             sources: sources?,
-        })
+            login: login?,
+            facts: facts?,
+        };
+        Some((made, launch?))
     }
 
     /// `rhel` or `rhel(9.4)`.
-    fn os(&mut self, value: &ast::Expr) -> Option<(String, Option<String>)> {
+    pub(crate) fn os(&mut self, value: &ast::Expr) -> Option<(String, Option<String>)> {
         let refuse = |checker: &mut Self, span: Span, text: &str| {
             let help = "Write the bare name, with its version where it matters: `os = linux` or `os = rhel(9.4)`.";
             checker.report(Code::P0301, span, text, help);
@@ -57,6 +72,7 @@ impl Checker<'_, '_> {
                 let [version] = arguments.as_slice() else {
                     return refuse(self, value.span, "an operating system has one version");
                 };
+                let version = &version.value;
                 let operand = self.expression(version, Some(&Type::Version))?;
                 match self.nodes.node(operand.expr) {
                     Node::Const(Value::Version(text)) => Some((dotted(callee), Some(text.clone()))),
@@ -124,21 +140,15 @@ impl Checker<'_, '_> {
     fn root_file_system(
         &mut self,
         value: &ast::Expr,
-        arguments: &[ast::Expr],
+        arguments: &[ast::Argument],
     ) -> Option<plan::ImageSource> {
-        match arguments {
-            [
-                ast::Expr {
-                    kind: ast::ExprKind::Error,
-                    ..
-                },
-            ] => None,
-            [
-                ast::Expr {
-                    kind: ast::ExprKind::Text(path),
-                    ..
-                },
-            ] if !path.is_empty() && !path.contains('\0') => {
+        let kinds: Vec<_> = arguments
+            .iter()
+            .map(|argument| &argument.value.kind)
+            .collect();
+        match *kinds {
+            [ast::ExprKind::Error] => None,
+            [ast::ExprKind::Text(path)] if !path.is_empty() && !path.contains('\0') => {
                 Some(plan::ImageSource::LocalRootfs { path: path.clone() })
             }
             _ => {
@@ -163,6 +173,29 @@ impl Checker<'_, '_> {
             name: disk.name.text.clone(),
             size_bytes,
             attached: attached.map_or(Some(Value::Bool(true)), |value| value)? == Value::Bool(true),
+        })
+    }
+
+    pub(crate) fn state(&mut self, state: &State<'_>) -> Option<plan::State> {
+        let mut per_account = None;
+        if let Some((_, limit)) = state.account {
+            self.scope = Scope::Constant;
+            let help = "a limit is how many machines may use it at once, for example `4`";
+            let Value::Int(written) = self.constant(limit, &Type::Int, help)? else {
+                return None;
+            };
+            per_account = u32::try_from(written).ok().filter(|limit| *limit > 0);
+            if per_account.is_none() {
+                let text = "nothing could ever use it";
+                let help = "The limit is at least 1, and at most what 32 bits hold.";
+                self.report(Code::P0305, limit.span, text, help);
+                return None;
+            }
+        }
+        Some(plan::State {
+            name: state.name.text.clone(),
+            lost_on_reboot: state.lost.is_some(),
+            per_account,
         })
     }
 

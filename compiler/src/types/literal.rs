@@ -1,6 +1,7 @@
 //! Literals: numbers by the type that is expected, quantities by their unit, texts, regular
 //! expressions and lists.
 
+use dva_plan::date::is_date;
 use dva_plan::expr::Node;
 use dva_plan::unit::{Quantity, SizeUnit, UnitError, parse_quantity};
 use dva_plan::value::{Type, Value};
@@ -76,6 +77,29 @@ impl Checker<'_, '_> {
         }
     }
 
+    /// A day.
+    pub(crate) fn date(
+        &mut self,
+        text: &str,
+        span: Span,
+        expected: Option<&Type>,
+    ) -> Option<Operand> {
+        if expected == Some(&Type::Version) {
+            return Some(self.known(Value::Version(text.to_owned()), Type::Version));
+        }
+        if is_date(text) {
+            return Some(self.known(Value::Date(text.to_owned()), Type::Date));
+        }
+        let help = "A day is written as year, month and day: `2027-01-31`.";
+        self.report(
+            Code::P0335,
+            span,
+            format!("the calendar has no `{text}`"),
+            help,
+        );
+        None
+    }
+
     /// A text in quotes, which is also a way to write a version or a name.
     pub(crate) fn text(
         &mut self,
@@ -95,6 +119,9 @@ impl Checker<'_, '_> {
                 None
             }
             Some(Type::Regex) => self.regex(text, span),
+            Some(Type::Date) if is_date(text) => {
+                Some(self.known(Value::Date(text.to_owned()), Type::Date))
+            }
             _ => Some(self.known(Value::String(text.to_owned()), Type::String)),
         }
     }

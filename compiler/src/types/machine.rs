@@ -8,20 +8,22 @@ use dva_plan::step::{DetachMode, StepKind, WaitCondition};
 use dva_plan::unit::display_duration;
 
 use crate::diagnostic::{Code, Diagnostic};
-use crate::hir::ItemRef;
+use crate::hir::{Hir, ItemRef};
 use crate::resolve::dotted;
 use crate::span::Span;
 use crate::suggest::{did_you_mean, listed};
 use crate::syntax::ast::{self, Expr, ExprKind, Name};
+use crate::types::Checker;
+use crate::types::choice::Required;
 use crate::types::modifier::Modifiers;
 use crate::types::scope::Scope;
-use crate::types::{Checker, TypedTest};
 
 /// How often `wait until` looks where nothing is said, in milliseconds.
 const DEFAULT_EVERY_MS: u64 = 2000;
 
 /// What an author can ask of a machine.
-const CAPABILITIES: [(&str, Capability); 4] = [
+const CAPABILITIES: [(&str, Capability); 5] = [
+    ("console", Capability::Console),
     ("hotplug", Capability::Hotplug),
     ("kernel", Capability::Kernel),
     ("reboot", Capability::Reboot),
@@ -29,7 +31,7 @@ const CAPABILITIES: [(&str, Capability); 4] = [
 ];
 
 /// What is known of a machine between two steps of a test.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Course {
     /// What the steps and the author say that it must be able to do.
     pub(crate) needs: BTreeSet<Capability>,
@@ -42,10 +44,18 @@ pub(crate) struct Course {
 }
 
 impl Checker<'_, '_> {
-    /// What the test says that its machine must be able to do.
-    pub(crate) fn needs(&mut self, needs: &[&Expr]) {
+    /// What the test says that its machine must be able to do, which is added to the course of the test,
+    /// and what must hold of it.
+    pub(crate) fn needs(&mut self, needs: &[&Expr]) -> Vec<Required> {
         let mut seen: BTreeMap<Capability, Span> = BTreeMap::new();
+        let mut requires = Vec::new();
         for need in needs {
+            if is_condition(need) {
+                let scope = std::mem::replace(&mut self.scope, Scope::Need);
+                requires.extend(self.parts(need, "`needs`").into_iter().flatten());
+                self.scope = scope;
+                continue;
+            }
             let Some(capability) = self.capability(need) else {
                 continue;
             };
@@ -61,6 +71,7 @@ impl Checker<'_, '_> {
                 }
             }
         }
+        requires
     }
 
     /// `capability(NAME)`
@@ -69,19 +80,13 @@ impl Checker<'_, '_> {
         let name = match &need.kind {
             ExprKind::Error => return None,
             ExprKind::Call { callee, arguments } if dotted(callee) == "capability" => {
-                match arguments.as_slice() {
-                    [
-                        Expr {
-                            kind: ExprKind::Path(path),
-                            ..
-                        },
-                    ] => path,
-                    [
-                        Expr {
-                            kind: ExprKind::Error,
-                            ..
-                        },
-                    ] => return None,
+                let kinds: Vec<_> = arguments
+                    .iter()
+                    .map(|argument| &argument.value.kind)
+                    .collect();
+                match *kinds {
+                    [ExprKind::Path(path)] => path,
+                    [ExprKind::Error] => return None,
                     _ => {
                         let text = "`capability` takes one name";
                         let help = "Write for example `needs capability(kernel)`.";
@@ -92,7 +97,8 @@ impl Checker<'_, '_> {
             }
             _ => {
                 let help = format!(
-                    "Write for example `needs capability(kernel)`. There are {}.",
+                    "Write for example `needs capability(kernel)`, where there are {}; or a condition on \
+                     the machine, such as `needs instance.gpus >= 1`.",
                     listed(known())
                 );
                 self.report(Code::P0304, need.span, "a test cannot need this", help);
@@ -127,7 +133,8 @@ impl Checker<'_, '_> {
         StepKind::Start
     }
 
-    pub(crate) fn attach(&mut self, name: &Name) -> Option<StepKind> {
+    pub(crate) fn attach(&mut self, path: &ast::Path) -> Option<StepKind> {
+        let name = &whole(path);
         let disk = self.moved(name)?;
         if self.is_attached(disk) == Some(true) {
             let text = format!("`{}` is attached already", name.text);
@@ -146,7 +153,8 @@ impl Checker<'_, '_> {
         Some(StepKind::Attach(disk))
     }
 
-    pub(crate) fn detach(&mut self, name: &Name, how: ast::Detach) -> Option<StepKind> {
+    pub(crate) fn detach(&mut self, path: &ast::Path, how: ast::Detach) -> Option<StepKind> {
+        let name = &whole(path);
         let disk = self.moved(name)?;
         let (how, attached) = match how {
             ast::Detach::Wait => (DetachMode::Wait, Some(false)),
@@ -200,26 +208,12 @@ impl Checker<'_, '_> {
             return None;
         };
         // An edge that was reported may lead to the test that moves the disk.
-        let others = self.hir.tests.indices().filter(|other| *other != test);
-        let moved_before = !self.hir.tests[test].intact
-            || others
-                .filter(|other| self.order.is_after(test, *other))
-                .any(|other| !self.hir.tests[other].intact || self.moves(other, disk));
+        let movers = self.movers.get(&disk).into_iter().flatten();
+        let moved_before = !self.all_intact
+            || movers
+                .into_iter()
+                .any(|other| *other != test && self.order.is_behind(test, *other));
         (!moved_before).then(|| self.attached_at_start[disk])?
-    }
-
-    /// Whether `test` attaches or detaches `disk`.
-    fn moves(&self, test: TestIx, disk: DiskIx) -> bool {
-        let row = &self.hir.tests[test];
-        row.steps.iter().chain(&row.finally).any(|step| {
-            let (ast::StepKind::Attach(name) | ast::StepKind::Detach { disk: name, .. }) =
-                &step.kind
-            else {
-                return false;
-            };
-            let item = self.hir.names.get(name.text.as_str());
-            item.is_some_and(|(item, _)| *item == ItemRef::Disk(disk))
-        })
     }
 
     /// Reports a device of a disk that is surely not attached.
@@ -313,13 +307,25 @@ impl Checker<'_, '_> {
     pub(crate) fn machine_runs(&mut self, step: &ast::Step) {
         let needs_it = match &step.kind {
             ast::StepKind::Run(_)
-            | ast::StepKind::Let { .. }
+            | ast::StepKind::Let {
+                value: ast::Bound::Output(_),
+                ..
+            }
             | ast::StepKind::Reboot
             | ast::StepKind::Attach(_)
             | ast::StepKind::WaitUntil(ast::Until::Succeeds(_))
             | ast::StepKind::Upload { .. }
             | ast::StepKind::Collect(_) => true,
             ast::StepKind::Check(_)
+            | ast::StepKind::Let {
+                value: ast::Bound::Value { .. },
+                ..
+            }
+            | ast::StepKind::Assume { .. }
+            | ast::StepKind::Note(_)
+            | ast::StepKind::When { .. }
+            | ast::StepKind::For { .. }
+            | ast::StepKind::Console(_)
             | ast::StepKind::Stop
             | ast::StepKind::Start
             | ast::StepKind::Detach { .. }
@@ -351,15 +357,75 @@ impl Checker<'_, '_> {
     }
 }
 
-impl TypedTest {
-    /// Whether no other test may share the machine while this one runs, since it takes it away.
-    #[must_use]
-    pub fn takes_machine_away(&self) -> bool {
-        self.steps.iter().chain(&self.finally).any(|step| {
-            matches!(
-                step.kind,
-                StepKind::Reboot | StepKind::Stop | StepKind::Start
-            )
-        })
+/// Whether a need is a condition on the machine, rather than something that it must be able to do.
+fn is_condition(need: &Expr) -> bool {
+    match &need.kind {
+        ExprKind::Not(_) | ExprKind::Binary { .. } => true,
+        ExprKind::Group(inner) => is_condition(inner),
+        // A word alone is more likely a capability.
+        ExprKind::Path(path) => path.segments.len() > 1,
+        _ => false,
     }
+}
+
+impl Course {
+    /// What is known where the test may have come this way or `other`.
+    pub(crate) fn either(&mut self, other: &Self) {
+        self.needs.extend(&other.needs);
+        self.stopped = self.stopped.or(other.stopped);
+        self.waited_ms = self.waited_ms.min(other.waited_ms);
+        let moved: BTreeSet<_> = self
+            .disks
+            .keys()
+            .chain(other.disks.keys())
+            .copied()
+            .collect();
+        for disk in moved {
+            if self.disks.get(&disk) != other.disks.get(&disk) {
+                self.disks.insert(disk, None);
+            }
+        }
+    }
+}
+
+/// `steps` with all that stand in them.
+fn with_inner<'s>(steps: impl Iterator<Item = &'s ast::Step>) -> Vec<&'s ast::Step> {
+    let mut all = Vec::new();
+    for step in steps {
+        all.push(step);
+        match &step.kind {
+            ast::StepKind::When {
+                then, otherwise, ..
+            } => all.extend(with_inner(then.iter().chain(otherwise))),
+            ast::StepKind::For { steps, .. } => all.extend(with_inner(steps.iter())),
+            _ => {}
+        }
+    }
+    all
+}
+
+/// A path as one name.
+fn whole(path: &ast::Path) -> Name {
+    Name {
+        text: dotted(path),
+        span: path.span,
+    }
+}
+
+/// The tests that attach or detach each disk.
+pub(crate) fn movers(hir: &Hir<'_>) -> BTreeMap<DiskIx, Vec<TestIx>> {
+    let mut movers: BTreeMap<DiskIx, Vec<TestIx>> = BTreeMap::new();
+    for (test, row) in hir.tests.enumerate() {
+        for step in with_inner(row.steps.iter().chain(&row.finally).copied()) {
+            let (ast::StepKind::Attach(name) | ast::StepKind::Detach { disk: name, .. }) =
+                &step.kind
+            else {
+                continue;
+            };
+            if let Some((ItemRef::Disk(disk), _)) = hir.names.get(dotted(name).as_str()) {
+                movers.entry(*disk).or_default().push(test);
+            }
+        }
+    }
+    movers
 }

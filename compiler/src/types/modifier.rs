@@ -17,6 +17,7 @@ pub(crate) struct Modifiers<'e> {
     pub(crate) within: Option<&'e Expr>,
     pub(crate) expect: Option<Expect<'e>>,
     pub(crate) find: Option<&'e Command>,
+    pub(crate) json: Option<Span>,
     pub(crate) by: Option<&'e Text>,
     pub(crate) retry: Option<(Span, &'e Expr, &'e Expr)>,
     pub(crate) every: Option<&'e Expr>,
@@ -69,6 +70,7 @@ impl Checker<'_, '_> {
                 }
                 ModifierKind::Every(every) => modifiers.every = Some(every),
                 ModifierKind::With(variables) => modifiers.with = variables,
+                ModifierKind::Json => modifiers.json = Some(modifier.span),
             }
         }
         if let (Some(Expect::Any), Some((span, ..))) = (modifiers.expect, modifiers.retry) {
@@ -124,6 +126,7 @@ fn word(modifier: &Modifier) -> &'static str {
         ModifierKind::Retry(..) => "retry",
         ModifierKind::Every(_) => "every",
         ModifierKind::With(_) => "with",
+        ModifierKind::Json => "json",
     }
 }
 
@@ -136,9 +139,9 @@ fn misplaced(step: &StepKind, modifier: &Modifier) -> Option<(&'static str, &'st
             StepKind::Run(_) | StepKind::Let { .. },
             M::Expect(_) | M::ExpectAny | M::By(_) | M::Retry(..) | M::With(_),
         )
-        | (StepKind::Let { .. }, M::Find(_))
+        | (StepKind::Let { .. }, M::Find(_) | M::Json)
         | (StepKind::WaitUntil(_), M::Every(_)) => None,
-        (StepKind::Run(_), M::Find(_)) => Some((
+        (StepKind::Run(_), M::Find(_) | M::Json) => Some((
             "there is no `let` that would keep what it finds",
             "`find` picks a value out of the output: ``let n: int = run `nproc` find `(\\d+)` ``. \
              To look for something, write ``expect stdout matches `…` ``.",
@@ -149,12 +152,20 @@ fn misplaced(step: &StepKind, modifier: &Modifier) -> Option<(&'static str, &'st
                 "Write `retry 3 every 5s` to run it again, or `wait until run …` to wait for it.",
             ))
         }
+        (StepKind::Console(_), _) => Some((
+            "no command is run here",
+            "It belongs behind a `run`. Behind `console contains` stands `within` alone, the time it may take.",
+        )),
         (StepKind::WaitUntil(_), _) => Some((
             "this cannot be said of `wait until`",
             "Behind it stand `within`, the time it may take, and `every`, the time between two looks.",
         )),
         (
             StepKind::Check(_)
+            | StepKind::Assume { .. }
+            | StepKind::Note(_)
+            | StepKind::When { .. }
+            | StepKind::For { .. }
             | StepKind::Reboot
             | StepKind::Stop
             | StepKind::Start

@@ -1,13 +1,16 @@
 //! Names of a type: which there are, and what to say of a word that is none of them.
 
+use std::collections::BTreeSet;
+
 use dva_plan::value::Type;
 
 use crate::diagnostic::Code;
-use crate::hir::ItemRef;
+use crate::hir::{Choice, FactType, ItemRef};
 use crate::resolve::dotted;
 use crate::span::Span;
 use crate::suggest::{did_you_mean, listed};
 use crate::syntax::ast;
+use crate::types::fact::facts_of;
 use crate::types::scope::{Output, Scope};
 use crate::types::{Checker, a_type};
 
@@ -57,7 +60,21 @@ impl Checker<'_, '_> {
                     .chain(own)
                     .collect()
             }
+            "family" => self.catalog.families().into_iter().map(owned).collect(),
+            "partition" => {
+                let of_regions = self.catalog.regions().map(|region| &region.partition);
+                let partitions: BTreeSet<&String> = of_regions.collect();
+                partitions.into_iter().cloned().collect()
+            }
+            "hypervisor" => ["nitro", "none", "xen"].map(owned).to_vec(),
+            "medium" => ["hdd", "none", "ssd"].map(owned).to_vec(),
             axis => match self.hir.names.get(axis) {
+                Some((ItemRef::Fact(fact), _)) => match &self.hir.facts[*fact].r#type {
+                    FactType::OneOf(choices) => {
+                        choices.iter().map(|choice| choice.text.clone()).collect()
+                    }
+                    FactType::Named(_) | FactType::Unknown => Vec::new(),
+                },
                 Some((ItemRef::Axis(axis), _)) => self.hir.axes[*axis]
                     .values
                     .iter()
@@ -74,33 +91,14 @@ impl Checker<'_, '_> {
             self.no_such_value(kind, whole, path.span);
             return;
         }
+        if let Scope::Filter(from) = self.scope {
+            self.unknown_fact(from, path, whole);
+            return;
+        }
         if self.hir.has_unread {
             return;
         }
-        let mut known: Vec<&str> = vec!["instance", "region", "image"];
-        known.extend(self.hir.names.iter().filter_map(|(name, (item, _))| {
-            let is_value = matches!(
-                item,
-                ItemRef::Axis(_) | ItemRef::Disk(_) | ItemRef::Input(_) | ItemRef::Test(_)
-            );
-            is_value.then_some(*name)
-        }));
-        if let Scope::Step {
-            test,
-            captured,
-            output,
-        } = self.scope
-        {
-            known.extend(
-                self.lets[test]
-                    .iter()
-                    .take(captured)
-                    .map(|of| of.name.text.as_str()),
-            );
-            if output == Output::Of {
-                known.extend(["exit", "stdout", "stderr"]);
-            }
-        }
+        let known = self.names_in_scope();
         let first = path
             .segments
             .first()
@@ -111,6 +109,11 @@ impl Checker<'_, '_> {
                 format!("Text stands in quotes: `\"{whole}\"`.{help}")
             }
             (Some(help), _) => help,
+            (None, _) if is_for_the_shell(whole) => {
+                format!(
+                    "In a command, a variable of the shell is written `${whole}` or `$${{{whole}}}`."
+                )
+            }
             (None, Some(Type::Version)) => {
                 format!("A version that is no number stands in quotes: `\"{whole}\"`.")
             }
@@ -126,6 +129,56 @@ impl Checker<'_, '_> {
             format!("nothing is named `{whole}` here"),
             help,
         );
+    }
+
+    /// Reports a word in the condition behind `where` that is no fact of what is chosen.
+    fn unknown_fact(&mut self, from: Choice, path: &ast::Path, whole: &str) {
+        let known: Vec<&str> = facts_of(from.thing()).map(|(name, _, _)| name).collect();
+        let help = did_you_mean(whole, known.iter().copied()).unwrap_or_else(|| {
+            format!("`{}` have {}.", from.word(), listed(known.iter().copied()))
+        });
+        let text = format!("`{}` have no `{whole}`", from.word());
+        self.report(Code::P0204, path.span, text, help);
+    }
+
+    /// The words that mean a value here.
+    fn names_in_scope(&self) -> Vec<&str> {
+        let mut known: Vec<&str> = vec!["instance", "region", "image"];
+        known.extend(self.hir.names.iter().filter_map(|(name, (item, _))| {
+            let is_value = matches!(
+                item,
+                ItemRef::Axis(_)
+                    | ItemRef::Disk(_)
+                    | ItemRef::Input(_)
+                    | ItemRef::Let(_)
+                    | ItemRef::Setting(_)
+                    | ItemRef::RunInput(_)
+                    | ItemRef::Table(_)
+                    | ItemRef::Test(_)
+            );
+            is_value.then_some(*name)
+        }));
+        if let Scope::Step {
+            test,
+            captured,
+            output,
+        } = self.scope
+        {
+            let lets = self.lets[test].iter().take(captured);
+            known.extend(
+                lets.filter(|own| self.open_blocks.contains(&own.block))
+                    .map(|of| of.name.text.as_str()),
+            );
+            if output == Output::Of {
+                known.extend(["exit", "stdout", "stderr"]);
+            }
+        }
+        known
+    }
+
+    /// Whether `word` is much like a word that means a value here.
+    pub(crate) fn resembles_a_name(&self, word: &str) -> bool {
+        did_you_mean(word, self.names_in_scope()).is_some()
     }
 
     /// Reports a name that is not one of type `kind`.
@@ -147,4 +200,12 @@ impl Checker<'_, '_> {
         let text = format!("`{name}` is not {}", a_type(&Type::Name(kind.to_owned())));
         self.report(Code::P0304, span, text, help);
     }
+}
+
+/// Whether `word` is spelt as variables of the environment are, and nothing of a source is: `HOME`.
+fn is_for_the_shell(word: &str) -> bool {
+    word.starts_with(|first: char| first.is_ascii_uppercase())
+        && word
+            .chars()
+            .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
 }

@@ -5,16 +5,17 @@
 //! Where both are so, neither is taken.
 
 use dva_plan::expr::{CellFact, DiskFact, MachineFact, Node};
-use dva_plan::plan::{DiskIx, SecretIx, TestIx};
+use dva_plan::plan::{DiskIx, InputIx, SecretIx, TestIx};
 use dva_plan::value::{Type, Value};
 
 use crate::diagnostic::{Code, Diagnostic};
-use crate::hir::{AxisIx, ItemRef};
+use crate::hir::{AxisIx, Choice, ConstantIx, ItemRef};
 use crate::resolve::dotted;
 use crate::span::Span;
 use crate::suggest::{did_you_mean, listed};
 use crate::syntax::ast;
-use crate::types::capture::Let;
+use crate::types::fact::facts_of;
+use crate::types::lets::{Let, OUTERMOST};
 use crate::types::{Checker, Operand, a_type};
 
 /// Where an expression stands, so what it can see.
@@ -24,6 +25,15 @@ pub(crate) enum Scope {
     Constant,
     /// A condition on the combinations of a matrix.
     Matrix,
+    /// A condition on what is chosen for an axis, whose facts are named alone.
+    Filter(Choice),
+    /// What a test needs of its machine.
+    Need,
+    /// The condition on the cells that a test applies to.
+    Cell {
+        /// The test.
+        test: TestIx,
+    },
     /// A step.
     Step {
         /// Its test.
@@ -45,8 +55,12 @@ pub(crate) enum Output {
 }
 
 /// What the first word of a path means.
-enum Meaning<'c, 'a> {
-    Let(usize, &'c Let<'a>),
+enum Meaning<'a> {
+    Let(usize, Let<'a>),
+    /// A fact of what is chosen.
+    Fact(MachineFact, Type),
+    Constant(ConstantIx),
+    RunInput(InputIx),
     Instance,
     Region,
     Image,
@@ -70,9 +84,18 @@ impl<'c, 'a> Checker<'c, 'a> {
             Some(Type::Name(kind)) => self.is_value_of(kind, &whole).then(|| kind.clone()),
             _ => None,
         };
+        let is_version_word = expected == Some(&Type::Version) && path.segments.len() == 1;
         match (self.meaning(first), name) {
+            // A word for a version, such as `rawhide`, unless it may be a name that is misspelt.
+            (None, None) if is_version_word && !self.resembles_a_name(&whole) => {
+                Some(self.known(Value::Version(whole), Type::Version))
+            }
             (Some(Meaning::Unread), None) => None,
             (None | Some(Meaning::Unread | Meaning::Item(..)), Some(kind)) => {
+                Some(self.known(Value::Name(whole), Type::Name(kind)))
+            }
+            // A test or a disk alone is no value.
+            (Some(Meaning::Test(_) | Meaning::Disk(_)), Some(kind)) if path.segments.len() == 1 => {
                 Some(self.known(Value::Name(whole), Type::Name(kind)))
             }
             (Some(_), Some(kind)) => {
@@ -84,7 +107,10 @@ impl<'c, 'a> Checker<'c, 'a> {
                 self.report(Code::P0209, path.span, text, help);
                 None
             }
-            (Some(meaning), None) => self.field(&meaning, path),
+            (Some(meaning), None) => {
+                self.may_be_named(&meaning, path)?;
+                self.field(&meaning, path)
+            }
             (None, None) => {
                 self.unknown(path, &whole, expected);
                 None
@@ -92,12 +118,59 @@ impl<'c, 'a> Checker<'c, 'a> {
         }
     }
 
-    fn meaning(&self, first: &ast::Name) -> Option<Meaning<'c, 'a>> {
+    /// Reports what nobody knows where machines are chosen.
+    fn may_be_named(&mut self, meaning: &Meaning<'_>, path: &ast::Path) -> Option<()> {
+        let (may, help) = match self.scope {
+            Scope::Constant | Scope::Matrix | Scope::Cell { .. } | Scope::Step { .. } => {
+                return Some(());
+            }
+            Scope::Filter(Choice::Types) => (
+                matches!(meaning, Meaning::Instance),
+                "A condition on `types` names facts of them, such as `memory` or `family`. `exclude` \
+                 takes away combinations with other axes.",
+            ),
+            Scope::Filter(Choice::Regions) => (
+                matches!(meaning, Meaning::Region),
+                "A condition on `regions` names facts of them, such as `partition`. `exclude` takes away \
+                 combinations with other axes.",
+            ),
+            Scope::Need => (
+                matches!(meaning, Meaning::Instance | Meaning::Region),
+                "A need is a condition on the machine, such as `instance.gpus >= 1`. In which cells a \
+                 test applies is said by `when`.",
+            ),
+        };
+        if may
+            || matches!(
+                meaning,
+                Meaning::Fact(..) | Meaning::Unread | Meaning::Item(..)
+            )
+        {
+            return Some(());
+        }
+        let text = format!("`{}` has no meaning here", dotted(path));
+        self.report(Code::P0210, path.span, text, help);
+        None
+    }
+
+    fn meaning(&self, first: &ast::Name) -> Option<Meaning<'a>> {
         let word = first.text.as_str();
-        if let Scope::Step { test, .. } = self.scope {
+        if let Scope::Filter(from) = self.scope
+            && let Some((_, fact, of)) = facts_of(from.thing()).find(|(name, _, _)| *name == word)
+        {
+            return Some(Meaning::Fact(fact, of.r#type()));
+        }
+        if let Scope::Step { test, .. } | Scope::Cell { test } = self.scope {
             let lets = &self.lets[test];
-            if let Some(at) = lets.iter().position(|known| known.name.text == word) {
-                return Some(Meaning::Let(at, &lets[at]));
+            let named = || {
+                lets.iter()
+                    .enumerate()
+                    .filter(|(_, own)| own.name.text == word)
+            };
+            // The one that is seen here, or one that was or will be.
+            let seen = named().find(|(_, own)| self.open_blocks.contains(&own.block));
+            if let Some((at, own)) = seen.or_else(|| named().next()) {
+                return Some(Meaning::Let(at, own.clone()));
             }
         }
         Some(match word {
@@ -111,6 +184,10 @@ impl<'c, 'a> Checker<'c, 'a> {
                 (ItemRef::Axis(axis), _) => Meaning::Axis(*axis),
                 (ItemRef::Disk(disk), _) => Meaning::Disk(*disk),
                 (ItemRef::Input(secret), _) => Meaning::Secret(*secret),
+                (ItemRef::Let(constant) | ItemRef::Setting(constant), _) => {
+                    Meaning::Constant(*constant)
+                }
+                (ItemRef::RunInput(input), _) => Meaning::RunInput(*input),
                 (ItemRef::Test(test), _) => Meaning::Test(*test),
                 (ItemRef::Unread, _) => Meaning::Unread,
                 (item, place) => Meaning::Item(*item, *place),
@@ -124,42 +201,45 @@ impl<'c, 'a> Checker<'c, 'a> {
         matches!(meaning, None | Some(Meaning::Item(..)))
     }
 
+    /// As [`Checker::is_bare_word`], of one word.
+    pub(crate) fn is_bare_word_name(&self, name: &ast::Name) -> bool {
+        matches!(self.meaning(name), None | Some(Meaning::Item(..)))
+    }
+
     /// What the words behind the first one say of `meaning`.
-    fn field(&mut self, meaning: &Meaning<'_, '_>, path: &ast::Path) -> Option<Operand> {
+    fn field(&mut self, meaning: &Meaning<'_>, path: &ast::Path) -> Option<Operand> {
         let first = path.segments.first()?;
         let fields = &path.segments[1..];
-        let deeper = fields.get(1);
         match meaning {
             Meaning::Unread => None,
             Meaning::Let(at, value) => {
-                if let Some(field) = fields.first() {
-                    let text = format!("`{}` has no fields", first.text);
-                    self.report(Code::P0206, field.span, text, "It is one value.");
+                let whole = self.own_value(*at, value, path.span)?;
+                self.fields_of(whole, &first.text, fields, path.span)
+            }
+            Meaning::Constant(constant) => {
+                let whole = self.constant_item(*constant, path.span)?;
+                self.fields_of(whole, &first.text, fields, path.span)
+            }
+            Meaning::RunInput(input) => {
+                let r#type = self.run_inputs[*input].clone()?;
+                if self.scope == Scope::Matrix {
+                    let text = format!("`{}` is bound when the tests run", first.text);
+                    let help =
+                        "A matrix is laid out before. An input without `at run` is known by then.";
+                    self.report(Code::P0210, path.span, text, help);
                     return None;
                 }
-                self.own_value(*at, value, path.span)
+                let expr = self.nodes.add(Node::Input(*input));
+                let whole = Operand { expr, r#type };
+                self.fields_of(whole, &first.text, fields, path.span)
             }
-            Meaning::Instance => {
-                match self.one_field(fields, "instance", &["arch", "memory", "vcpus"])? {
-                    "" => self.fact(MachineFact::Type, Type::Name("instance".into())),
-                    "arch" => self.fact(MachineFact::Arch, Type::Name("arch".into())),
-                    "memory" => self.fact(MachineFact::Memory, Type::Bytes),
-                    _ => self.fact(MachineFact::Vcpus, Type::Int),
-                }
+            Meaning::Fact(fact, r#type) => {
+                self.one_field(fields, &first.text, &[])?;
+                self.fact(*fact, r#type.clone())
             }
-            Meaning::Region => {
-                self.one_field(fields, "region", &[])?;
-                self.fact(MachineFact::Region, Type::Name("region".into()))
-            }
-            Meaning::Image => match self.one_field(fields, "image", &["arch", "os", "version"])? {
-                "" => self.cell(CellFact::Axis("image".into()), Type::Name("image".into())),
-                "arch" => self.cell(CellFact::ImageArch, Type::Name("arch".into())),
-                "os" => self.cell(CellFact::ImageOs, Type::Name("os".into())),
-                _ => {
-                    self.uses.image_version.get_or_insert(path.span);
-                    self.cell(CellFact::ImageVersion, Type::Version)
-                }
-            },
+            Meaning::Instance => self.machine_field("instance", fields),
+            Meaning::Region => self.machine_field("region", fields),
+            Meaning::Image => self.image_field(fields, path.span),
             Meaning::Axis(axis) => {
                 let name = self.hir.axes[*axis].name.text.clone();
                 self.one_field(fields, &name, &[])?;
@@ -179,16 +259,9 @@ impl<'c, 'a> Checker<'c, 'a> {
                     self.report(Code::P0205, path.span, text, help);
                     return None;
                 };
-                if let Some(deeper) = deeper {
-                    self.report(
-                        Code::P0206,
-                        deeper.span,
-                        "a captured value has no fields",
-                        "It is one value.",
-                    );
-                    return None;
-                }
-                self.value_of_other(*test, field, path.span)
+                let whole = self.value_of_other(*test, field, path.span)?;
+                let name = format!("{}.{}", first.text, field.text);
+                self.fields_of(whole, &name, &fields[1..], path.span)
             }
             Meaning::Output(which) => {
                 self.one_field(fields, which, &[])?;
@@ -200,6 +273,10 @@ impl<'c, 'a> Checker<'c, 'a> {
                 self.bag
                     .push(finding.and(*place, "declared here").help(match item {
                         ItemRef::Image(_) => "The image under test is written `image`.",
+                        ItemRef::Fact(_) => "A fact is one of an image: `image.FACT`.",
+                        ItemRef::Table(_) => {
+                            "A value of it is looked up by its key, in square brackets."
+                        }
                         _ => "Expressions name axes, disks and captured values.",
                     }));
                 None
@@ -207,34 +284,42 @@ impl<'c, 'a> Checker<'c, 'a> {
         }
     }
 
-    /// The one field behind `of`: empty where there is none; reported where it is unknown.
-    fn one_field(
+    /// What `fields` say of `whole`, which is called `name`.
+    fn fields_of(
         &mut self,
+        whole: Operand,
+        name: &str,
         fields: &[ast::Name],
-        of: &str,
-        known: &[&'static str],
-    ) -> Option<&'static str> {
-        let Some(field) = fields.first() else {
-            return Some("");
-        };
-        let found = known.iter().find(|known| **known == field.text);
-        if let (Some(found), None) = (found, fields.get(1)) {
-            return Some(found);
+        span: Span,
+    ) -> Option<Operand> {
+        let (mut whole, mut name) = (whole, name.to_owned());
+        for field in fields {
+            let Type::Record(types) = &whole.r#type else {
+                let text = format!("`{name}` has no fields");
+                self.report(Code::P0206, field.span, text, "It is one value.");
+                return None;
+            };
+            let Some(of) = types.get(&field.text).cloned() else {
+                let known = || types.keys().map(String::as_str);
+                let help = did_you_mean(&field.text, known())
+                    .unwrap_or_else(|| format!("`{name}` has {}.", listed(known())));
+                let text = format!("`{name}` has no field `{}`", field.text);
+                self.report(Code::P0206, field.span, text, help);
+                return None;
+            };
+            name = format!("{name}.{}", field.text);
+            let node = Node::Field {
+                of: whole.expr,
+                name: field.text.clone(),
+            };
+            whole = self.node(node, of, span)?;
         }
-        let wrong = if found.is_some() { &fields[1] } else { field };
-        let help = match known {
-            [] => format!("`{of}` is one value."),
-            _ if found.is_some() => format!("`{of}.{}` is one value.", field.text),
-            _ => did_you_mean(&field.text, known.iter().copied())
-                .unwrap_or_else(|| format!("`{of}` has {}.", listed(known.iter().copied()))),
-        };
-        let text = format!("`{of}` has no field `{}`", wrong.text);
-        self.report(Code::P0206, wrong.span, text, help);
-        None
+        Some(whole)
     }
 
     fn own_value(&mut self, at: usize, value: &Let<'_>, span: Span) -> Option<Operand> {
         let Scope::Step { captured, .. } = self.scope else {
+            self.known_at_run(span);
             return None;
         };
         if at >= captured {
@@ -247,12 +332,24 @@ impl<'c, 'a> Checker<'c, 'a> {
             );
             return None;
         }
+        if !self.open_blocks.contains(&value.block) {
+            self.bag.push(
+                Diagnostic::new(Code::P0210, span, "it is known in its branch or loop alone")
+                    .and(value.name.span, "it gets its value here")
+                    .help("Use it there, or give the value a name before."),
+            );
+            return None;
+        }
         let r#type = value.r#type.clone()?;
         let expr = self.nodes.add(Node::Slot(value.slot));
         Some(Operand { expr, r#type })
     }
 
     fn value_of_other(&mut self, other: TestIx, field: &ast::Name, span: Span) -> Option<Operand> {
+        if matches!(self.scope, Scope::Cell { .. }) {
+            self.known_at_run(span);
+            return None;
+        }
         let Scope::Step { test, .. } = self.scope else {
             let text = "a value of a test is not known here";
             self.report(
@@ -265,7 +362,9 @@ impl<'c, 'a> Checker<'c, 'a> {
         };
         let name = &self.hir.tests[other].name.text;
         let lets = &self.lets[other];
-        let Some(value) = lets.iter().find(|value| value.name.text == field.text) else {
+        let named = |value: &&Let<'_>| value.name.text == field.text;
+        let outermost = lets.iter().filter(named).find(|own| own.block == OUTERMOST);
+        let Some(value) = outermost.or_else(|| lets.iter().find(named)).cloned() else {
             let known = || lets.iter().map(|value| value.name.text.as_str());
             let help = did_you_mean(&field.text, known())
                 .unwrap_or_else(|| format!("`{name}` captures {}.", listed(known())));
@@ -290,6 +389,15 @@ impl<'c, 'a> Checker<'c, 'a> {
             );
             return None;
         }
+        if value.block != OUTERMOST {
+            let text = "it is captured in a branch or loop, which may not run";
+            self.bag.push(
+                Diagnostic::new(Code::P0210, span, text)
+                    .and(value.name.span, "here")
+                    .help("Only what a test always captures can be read by others."),
+            );
+            return None;
+        }
         if !self.order.is_after(test, other) {
             // An edge that was reported may be the one that is missing.
             if self.hir.tests[test].intact {
@@ -306,6 +414,7 @@ impl<'c, 'a> Checker<'c, 'a> {
             }
             return None;
         }
+        self.uses.values.entry(other).or_insert(span);
         let r#type = value.r#type.clone()?;
         let slot = value.slot;
         let expr = self.nodes.add(Node::Other { test: other, slot });
@@ -350,6 +459,10 @@ impl<'c, 'a> Checker<'c, 'a> {
 
     /// Something of a disk that only a machine with this disk has.
     pub(crate) fn on_disk(&mut self, disk: DiskIx, what: DiskFact, span: Span) -> Option<Operand> {
+        if matches!(self.scope, Scope::Cell { .. }) {
+            self.known_at_run(span);
+            return None;
+        }
         if self.scope == Scope::Matrix {
             let text = "there is no disk yet";
             self.report(
@@ -373,7 +486,20 @@ impl<'c, 'a> Checker<'c, 'a> {
         Some(Operand { expr, r#type })
     }
 
+    /// Reports a value that no cell has, in a condition on cells.
+    fn known_at_run(&mut self, span: Span) {
+        let text = "this is known only when the test runs";
+        let help = "`when` says in which cells there is a test, before there are machines. It knows the \
+                    axes, `image`, `region` and `instance`. What a machine says can end a test with \
+                    `assume CONDITION because TEXT`.";
+        self.report(Code::P0525, span, text, help);
+    }
+
     fn output(&mut self, which: &str, span: Span) -> Option<Operand> {
+        if matches!(self.scope, Scope::Cell { .. }) {
+            self.known_at_run(span);
+            return None;
+        }
         if !matches!(
             self.scope,
             Scope::Step {
@@ -399,12 +525,12 @@ impl<'c, 'a> Checker<'c, 'a> {
         Some(Operand { expr, r#type })
     }
 
-    fn fact(&mut self, fact: MachineFact, r#type: Type) -> Option<Operand> {
+    pub(crate) fn fact(&mut self, fact: MachineFact, r#type: Type) -> Option<Operand> {
         let expr = self.nodes.add(Node::Machine(fact));
         Some(Operand { expr, r#type })
     }
 
-    fn cell(&mut self, fact: CellFact, r#type: Type) -> Option<Operand> {
+    pub(crate) fn cell(&mut self, fact: CellFact, r#type: Type) -> Option<Operand> {
         let expr = self.nodes.add(Node::Cell(fact));
         Some(Operand { expr, r#type })
     }

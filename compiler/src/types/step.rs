@@ -10,10 +10,11 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::source::Source;
 use crate::span::Span;
 use crate::syntax::ast;
+use crate::types::lets::OUTERMOST;
 use crate::types::machine::Course;
 use crate::types::modifier::{Expect, Modifiers};
 use crate::types::scope::{Output, Scope};
-use crate::types::{Checker, TypedTest, Uses};
+use crate::types::{Checker, Exclude, TypedTest, Uses};
 
 /// The limit of a test that says none, in milliseconds.
 pub const DEFAULT_WITHIN_MS: u64 = 600_000;
@@ -24,6 +25,7 @@ impl Checker<'_, '_> {
     pub(crate) fn test(&mut self, test: TestIx) -> TypedTest {
         let hir = self.hir;
         let row = &hir.tests[test];
+        let applies = self.applies(test);
         self.uses = Uses::default();
         self.scope = Scope::Constant;
         let within = row.within.map(|(_, value)| self.duration(value, "a limit"));
@@ -46,11 +48,14 @@ impl Checker<'_, '_> {
                 .push(finding.help("Raise `within`, or lower `takes`."));
         }
         self.course = Course::default();
-        self.needs(&row.needs);
+        let requires = self.needs(&row.needs);
         let mut typed = Progress {
             count: 0,
             is_complete: true,
+            blocks: OUTERMOST,
+            in_finally: false,
         };
+        self.open_blocks = vec![OUTERMOST];
         // A limit that was reported limits nothing here.
         let limit_ms = if within == Some(None) {
             u64::MAX
@@ -59,6 +64,7 @@ impl Checker<'_, '_> {
         };
         let steps = self.steps(test, &row.steps, limit_ms, &mut typed);
         self.enter_finally();
+        typed.in_finally = true;
         let finally = self.steps(test, &row.finally, u64::MAX, &mut typed);
         self.machine_is_started();
         if !row.steps.iter().any(|step| can_fail(step)) {
@@ -86,8 +92,23 @@ impl Checker<'_, '_> {
             finally,
             is_complete: typed.is_complete,
             needs: std::mem::take(&mut self.course).needs,
+            requires,
             uses: std::mem::take(&mut self.uses),
+            applies,
         }
+    }
+
+    /// The condition behind `when`.
+    fn applies(&mut self, test: TestIx) -> Option<Exclude> {
+        let (span, condition) = self.hir.tests[test].when?;
+        self.scope = Scope::Cell { test };
+        self.uses = Uses::default();
+        let decided = self.condition_in(condition, "`when`")?;
+        Some(Exclude {
+            span,
+            condition: decided,
+            uses: std::mem::take(&mut self.uses),
+        })
     }
 
     fn steps(
@@ -112,7 +133,31 @@ impl Checker<'_, '_> {
             let source = source_text(self.source, step.span);
             let kind = match &step.kind {
                 ast::StepKind::Check(condition) => self.check(condition),
-                ast::StepKind::Run(run) | ast::StepKind::Let { run, .. } => {
+                ast::StepKind::Let {
+                    value: ast::Bound::Value { value, otherwise },
+                    ..
+                } => {
+                    let at = typed.count;
+                    let kind = self.named_value(at, value, otherwise.as_ref(), typed.in_finally);
+                    typed.count += 1;
+                    kind
+                }
+                ast::StepKind::Assume { condition, because } => {
+                    self.assume(condition, because, typed.in_finally)
+                }
+                ast::StepKind::Note(text) => self.note(text),
+                ast::StepKind::When {
+                    condition,
+                    then,
+                    otherwise,
+                } => self.when(condition, [then, otherwise], within_ms, typed),
+                ast::StepKind::For { list, steps, .. } => self.each(list, steps, within_ms, typed),
+                ast::StepKind::Console(pattern) => self.console(pattern),
+                ast::StepKind::Run(run)
+                | ast::StepKind::Let {
+                    value: ast::Bound::Output(run),
+                    ..
+                } => {
                     let is_let = matches!(step.kind, ast::StepKind::Let { .. });
                     let value = is_let.then_some(typed.count);
                     typed.count += usize::from(is_let);
@@ -147,6 +192,35 @@ impl Checker<'_, '_> {
             }));
         }
         made
+    }
+
+    /// The steps of a branch or loop, which begins here.
+    pub(crate) fn block(
+        &mut self,
+        steps: &[ast::Step],
+        within_ms: u64,
+        typed: &mut Progress,
+    ) -> Vec<Step> {
+        let block = typed.enter();
+        self.block_entered(block, steps, within_ms, typed)
+    }
+
+    /// The steps of a branch or loop, which began before.
+    pub(crate) fn block_entered(
+        &mut self,
+        block: u32,
+        steps: &[ast::Step],
+        within_ms: u64,
+        typed: &mut Progress,
+    ) -> Vec<Step> {
+        let Scope::Step { test, .. } = self.scope else {
+            return Vec::new();
+        };
+        self.open_blocks.push(block);
+        let steps: Vec<_> = steps.iter().collect();
+        let steps = self.steps(test, &steps, within_ms, typed);
+        self.open_blocks.pop();
+        steps
     }
 
     fn check(&mut self, condition: &ast::Expr) -> Option<StepKind> {
@@ -207,8 +281,8 @@ impl Checker<'_, '_> {
                 let Scope::Step { test, .. } = self.scope else {
                     return None;
                 };
-                let lets = self.lets;
-                self.capture(&lets[test][at], modifiers.find).map(Some)
+                let value = self.lets[test][at].clone();
+                self.capture(&value, modifiers).map(Some)
             }
         };
         let (before, command) = command?;
@@ -266,11 +340,23 @@ pub(crate) fn source_text(source: &Source, span: Span) -> SourceText {
 }
 
 /// How far the steps of a test have been read.
-struct Progress {
+pub(crate) struct Progress {
     /// How many values they captured.
-    count: usize,
+    pub(crate) count: usize,
     /// Whether none of them was left out.
-    is_complete: bool,
+    pub(crate) is_complete: bool,
+    /// How many branches and loops have begun.
+    blocks: u32,
+    /// Whether they are those of `finally`.
+    pub(crate) in_finally: bool,
+}
+
+impl Progress {
+    /// Begins a branch or loop.
+    pub(crate) fn enter(&mut self) -> u32 {
+        self.blocks += 1;
+        self.blocks
+    }
 }
 
 /// What was said, or that nothing was; `None` where what was said is wrong.
@@ -285,8 +371,22 @@ fn can_fail(step: &ast::Step) -> bool {
             .modifiers
             .iter()
             .any(|modifier| modifier.kind == ast::ModifierKind::ExpectAny),
+        ast::StepKind::Let {
+            value: ast::Bound::Value { otherwise, .. },
+            ..
+        } => otherwise
+            .as_ref()
+            .is_some_and(|otherwise| otherwise.how == ast::Missing::Fail),
+        ast::StepKind::When {
+            then, otherwise, ..
+        } => then.iter().chain(otherwise).any(can_fail),
+        ast::StepKind::For { steps, .. } => steps.iter().any(can_fail),
         ast::StepKind::Check(_)
-        | ast::StepKind::Let { .. }
+        | ast::StepKind::Let {
+            value: ast::Bound::Output(_),
+            ..
+        }
+        | ast::StepKind::Console(_)
         | ast::StepKind::Reboot
         | ast::StepKind::Start
         | ast::StepKind::Attach(_)
@@ -296,7 +396,9 @@ fn can_fail(step: &ast::Step) -> bool {
             how: ast::Detach::Wait,
             ..
         } => true,
-        ast::StepKind::Stop
+        ast::StepKind::Assume { .. }
+        | ast::StepKind::Note(_)
+        | ast::StepKind::Stop
         | ast::StepKind::Wait(_)
         | ast::StepKind::Upload { .. }
         | ast::StepKind::Detach {

@@ -13,6 +13,7 @@ use dva_plan::value::Value;
 
 use crate::diagnostic::Code;
 use crate::files::{MAX_FILE_BYTES, ReadProblem, SourceLoader};
+use crate::span::Span;
 use crate::syntax::ast::Text;
 use crate::types::Checker;
 
@@ -104,6 +105,12 @@ impl Checker<'_, '_> {
     }
 
     fn read_blob(&mut self, path: &str, file: &Text) -> Option<BlobIx> {
+        let content = self.content(path, file.span)?;
+        Some(self.files.intern(path, &content))
+    }
+
+    /// The content of the file at `path`, which the source names at `span`.
+    pub(crate) fn content(&mut self, path: &str, span: Span) -> Option<Vec<u8>> {
         let wrong = if path.is_empty() {
             Some("no file is named here")
         } else if path.starts_with('/') || path.starts_with('~') {
@@ -118,7 +125,7 @@ impl Checker<'_, '_> {
         if let Some(wrong) = wrong {
             let help = "Write the path from the folder of the source, with `/` between its parts: \
                         `\"./probe.sh\"`.";
-            self.report(Code::P0803, file.span, wrong, help);
+            self.report(Code::P0803, span, wrong, help);
             return None;
         }
         let content = match self.files.loader.read(path) {
@@ -126,11 +133,11 @@ impl Checker<'_, '_> {
             Err(problem) => {
                 let help = match &problem {
                     ReadProblem::Missing => "A path begins at the folder of the source.",
-                    ReadProblem::NotAFile => "Only single files can be put onto a machine.",
+                    ReadProblem::NotAFile => "Only single files can be read.",
                     ReadProblem::NoFiles => "The source was compiled where it has no folder.",
                     ReadProblem::Other(_) => "Whoever compiles the source must be able to read it.",
                 };
-                self.report(Code::P0801, file.span, problem.to_string(), help);
+                self.report(Code::P0801, span, problem.to_string(), help);
                 return None;
             }
         };
@@ -139,10 +146,10 @@ impl Checker<'_, '_> {
             let text = format!("it is larger than {}", display_size(limit));
             let help =
                 "The plan carries the content. Let a command of the test fetch what is larger.";
-            self.report(Code::P0802, file.span, text, help);
+            self.report(Code::P0802, span, text, help);
             return None;
         }
-        Some(self.files.intern(path, &content))
+        Some(content)
     }
 
     /// The path of a file on the machine.

@@ -13,9 +13,64 @@ impl SourceLoader for Beside {
             "./my probe.sh" => Ok(b"#!/bin/sh\nexit 1\n".to_vec()),
             "./full.bin" => Ok(vec![0; MAX_FILE_BYTES]),
             "./large.bin" => Ok(vec![0; MAX_FILE_BYTES + 1]),
+            "./packages.toml" => Ok(PACKAGES.into()),
+            "./services.json" => Ok(SERVICES.into()),
+            "./limits.toml" => Ok(LIMITS.into()),
+            "./tuning.json" => Ok(TUNING.into()),
+            "./builds/7.json" => Ok(BUILD.into()),
+            "./wrong/value.toml" => Ok(b"rhel = ['a', 7]\nsles = 'b'\n'*' = []\n".into()),
+            "./wrong/key.toml" => Ok(b"xfs = 1\next3 = 2\n".into()),
+            "./wrong/image.toml" => Ok(b"'rhel 9..8' = ['a']\n'rhel 9 4' = ['b']\n".into()),
+            "./wrong/overlap.toml" => {
+                Ok(b"'rhel 9.2..9.5' = ['a']\n'rhel 9.4..9.6' = ['b']\n".into())
+            }
+            "./wrong/twice.json" => Ok(br#"{ "xfs": 1, "ext4": 2, "xfs": 3 }"#.into()),
+            "./wrong/list.json" => Ok(b"[1, 2]".into()),
+            "./wrong/syntax.toml" => Ok(b"xfs = 1\next4 =\n".into()),
+            "./wrong/version.json" => Ok(br#"{ "xfs": 6.10 }"#.into()),
+            "./wrong/fields.toml" => Ok(b"xfs = { share = '10%', sice = '1GiB' }\n".into()),
             "./copy" => Err(ReadProblem::NotAFile),
             "./locked.sh" => Err(ReadProblem::Other("Permission denied".to_owned())),
             _ => Err(ReadProblem::Missing),
         }
     }
 }
+
+/// Lists by image, as [`Beside`] has them in `./packages.toml`.
+const PACKAGES: &[u8] = b"
+'rhel 9.4' = ['bash', 'chrony', 'kernel']
+'rhel 9.*' = ['bash', 'kernel']
+'fedora 40..41' = ['bash']
+fedora = []
+";
+
+/// Lists by operating system.
+const SERVICES: &[u8] = br#"{ "rhel": ["sshd", "chronyd"], "*": ["sshd"] }"#;
+
+/// Records by the author's own axis, of every type that a table can have.
+const LIMITS: &[u8] = b"
+[xfs]
+size = '10GiB'
+wait = '90s'
+cost = '$0.05'
+share = '90%'
+since = 2027-01-31
+pattern = '^ID=(rhel|fedora)$'
+kernel = '6.10'
+arch = 'x86_64'
+[ext4]
+size = '1.5KiB'
+wait = '5min'
+cost = '$5.00'
+share = '99.5%'
+since = '2026-02-28'
+pattern = '.'
+kernel = 7
+arch = 'arm64'
+";
+
+/// Numbers by texts of the author's own.
+const TUNING: &[u8] = br#"{ "vm.swappiness": 30, "kernel.sysrq": 16 }"#;
+
+/// Texts by region, as a pipeline writes them for build 7.
+const BUILD: &[u8] = br#"{ "local": "ami-0123", "us-east-1": "ami-4567" }"#;

@@ -5,14 +5,23 @@ use std::fs;
 use std::path::Path;
 
 use dva_compiler::diagnostic::Code;
+use dva_compiler::types::fact::FACTS;
 use dva_compiler::{Options, compile_with_files};
 
 use crate::beside::Beside;
 use crate::spec::expected_codes;
 
 /// Codes whose mistake cannot be written down in a page: bytes that are no text, a very large file, a
-/// letter that nobody sees, an option of the command.
-const WITHOUT_EXAMPLE: [Code; 4] = [Code::P0102, Code::P0103, Code::P0109, Code::P0703];
+/// letter that nobody sees, thousands of tests, an option of the command.
+const WITHOUT_EXAMPLE: [Code; 7] = [
+    Code::P0102,
+    Code::P0103,
+    Code::P0109,
+    Code::P0323,
+    Code::P0324,
+    Code::P0526,
+    Code::P0703,
+];
 
 #[test]
 fn every_code_has_a_case_in_the_specification() {
@@ -114,4 +123,14 @@ fn fences(page: &str) -> Vec<(&str, String)> {
         }
     }
     fences
+}
+
+#[test]
+fn the_reference_has_a_line_for_each_fact_of_machines() {
+    let reference = Path::new(env!("CARGO_MANIFEST_DIR")).join("../grammar/README.md");
+    let reference = fs::read_to_string(reference).expect("the reference is readable");
+    for (fact, kind, meaning) in FACTS {
+        let line = format!("| `{}` | {} | {meaning} |", fact.path(), kind.word());
+        assert!(reference.contains(&line), "{line}");
+    }
 }

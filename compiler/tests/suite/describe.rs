@@ -9,9 +9,9 @@
 
 use dva_compiler::Compilation;
 use dva_plan::ExecutionPlan;
-use dva_plan::expr::{CellFact, DiskFact, ExprIx, MachineFact, Node, Operator};
-use dva_plan::plan::{EffectKind, ImageSource, Test, TestIx};
-use dva_plan::step::{CaptureFrom, DetachMode, Step, StepKind, WaitCondition, WithValue};
+use dva_plan::expr::{DiskFact, ExprIx, Node, Operator};
+use dva_plan::plan::{EffectKind, ImageSource, MachineIx, Resource, Test, TestIx};
+use dva_plan::step::{CaptureFrom, DetachMode, Missing, Step, StepKind, WaitCondition, WithValue};
 use dva_plan::template::{Piece, Place, Template};
 use dva_plan::unit::display_duration;
 
@@ -42,7 +42,24 @@ pub fn describe(compilation: &Compilation) -> Vec<String> {
             lines.push(match source {
                 ImageSource::LocalHost => format!("image {} from host", image.name),
                 ImageSource::LocalRootfs { path } => format!("image {} from {path}", image.name),
+                ImageSource::Ec2Ami { ids } => {
+                    let ids = ids.iter().map(|(region, id)| format!(" {region}={id}"));
+                    format!("image {} from ami{}", image.name, ids.collect::<String>())
+                }
+                ImageSource::Ec2AmiNamed { name, owners } => {
+                    let owners = owners
+                        .iter()
+                        .map(|(part, owner)| format!(" {part}={owner}"));
+                    let owners: String = owners.collect();
+                    format!("image {} from ami named {name} of{owners}", image.name)
+                }
             });
+        }
+        if let Some(login) = &image.login {
+            lines.push(format!("image {} login {login}", image.name));
+        }
+        for (fact, value) in &image.facts {
+            lines.push(format!("image {} {fact} = {value}", image.name));
         }
     }
     for disk in &plan.disks {
@@ -53,27 +70,102 @@ pub fn describe(compilation: &Compilation) -> Vec<String> {
             dva_plan::unit::display_size(disk.size_bytes)
         ));
     }
+    for state in &plan.states {
+        let lost = if state.lost_on_reboot { " lost" } else { "" };
+        let account = state
+            .per_account
+            .map_or(String::new(), |limit| format!(" per account {limit}"));
+        lines.push(format!("state {}{lost}{account}", state.name));
+    }
     for blob in &plan.blobs {
         lines.push(format!("blob {}", blob.name));
     }
     for secret in &plan.secrets {
         lines.push(format!("secret {secret}"));
     }
-    for cell in &plan.cells {
-        let axes: Vec<_> = cell
+    for input in &plan.inputs {
+        lines.push(format!("input {}: {}", input.name, input.r#type));
+    }
+    for (name, value) in &plan.settings {
+        lines.push(format!("setting {name}: {value}"));
+    }
+    for table in &plan.tables {
+        lines.push(format!(
+            "table {}: {} values",
+            table.name,
+            table.values.len()
+        ));
+        for key in table.entries.keys() {
+            let value = table.value(key).expect("an entry has its value");
+            lines.push(format!("table {}[{key}] = {value}", table.name));
+        }
+    }
+    for ((test, table), count) in &compilation.outcome.without_entry {
+        lines.push(format!("without entry {test}: {table} in {count}"));
+    }
+    for row in &plan.cells {
+        let axes: Vec<_> = row
             .axes
             .iter()
             .map(|(axis, value)| format!("{axis}={value}"))
             .collect();
-        lines.push(format!("cell {}", axes.join(" ")));
+        let cell = axes.join(" ");
+        let machines = cell_machines(plan, &row.candidates);
+        lines.push(format!("cell {cell} on {machines}"));
+        lines.push(format!("cell {cell} has {} machines", row.candidates.len()));
+        for test in &row.unsupported {
+            lines.push(format!("cell {cell} without {}", plan.tests[*test].id));
+        }
+        if row.network.ipv6 {
+            lines.push(format!("cell {cell} with ipv6"));
+        }
+        if row.network.closed {
+            lines.push(format!("cell {cell} without egress"));
+        }
+        lines.push(format!("cell {cell}"));
+    }
+    for machine in &plan.machines {
+        let quote = machine.quote.as_ref().map(|quote| {
+            let kinds = quote.lines.iter().map(|line| line.kind.words());
+            format!("{}: {}", quote.os, kinds.collect::<Vec<_>>().join(", "))
+        });
+        let quote = quote.unwrap_or("no price".to_owned());
+        lines.push(format!(
+            "machine {} in {} {} for {quote}",
+            machine.r#type, machine.region, machine.arch
+        ));
+    }
+    for (test, count) in &compilation.outcome.not_applicable {
+        lines.push(format!("elsewhere {test}: {count}"));
     }
     let name = |test: TestIx| plan.tests[test].id.as_str();
+    let labels = plan.cell_labels();
+    for cell in &plan.cells {
+        let tests: Vec<_> = plan.shapes[cell.shape]
+            .tests
+            .iter()
+            .map(|test| name(*test))
+            .collect();
+        lines.push(format!(
+            "runs {} {}: {}",
+            cell.matrix,
+            labels.label(&cell.axes, "all"),
+            tests.join(", ")
+        ));
+    }
     for shape in &plan.shapes {
         let tests: Vec<_> = shape.tests.iter().map(|test| name(*test)).collect();
         lines.push(format!("tests {}", tests.join(", ")));
         for edge in &shape.after {
             lines.push(format!(
                 "test {} after {}",
+                name(edge.test),
+                name(edge.after)
+            ));
+        }
+        for edge in &shape.regardless {
+            lines.push(format!(
+                "test {} after {} regardless",
                 name(edge.test),
                 name(edge.after)
             ));
@@ -85,11 +177,30 @@ pub fn describe(compilation: &Compilation) -> Vec<String> {
                 name(edge.after)
             ));
         }
+        for pair in &shape.conflicts {
+            lines.push(format!("apart {}, {}", name(pair.a), name(pair.b)));
+        }
+        // So that a specification can say that there is nothing more.
+        lines.push(format!(
+            "edges {} order {} apart {}",
+            shape.after.len() + shape.regardless.len(),
+            shape.order.len(),
+            shape.conflicts.len()
+        ));
     }
     for test in &plan.tests {
         describe_test(plan, test, &mut lines);
     }
     lines
+}
+
+/// The first machines of a cell, the best first.
+fn cell_machines(plan: &ExecutionPlan, candidates: &[MachineIx]) -> String {
+    let machines = candidates.iter().take(3).map(|machine| {
+        let machine = &plan.machines[*machine];
+        format!("{} in {}", machine.r#type, machine.region)
+    });
+    machines.collect::<Vec<_>>().join(", ")
 }
 
 fn describe_test(plan: &ExecutionPlan, test: &Test, lines: &mut Vec<String>) {
@@ -108,11 +219,30 @@ fn describe_test(plan: &ExecutionPlan, test: &Test, lines: &mut Vec<String>) {
         let kind = match effect.kind {
             EffectKind::Reads => "reads",
             EffectKind::Writes => "writes",
+            EffectKind::Borrows => "borrows",
         };
-        lines.push(format!("test {id} {kind} {}", plan.disks[effect.disk].name));
+        let of = match effect.of {
+            Resource::Machine => "machine",
+            Resource::Disk(disk) => &plan.disks[disk].name,
+            Resource::State(state) => &plan.states[state].name,
+        };
+        lines.push(format!("test {id} {kind} {of}"));
+    }
+    if !test.tags.is_empty() {
+        lines.push(format!("test {id} tags {}", test.tags.join(", ")));
+    }
+    if test.last {
+        lines.push(format!("test {id} last"));
+    }
+    if test.once {
+        lines.push(format!("test {id} once"));
     }
     if !test.needs.is_empty() {
         lines.push(format!("test {id} needs {:?}", test.needs));
+    }
+    for required in &test.requires {
+        let condition = show(plan, test, required.condition);
+        lines.push(format!("test {id} requires {condition}"));
     }
     let steps = (1..)
         .zip(&test.steps)
@@ -152,6 +282,56 @@ fn describe_step(
         lines.push(format!("limit {place}: {}", display_duration(within)));
     }
     match &step.kind {
+        StepKind::Let {
+            slot,
+            value,
+            otherwise,
+        } => {
+            let slot = &test.slots[*slot];
+            lines.push(format!(
+                "let {place}: {}: {} = {}",
+                slot.name,
+                slot.r#type,
+                show(*value)
+            ));
+            if let Some(otherwise) = otherwise {
+                let how = match otherwise.how {
+                    Missing::Skip => "skip",
+                    Missing::Fail => "fail",
+                };
+                lines.push(format!("else {place}: {how} {}", show(otherwise.message)));
+            }
+        }
+        StepKind::Assume { condition, because } => lines.push(format!(
+            "assume {place}: {} because {}",
+            show(*condition),
+            show(*because)
+        )),
+        StepKind::Note(text) => lines.push(format!("note {place}: {}", show(*text))),
+        StepKind::When {
+            condition,
+            then,
+            otherwise,
+        } => {
+            lines.push(format!("when {place}: {}", show(*condition)));
+            for (word, steps) in [("then", then), ("else", otherwise)] {
+                for (number, step) in (1..).zip(steps) {
+                    let place = format!("{place} {word} {number}");
+                    describe_step(plan, test, &place, step, lines);
+                }
+            }
+        }
+        StepKind::For { slot, list, steps } => {
+            let name = &test.slots[*slot].name;
+            lines.push(format!("for {place}: {name} in {}", show(*list)));
+            for (number, step) in (1..).zip(steps) {
+                let place = format!("{place} each {number}");
+                describe_step(plan, test, &place, step, lines);
+            }
+        }
+        StepKind::Console(pattern) => {
+            lines.push(format!("step {place}: console contains `{pattern}`"));
+        }
         StepKind::Reboot => lines.push(format!("step {place}: reboot")),
         StepKind::Stop => lines.push(format!("step {place}: stop")),
         StepKind::Start => lines.push(format!("step {place}: start")),
@@ -220,6 +400,8 @@ fn describe_step(
                 let from = match &capture.from {
                     CaptureFrom::Text => String::new(),
                     CaptureFrom::Lines => " lines".to_owned(),
+                    CaptureFrom::Json => " json".to_owned(),
+                    CaptureFrom::Result => " all".to_owned(),
                     CaptureFrom::Find(pattern) => format!(" find `{pattern}`"),
                 };
                 lines.push(format!(
@@ -245,21 +427,22 @@ fn show(plan: &ExecutionPlan, test: &Test, expr: ExprIx) -> String {
             let other = &plan.tests[*test];
             format!("{}.{}", other.id, other.slots[*slot].name)
         }
+        Node::Lookup(table) => {
+            let table = &plan.tables[*table];
+            format!("{}[{}]", table.name, table.key.path())
+        }
+        Node::Input(input) => plan.inputs[*input].name.clone(),
+        Node::Field { of, name } => format!("{}.{name}", all(of)),
+        Node::Join(parts) => {
+            let parts: Vec<_> = parts.iter().map(all).collect();
+            format!("text({})", parts.join(", "))
+        }
+        Node::InUnit { of, unit } => format!("{} in {unit}", all(of)),
         Node::Exit => "exit".to_owned(),
         Node::Stdout => "stdout".to_owned(),
         Node::Stderr => "stderr".to_owned(),
-        Node::Cell(CellFact::Axis(axis)) => axis.clone(),
-        Node::Cell(CellFact::ImageOs) => "image.os".to_owned(),
-        Node::Cell(CellFact::ImageVersion) => "image.version".to_owned(),
-        Node::Cell(CellFact::ImageArch) => "image.arch".to_owned(),
-        Node::Machine(fact) => match fact {
-            MachineFact::Vcpus => "instance.vcpus",
-            MachineFact::Memory => "instance.memory",
-            MachineFact::Type => "instance",
-            MachineFact::Region => "region",
-            MachineFact::Arch => "instance.arch",
-        }
-        .to_owned(),
+        Node::Cell(fact) => fact.path(),
+        Node::Machine(fact) => fact.path().to_owned(),
         Node::Disk { disk, what } => {
             let disk = &plan.disks[*disk].name;
             match what {
@@ -287,6 +470,7 @@ fn show(plan: &ExecutionPlan, test: &Test, expr: ExprIx) -> String {
         Node::Matches { text, regex } => format!("{} matches {}", all(text), all(regex)),
         Node::Has { whole, part } => format!("{} has {}", all(whole), all(part)),
         Node::HasAll { whole, parts } => format!("{} has all {}", all(whole), all(parts)),
+        Node::HasNone { whole, parts } => format!("{} has none {}", all(whole), all(parts)),
         Node::Without { whole, parts } => format!("{} without {}", all(whole), all(parts)),
         Node::In { value, list } => format!("{} in {}", all(value), all(list)),
     }

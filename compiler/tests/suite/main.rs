@@ -11,6 +11,8 @@ mod beside;
 mod codes;
 mod describe;
 mod layers;
+mod packing;
 mod quoting;
 mod spec;
 mod whole;
+mod wrong;

@@ -14,11 +14,14 @@
 //!   or `error P0101` for a finding that belongs to no line.
 //! - ```` ```snapshot ````: all findings as people see them. `DVA_BLESS=1` writes it anew.
 //!
-//! The words behind `plan` in a fence choose: `plan gate` compiles the plan `gate`; `plan as latin1`
-//! gives the compiler bytes that are not UTF-8; `plan padded` makes the source too large. A fence
+//! The words behind `plan` in a fence choose: `plan gate` compiles the plan `gate`; `plan set a=b c=d`
+//! gives inputs values; `plan as latin1`
+//! gives the compiler bytes that are not UTF-8; `plan padded` makes the source too large; `plan crowded`
+//! puts 1,500 tests `t0`, `t1`, … behind it that write `crowd`. A fence
 //! ```` ```base ```` is put behind each later source of its file. The files that a source may name are
 //! those of [`Beside`].
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -158,16 +161,31 @@ impl Case {
                 text.push_str(&"\n".repeat(MAX_SOURCE_BYTES));
                 text.into_bytes()
             }
+            ["crowded"] => {
+                for number in 0..1_500 {
+                    text.push_str(&format!("test t{number} {{ writes crowd  run `true` }}\n"));
+                }
+                text.into_bytes()
+            }
             _ => text.into_bytes(),
         }
     }
 
     fn compile(&self) -> Compilation {
         let plan = match self.options.as_slice() {
-            [plan] if plan != "padded" => Some(plan.clone()),
+            [plan] if plan != "padded" && plan != "crowded" && plan != "set" => Some(plan.clone()),
             _ => None,
         };
-        compile_with_files("spec.plan", &self.bytes(), &Options { plan }, &Beside)
+        let settings = match self.options.as_slice() {
+            [set, pairs @ ..] if set == "set" => pairs
+                .iter()
+                .map(|pair| pair.split_once('=').expect("an input and its value"))
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
+            _ => BTreeMap::new(),
+        };
+        let options = Options { plan, settings };
+        compile_with_files("spec.plan", &self.bytes(), &options, &Beside)
     }
 }
 
@@ -323,7 +341,7 @@ fn check(path: &Path, case: &Case, checked: &mut String, failures: &mut String) 
 }
 
 /// All findings as people see them, without colours.
-fn render(compilation: &Compilation) -> String {
+pub fn render(compilation: &Compilation) -> String {
     let empty = Source::new("spec.plan", "");
     let source = compilation.source.as_ref().unwrap_or(&empty);
     let theme = miette::GraphicalTheme::unicode_nocolor();

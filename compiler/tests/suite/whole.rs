@@ -9,6 +9,7 @@ use dva_plan::document::{digest, read, to_bytes};
 use dva_plan::eval::{Facts, eval};
 use dva_plan::expr::{CellFact, DiskFact, MachineFact};
 use dva_plan::plan::{DiskIx, TestIx};
+use dva_plan::quote::LineKind;
 use dva_plan::step::{SlotIx, StepKind};
 use dva_plan::{ExecutionPlan, Value};
 use dva_stdlib::Catalog;
@@ -20,6 +21,12 @@ use crate::beside::Beside;
 const STORAGE: &str = include_str!("storage.plan");
 /// A source with every step that acts on the machine, files and secrets.
 const MACHINE: &str = include_str!("machine.plan");
+
+/// A source with images of EC2 on all kinds of machines.
+const RELEASE: &str = include_str!("release.plan");
+
+/// A source with all that says where tests run.
+const WHERE: &str = include_str!("where.plan");
 
 /// Compiles a source with the files of [`Beside`].
 fn beside(text: &str) -> Compilation {
@@ -67,11 +74,13 @@ fn comments_and_line_ends_do_not_change_cells() {
 
 #[test]
 fn a_source_cut_anywhere_makes_nothing_panic() {
-    for source in [STORAGE, MACHINE] {
+    for source in [STORAGE, MACHINE, WHERE] {
         for end in 0..source.len() {
             if let Some(text) = source.get(..end) {
                 let found = beside(text);
                 assert_eq!(found.plan.is_none(), end + 1 < source.len(), "cut at {end}");
+                let has_findings = !found.diagnostics.is_empty();
+                assert!(found.plan.is_some() || has_findings, "cut at {end}");
             }
         }
     }
@@ -121,6 +130,34 @@ proptest! {
             prop_assert_eq!(dva_plan::validate::validate(plan), vec![]);
         }
     }
+}
+
+/// Neither a long chain nor many tests of one thing need a table of all pairs, or a deep stack.
+#[test]
+fn a_long_chain_compiles() {
+    const TESTS: usize = 10_000;
+    let mut source = String::from(
+        "image host { os = linux  arch = x86_64  local = host }
+        matrix one { image = each host  region = each local  instance = each local.small }
+        state packages
+        test shipped { reads packages  run `true` }
+        test t0 { writes packages  run `true` }\n",
+    );
+    for test in 1..TESTS {
+        let before = test - 1;
+        source.push_str(&format!(
+            "test t{test} after t{before} {{ writes packages  run `true` }}\n"
+        ));
+    }
+    source.push_str("plan p { matrix one  tests all }\n");
+    let found = compile("chain.plan", source.as_bytes(), &Options::default());
+    let plan = found
+        .plan
+        .unwrap_or_else(|| panic!("{:#?}", found.diagnostics));
+    let shape = plan.shapes.iter().next().expect("there is one");
+    assert_eq!(shape.after.len(), TESTS - 1);
+    // The reader goes before the first writer, and so before all that need it.
+    assert_eq!(shape.order.len(), 1);
 }
 
 /// What a machine said: a captured value, the cell's file system, and 512 MiB of memory.
@@ -186,6 +223,104 @@ fn emitted_checks_decide_as_they_read() {
 }
 
 /// Pairs that cannot boot are no cells, and are counted by the first reason that holds.
+fn plan_of_release(name: &str, catalog: &Catalog) -> (ExecutionPlan, usize) {
+    let options = Options {
+        plan: Some(name.to_owned()),
+        ..Options::default()
+    };
+    let found = compile_with(
+        "release.plan",
+        RELEASE.as_bytes(),
+        &options,
+        catalog,
+        &NoFiles,
+    );
+    assert_eq!(found.diagnostics, []);
+    let plan = found.plan.expect("there is nothing to report");
+    (plan, found.outcome.combinations)
+}
+
+#[test]
+fn hundreds_of_machines_by_ten_images() {
+    let (plan, combinations) = plan_of_release("gate", Catalog::embedded());
+    assert!(
+        plan.machines.len() >= 360,
+        "{} machines",
+        plan.machines.len()
+    );
+    assert!(combinations >= 3_600, "{combinations} combinations");
+    let bytes = to_bytes(&plan);
+    assert!(bytes.len() < 10 << 20, "{} bytes", bytes.len());
+    let loaded = read::<ExecutionPlan>(bytes.as_slice()).expect("it is a plan");
+    assert_eq!(loaded.body, plan);
+    let burst = plan.tests.enumerate();
+    let burst = burst
+        .filter(|(_, test)| test.id.as_str() == "burst")
+        .map(|(test, _)| test);
+    let burst: Vec<TestIx> = burst.collect();
+    for cell in &plan.cells {
+        let [machine] = cell.candidates.as_slice() else {
+            panic!("one machine is under test: {cell:?}");
+        };
+        let machine = &plan.machines[*machine];
+        assert_eq!(cell.axes["instance"], machine.r#type);
+        assert_eq!(machine.arch, plan.images[cell.image].arch);
+        assert!(machine.quote.is_some(), "{machine:?}");
+        let is_burstable = machine.fact(MachineFact::Burstable) == Some(Value::Bool(true));
+        let expected = if is_burstable {
+            Vec::new()
+        } else {
+            burst.clone()
+        };
+        assert_eq!(cell.unsupported, expected);
+    }
+}
+
+#[test]
+fn any_machine_is_the_cheapest_that_serves_and_no_part_of_the_cell() {
+    let (plan, _) = plan_of_release("quick", Catalog::embedded());
+    assert_eq!(plan.cells.len(), 4);
+    for cell in &plan.cells {
+        let axes: Vec<_> = cell.axes.keys().map(String::as_str).collect();
+        assert_eq!(axes, ["image", "network"]);
+        assert_eq!(cell.unsupported, []);
+        assert_eq!(cell.network.ipv6, cell.axes["network"] == "dualstack");
+        let prices = cell.candidates.iter().map(|machine| {
+            let machine = &plan.machines[*machine];
+            let nitro = Value::Name("nitro".to_owned());
+            assert_eq!(machine.fact(MachineFact::Hypervisor), Some(nitro));
+            assert!(machine.memory_bytes >= 4 << 30);
+            let quote = machine.quote.as_ref().expect("the cheapest has a price");
+            let lines = [LineKind::Compute, LineKind::OsSurcharge];
+            let lines = lines.iter().filter_map(|kind| quote.line(*kind));
+            let hourly: i64 = lines.map(|line| line.nano_usd.nano_usd()).sum();
+            (hourly, machine.r#type.clone(), machine.region.clone())
+        });
+        let prices: Vec<_> = prices.collect();
+        assert!(prices.is_sorted(), "{prices:?}");
+    }
+    // Another choice of machines is no other cell.
+    let mut catalog = Catalog::embedded().clone();
+    catalog
+        .add(
+            r#"
+            [[type]]
+            name = "m99.large"
+            vcpus = 2
+            memory_mib = 8192
+            arch = ["x86_64", "arm64"]
+            hypervisor = "nitro"
+            regions = ["us-east-1"]
+            "#,
+        )
+        .expect("the row has the form of the catalog");
+    let (other, _) = plan_of_release("quick", &catalog);
+    let ids = |plan: &ExecutionPlan| -> Vec<String> {
+        plan.cells.iter().map(|cell| cell.id.to_string()).collect()
+    };
+    assert_eq!(ids(&plan), ids(&other));
+}
+
 #[test]
 fn what_cannot_boot_is_counted_by_reason() {
     let mut catalog = Catalog::embedded().clone();

@@ -104,6 +104,8 @@ async fn first_command(provider: &LocalProvider, token: &MachineToken) {
             memory_bytes: 512 << 20,
             arch: std::env::consts::ARCH.into(),
             quote: None,
+            partition: String::new(),
+            features: None,
         },
         disks: Vec::new(),
         lifetime: Duration::from_secs(600),

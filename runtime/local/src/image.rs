@@ -28,6 +28,9 @@ pub(crate) fn resolve(config: &LocalConfig, image: &ImageSource) -> Result<Lower
     let path = match image {
         ImageSource::LocalHost => return Ok(Lower::Host),
         ImageSource::LocalRootfs { path } => Path::new(path),
+        ImageSource::Ec2Ami { .. } | ImageSource::Ec2AmiNamed { .. } => {
+            return Err(Trouble::new("an image of EC2 does not run on this host"));
+        }
     };
     let doing = format!("use the root file system {}", path.display());
     let path = path.canonicalize().doing(&doing)?;

@@ -145,6 +145,7 @@ impl Provider for LocalProvider {
     fn serves(&self, image: &ImageSource, machine: &Machine) -> bool {
         match image {
             ImageSource::LocalHost | ImageSource::LocalRootfs { .. } => machine.region == REGION,
+            ImageSource::Ec2Ami { .. } | ImageSource::Ec2AmiNamed { .. } => false,
         }
     }
 

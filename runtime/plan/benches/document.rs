@@ -78,6 +78,9 @@ fn plan() -> ExecutionPlan {
         Test {
             id: TestId::new(format!("module.test_{number}")),
             doc: "What this test is about, in a sentence of the usual length.".into(),
+            tags: Vec::new(),
+            last: false,
+            once: false,
             effects: vec![],
             needs: Vec::new(),
             within_ms: 600_000,
@@ -86,6 +89,7 @@ fn plan() -> ExecutionPlan {
             steps: (0..4).map(step).collect(),
             finally: vec![],
             source: SourceText::default(),
+            requires: Vec::new(),
         }
     });
     let tests: Table<TestIx, Test> = tests.collect();
@@ -97,6 +101,8 @@ fn plan() -> ExecutionPlan {
             memory_bytes: 8 << 30,
             arch: "x86_64".into(),
             quote: None,
+            partition: String::new(),
+            features: None,
         })
         .collect();
     let cells = (0..3_600_u32).map(|number| {
@@ -112,10 +118,13 @@ fn plan() -> ExecutionPlan {
             .map(|(axis, value)| (axis.as_str(), value.as_str()));
         Cell {
             id: CellId::of("release", pairs),
+            matrix: "release".into(),
             image: ImageIx(number % 5),
             shape: ShapeIx(0),
             candidates: vec![MachineIx(number / 10)],
             axes,
+            unsupported: Vec::new(),
+            network: Default::default(),
         }
     });
     ExecutionPlan {
@@ -129,13 +138,17 @@ fn plan() -> ExecutionPlan {
                 version: None,
                 arch: "x86_64".into(),
                 sources: vec![ImageSource::LocalHost],
+                login: None,
+                facts: BTreeMap::new(),
             })
             .collect(),
         disks: Table::new(),
         shapes: Table::from(vec![Shape {
             tests: tests.indices().collect(),
             after: vec![],
-            order: vec![],
+            regardless: Vec::new(),
+            order: Vec::new(),
+            conflicts: Vec::new(),
         }]),
         tests,
         machines,
@@ -144,5 +157,9 @@ fn plan() -> ExecutionPlan {
         policy: Policy { lanes: 4 },
         blobs: Table::new(),
         secrets: Table::new(),
+        inputs: Table::new(),
+        settings: std::collections::BTreeMap::new(),
+        tables: Table::new(),
+        states: Table::new(),
     }
 }

@@ -46,6 +46,8 @@ define_classes! {
     CaptureParse = "capture.parse";
     /// A check was false.
     Check = "check";
+    /// A table has no entry for the cell, and the author says that this is a failure.
+    Data = "data";
     /// A command ended otherwise than expected.
     Expect = "expect";
     /// A step of `finally` failed.

@@ -10,8 +10,9 @@ use thiserror::Error;
 use crate::expr::{
     CellFact, Comparison, DiskFact, ExprIx, Expressions, MachineFact, Node, Operator,
 };
-use crate::plan::{DiskIx, TestIx};
+use crate::plan::{DiskIx, InputIx, TableIx, TestIx};
 use crate::step::SlotIx;
+use crate::template::spoken;
 use crate::value::Value;
 
 /// What an expression may ask its surroundings. `None` means that it is not known (here, or yet), and is
@@ -49,6 +50,25 @@ pub trait Facts {
     fn disk(&self, _disk: DiskIx, _fact: DiskFact) -> Option<Value> {
         None
     }
+    /// What a table says of the cell.
+    fn entry(&self, _table: TableIx) -> Entry {
+        Entry::Unknown
+    }
+    /// An input that is bound when the plan is run.
+    fn input(&self, _input: InputIx) -> Option<Value> {
+        None
+    }
+}
+
+/// What a table says of a cell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// This.
+    Is(Value),
+    /// Nothing: there is no entry for it.
+    None,
+    /// It is not known here which cell it is.
+    Unknown,
 }
 
 /// Surroundings that know nothing: what the compiler folds with.
@@ -63,6 +83,9 @@ pub enum EvalFault {
     /// A fact is not known: a capture that was not made, for example because its step did not run.
     #[error("a value it needs was not captured")]
     Missing,
+    /// A table has no entry for this cell.
+    #[error("a table has no entry for this cell")]
+    NoEntry,
     /// Arithmetic left the range of its type, or fell below zero where there is nothing below.
     #[error("{left} {operator} {right} is out of range")]
     Overflow {
@@ -121,6 +144,7 @@ pub fn deciding_operands(
         Node::Matches { text, regex } => (text, "matches", regex),
         Node::Has { whole, part } => (whole, "has", part),
         Node::HasAll { whole, parts } => (whole, "has all", parts),
+        Node::HasNone { whole, parts } => (whole, "has none", parts),
         Node::In { value, list } => (value, "in", list),
         _ => return None,
     };
@@ -174,6 +198,28 @@ impl Evaluation<'_> {
             Node::Cell(of) => fact(self.facts.cell(of)),
             Node::Machine(of) => fact(self.facts.machine(*of)),
             Node::Disk { disk, what } => fact(self.facts.disk(*disk, *what)),
+            Node::Lookup(table) => match self.facts.entry(*table) {
+                Entry::Is(value) => Ok(value),
+                Entry::None => Err(EvalFault::NoEntry),
+                Entry::Unknown => Err(EvalFault::Missing),
+            },
+            Node::Input(input) => fact(self.facts.input(*input)),
+            Node::Field { of, name } => match self.value(*of)? {
+                Value::Record(mut fields) => fields.remove(name).ok_or(EvalFault::Ill),
+                _ => Err(EvalFault::Ill),
+            },
+            Node::Join(parts) => {
+                let mut text = String::new();
+                for part in parts {
+                    text.push_str(&spoken(&self.value(*part)?)?);
+                }
+                Ok(Value::String(text))
+            }
+            Node::InUnit { of, unit } => {
+                let value = self.value(*of)?;
+                let text = unit.number_of(&value).ok_or(EvalFault::Ill)?;
+                Ok(Value::String(text))
+            }
             Node::Not(of) => Ok(Value::Bool(!self.truth(*of)?)),
             Node::And(left, right) => Ok(Value::Bool(self.truth(*left)? && self.truth(*right)?)),
             Node::Or(left, right) => Ok(Value::Bool(self.truth(*left)? || self.truth(*right)?)),
@@ -210,6 +256,11 @@ impl Evaluation<'_> {
                 let (whole, parts) = (self.items(*whole)?, self.items(*parts)?);
                 let held = |part: &Value| whole.iter().any(|item| item.equals(part));
                 Ok(Value::Bool(parts.iter().all(held)))
+            }
+            Node::HasNone { whole, parts } => {
+                let (whole, parts) = (self.items(*whole)?, self.items(*parts)?);
+                let held = |part: &Value| whole.iter().any(|item| item.equals(part));
+                Ok(Value::Bool(!parts.iter().any(held)))
             }
             Node::Without { whole, parts } => {
                 let (mut whole, parts) = (self.items(*whole)?, self.items(*parts)?);

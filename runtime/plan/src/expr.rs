@@ -9,9 +9,10 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::plan::{DiskIx, TestIx};
+use crate::plan::{DiskIx, InputIx, TableIx, TestIx};
 use crate::step::SlotIx;
 use crate::table::{Index, Table, define_index};
+use crate::unit::Unit;
 use crate::value::Value;
 
 define_index! {
@@ -53,6 +54,26 @@ pub enum Node {
         disk: DiskIx,
         /// What of it.
         what: DiskFact,
+    },
+    /// What a table says of this cell.
+    Lookup(TableIx),
+    /// An input that is bound when the plan is run.
+    Input(InputIx),
+    /// A field of a record.
+    Field {
+        /// The record.
+        of: ExprIx,
+        /// The field's name.
+        name: String,
+    },
+    /// A text for people, made of the texts of its parts, see [`crate::template::spoken`].
+    Join(Vec<ExprIx>),
+    /// A size or duration as a bare number of this unit: a text.
+    InUnit {
+        /// The size or duration.
+        of: ExprIx,
+        /// The unit.
+        unit: Unit,
     },
     /// Logical negation.
     Not(ExprIx),
@@ -97,6 +118,13 @@ pub enum Node {
         /// The list looked in.
         whole: ExprIx,
         /// The values looked for.
+        parts: ExprIx,
+    },
+    /// Whether a list holds no value of another.
+    HasNone {
+        /// The list looked in.
+        whole: ExprIx,
+        /// The values that must not be there.
         parts: ExprIx,
     },
     /// What of the left list is not in the right one, in order.
@@ -176,7 +204,8 @@ pub enum Operator {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CellFact {
-    /// The value of an axis, by the axis's name: `image` and the author's own.
+    /// The value of an axis, by the axis's name: `image` and the author's own. `region` and `instance`
+    /// are those of the machine where the cell leaves them open.
     Axis(String),
     /// The operating system of the image.
     ImageOs,
@@ -184,6 +213,8 @@ pub enum CellFact {
     ImageVersion,
     /// The architecture of the image.
     ImageArch,
+    /// An author's own property of the image, by its name.
+    ImageFact(String),
 }
 
 /// A fact of a machine, known once it has been obtained.
@@ -202,6 +233,58 @@ pub enum MachineFact {
     Region,
     /// Its architecture's name.
     Arch,
+    /// What comes before the dot of its type's name.
+    Family,
+    /// The partition of its region.
+    Partition,
+    /// Whether an account must ask for its region.
+    OptIn,
+    /// What it runs on: `nitro`, `xen` or `none`.
+    Hypervisor,
+    /// Whether it is the whole machine.
+    BareMetal,
+    /// Whether it earns CPU credits.
+    Burstable,
+    /// The share of each virtual processor that is its own; all where it is not burstable.
+    Baseline,
+    /// Its number of graphics processors.
+    Gpus,
+    /// Their manufacturer and model; an empty text where there are none.
+    Gpu,
+    /// Their memory together in bytes.
+    GpuMemory,
+    /// The size of its own disks together in bytes.
+    Storage,
+    /// How many disks of its own it has.
+    StorageDisks,
+    /// What they are made of: `ssd`, `hdd` or `none`.
+    StorageMedium,
+    /// Whether they are NVMe devices.
+    Nvme,
+    /// Whether its EBS volumes are NVMe devices.
+    EbsNvme,
+    /// Whether it has the Elastic Network Adapter.
+    Ena,
+    /// Whether an image needs the driver of that.
+    EnaRequired,
+    /// Whether it has the Elastic Fabric Adapter.
+    Efa,
+    /// Whether it boots from the first sector of a disk.
+    Bios,
+    /// Whether it boots by UEFI.
+    Uefi,
+    /// Whether it has a NitroTPM.
+    Tpm,
+    /// What its network carries all the time, in 10⁶ bits a second.
+    NetworkBaseline,
+    /// What its network carries for a while, in 10⁶ bits a second.
+    NetworkPeak,
+    /// Whether it can be had on the spot market.
+    Spot,
+    /// Whether it can hibernate.
+    Hibernation,
+    /// Whether EC2 counts it among the current generation.
+    Current,
 }
 
 /// Something of a disk.
@@ -224,7 +307,7 @@ impl Node {
     /// The indices of the direct children.
     #[must_use]
     pub fn children(&self) -> Vec<ExprIx> {
-        match *self {
+        match self {
             Self::Const(_)
             | Self::Slot(_)
             | Self::Other { .. }
@@ -233,16 +316,21 @@ impl Node {
             | Self::Stderr
             | Self::Cell(_)
             | Self::Machine(_)
+            | Self::Lookup(_)
+            | Self::Input(_)
             | Self::Disk { .. } => vec![],
-            Self::Not(of) => vec![of],
+            Self::Join(parts) => parts.clone(),
+            Self::Not(of) | Self::Field { of, .. } | Self::InUnit { of, .. } => vec![*of],
             Self::And(left, right)
             | Self::Or(left, right)
             | Self::Compare { left, right, .. }
-            | Self::Arithmetic { left, right, .. } => vec![left, right],
-            Self::Matches { text, regex } => vec![text, regex],
-            Self::Has { whole, part } => vec![whole, part],
-            Self::HasAll { whole, parts } | Self::Without { whole, parts } => vec![whole, parts],
-            Self::In { value, list } => vec![value, list],
+            | Self::Arithmetic { left, right, .. } => vec![*left, *right],
+            Self::Matches { text, regex } => vec![*text, *regex],
+            Self::Has { whole, part } => vec![*whole, *part],
+            Self::HasAll { whole, parts }
+            | Self::HasNone { whole, parts }
+            | Self::Without { whole, parts } => vec![*whole, *parts],
+            Self::In { value, list } => vec![*value, *list],
         }
     }
 }

@@ -12,13 +12,17 @@
 //! All three are two lines of JSON, see [`document`].
 
 pub mod class;
+pub mod date;
 pub mod document;
 pub mod eval;
+pub mod exclusions;
 pub mod exit;
 pub mod expr;
+pub mod features;
 pub mod id;
 pub mod label;
 pub mod money;
+pub mod parse;
 pub mod plan;
 pub mod quote;
 pub mod report;
@@ -27,6 +31,7 @@ pub mod schema;
 pub mod step;
 pub mod table;
 pub mod template;
+pub mod together;
 pub mod unit;
 pub mod validate;
 pub mod value;

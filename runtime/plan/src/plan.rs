@@ -8,22 +8,30 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::expr::Expressions;
+use crate::expr::{CellFact, ExprIx, Expressions};
+use crate::features::Features;
 use crate::id::{CellId, TestId};
 use crate::label::CellLabels;
 use crate::quote::Quote;
 use crate::step::{Slot, SlotIx, SourceText, Step};
 use crate::table::{Table, define_index};
+use crate::value::{Type, Value};
 
 define_index! {
     /// A row of [`ExecutionPlan::images`].
     ImageIx;
     /// A row of [`ExecutionPlan::disks`].
     DiskIx;
+    /// A row of [`ExecutionPlan::states`].
+    StateIx;
     /// A row of [`ExecutionPlan::blobs`].
     BlobIx;
     /// A row of [`ExecutionPlan::secrets`].
     SecretIx;
+    /// A row of [`ExecutionPlan::inputs`].
+    InputIx;
+    /// A row of [`ExecutionPlan::tables`].
+    TableIx;
     /// A row of [`ExecutionPlan::tests`].
     TestIx;
     /// A row of [`ExecutionPlan::shapes`].
@@ -47,12 +55,25 @@ pub struct ExecutionPlan {
     pub images: Table<ImageIx, Image>,
     /// Extra disks that tests use.
     pub disks: Table<DiskIx, Disk>,
+    /// What else of a machine tests read and write.
+    #[serde(default, skip_serializing_if = "Table::is_empty")]
+    pub states: Table<StateIx, State>,
     /// Contents of files that tests put onto machines.
     #[serde(default, skip_serializing_if = "Table::is_empty")]
     pub blobs: Table<BlobIx, Blob>,
     /// Names of secrets, which must be bound in the configuration before anything is launched.
     #[serde(default, skip_serializing_if = "Table::is_empty")]
     pub secrets: Table<SecretIx, String>,
+    /// Inputs that tests use and that must be bound in the configuration before anything is launched.
+    #[serde(default, skip_serializing_if = "Table::is_empty")]
+    pub inputs: Table<InputIx, Input>,
+    /// Cosmetic: the inputs that were given when the plan was made, as text. Their values stand wherever
+    /// the plan uses them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub settings: BTreeMap<String, String>,
+    /// What authors looked up by cell, as far as these cells need it.
+    #[serde(default, skip_serializing_if = "Table::is_empty")]
+    pub tables: Table<TableIx, Lookup>,
     /// All expressions of all tests.
     pub expressions: Expressions,
     /// All tests, each once.
@@ -81,6 +102,12 @@ pub struct Image {
     pub arch: String,
     /// Where it comes from, for each kind of provider that can start it.
     pub sources: Vec<ImageSource>,
+    /// The account of it that the controller logs in to; where it has none, the provider's usual one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login: Option<String>,
+    /// The author's own properties of it, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub facts: BTreeMap<String, Value>,
 }
 
 /// Where an image comes from. Serializes as `{"from": …}`.
@@ -94,6 +121,31 @@ pub enum ImageSource {
         /// Its path on that host: a directory, or a tar archive, which may be compressed with gzip.
         path: String,
     },
+    /// A machine image of EC2 that is known by its id.
+    Ec2Ami {
+        /// The id in each region that has it: `ami-0123456789abcdef0` by `eu-west-1`.
+        ids: BTreeMap<String, String>,
+    },
+    /// The newest machine image of EC2 of a name.
+    Ec2AmiNamed {
+        /// The name, where `*` stands for any letters and `?` for any one.
+        name: String,
+        /// The account that publishes it, by partition: `309956199498` by `aws`, or one of the words
+        /// `amazon`, `aws-marketplace` and `self`.
+        owners: BTreeMap<String, String>,
+    },
+}
+
+impl ImageSource {
+    /// Whether it has the image for machines of `region`, a region of `partition`.
+    #[must_use]
+    pub fn serves(&self, region: &str, partition: &str) -> bool {
+        match self {
+            Self::LocalHost | Self::LocalRootfs { .. } => partition == "local",
+            Self::Ec2Ami { ids } => ids.contains_key(region),
+            Self::Ec2AmiNamed { owners, .. } => owners.contains_key(partition),
+        }
+    }
 }
 
 /// An extra disk. Every machine that runs a test with an effect on it gets its own, blank.
@@ -110,6 +162,51 @@ pub struct Disk {
 
 fn yes() -> bool {
     true
+}
+
+/// Something of a machine that tests change and look at, which has a name for that purpose alone:
+/// `packages_db`, `mounts`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct State {
+    /// Its name in the source.
+    pub name: String,
+    /// Whether a reboot loses it. Then every test that reboots or stops its machine writes it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub lost_on_reboot: bool,
+    /// It is not the machine's but the account's, and at most so many lives may use it at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_account: Option<u32>,
+}
+
+/// A value that is bound in the configuration when the plan is run, for each region if need be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Input {
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    pub r#type: Type,
+}
+
+/// A table, resolved for the cells of the plan: patterns and ranges are gone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Lookup {
+    /// Cosmetic: its name in the source.
+    pub name: String,
+    /// Which fact of a cell is its key.
+    pub key: CellFact,
+    /// For the text of each key that has an entry, the place of its value in `values`.
+    pub entries: BTreeMap<String, u32>,
+    /// The values, each once.
+    pub values: Vec<Value>,
+}
+
+impl Lookup {
+    /// The value for `key`; `None` where there is no entry.
+    #[must_use]
+    pub fn value(&self, key: &str) -> Option<&Value> {
+        let place = usize::try_from(*self.entries.get(key)?).ok()?;
+        self.values.get(place)
+    }
 }
 
 /// The content of a file, at most 1 MiB.
@@ -138,6 +235,8 @@ pub enum Capability {
     StopStart,
     /// Disks can be attached and detached while it runs.
     Hotplug,
+    /// What it says on its console can be read from outside.
+    Console,
 }
 
 /// A test: the unit with a verdict.
@@ -148,12 +247,25 @@ pub struct Test {
     /// Cosmetic: its doc comment.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub doc: String,
-    /// What it does to its machine.
+    /// What authors group it by, ascending; selects it on the command line.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// What it does to its machine, ascending.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub effects: Vec<Effect>,
+    /// Whether it runs at the end of every life of its cell that has what it is `after`, behind all other
+    /// tests there, failed ones too. Its verdict is the worst of these executions.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub last: bool,
+    /// Whether it is never repeated to prepare another life.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub once: bool,
     /// What its machine must be able to do, ascending; steps imply it, authors may ask for more.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub needs: Vec<Capability>,
+    /// What must hold of its machine; in a cell whose machine is another one it is *skipped (unsupported)*.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requires: Vec<Requirement>,
     /// The limit of one execution in milliseconds, `finally` apart.
     pub within_ms: u64,
     /// How long it is expected to take, in milliseconds, before history exists.
@@ -171,15 +283,24 @@ pub struct Test {
     pub source: SourceText,
 }
 
-/// An effect of a test on a disk of its machine.
+/// Something that a test asks of its machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Requirement {
+    /// A condition over facts of the machine.
+    pub condition: ExprIx,
+    /// Cosmetic: where it stands.
+    pub source: SourceText,
+}
+
+/// An effect of a test on something of its machine.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
 pub struct Effect {
     /// What it does.
     pub kind: EffectKind,
-    /// To which disk.
-    pub disk: DiskIx,
+    /// To what.
+    pub of: Resource,
 }
 
 /// What a test does to something of its machine.
@@ -192,6 +313,25 @@ pub enum EffectKind {
     Reads,
     /// Changes it.
     Writes,
+    /// Sees it as a reader does, and may change it while it runs, for it puts it back: nobody else touches
+    /// it then.
+    Borrows,
+}
+
+/// Something of a machine on which tests have effects.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Resource {
+    /// All of it. Who reads it wants it fresh: before any test that writes anything or reboots. Who
+    /// writes it leaves it dirty: no other test runs behind, but for those that are `after` it. Who
+    /// borrows it has it to itself.
+    Machine,
+    /// An extra disk.
+    Disk(DiskIx),
+    /// A state.
+    State(StateIx),
 }
 
 /// A set of tests with their edges.
@@ -203,11 +343,19 @@ pub struct Shape {
     pub tests: Vec<TestIx>,
     /// The edges of `after`, ascending and without duplicates. Both ends are tests of this shape.
     pub after: Vec<Edge>,
+    /// The edges of `after … regardless`: the other test is on the same life and has ended there, however
+    /// it ended. Ascending and without duplicates; together with `after` they form no cycle.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub regardless: Vec<Edge>,
     /// Edges of order alone, which bind where both tests are on one life: the other has ended, however
     /// it ended. So a reader of a disk as shipped goes before its writers. Ascending and without
-    /// duplicates; together with `after` they form no cycle.
+    /// duplicates. What one test needs on its life forms no cycle; tests that do are put on several.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub order: Vec<Edge>,
+    /// Tests that must not share a life, such as two that write one state and neither of which is `after`
+    /// the other. Ascending and without duplicates.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conflicts: Vec<Pair>,
 }
 
 /// One edge: `test` comes after the test `after`.
@@ -221,11 +369,25 @@ pub struct Edge {
     pub after: TestIx,
 }
 
+/// Two tests in no order.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+pub struct Pair {
+    /// The one of the smaller row.
+    pub a: TestIx,
+    /// The other one.
+    pub b: TestIx,
+}
+
 /// A kind of machine in one region.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Machine {
     /// Its region; `local` means this host.
     pub region: String,
+    /// The partition of its region: `aws`, `aws-cn`, `aws-us-gov`, `local`. Empty where it is not known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub partition: String,
     /// Its type, for example `local.small`.
     pub r#type: String,
     /// Its number of virtual processors.
@@ -234,6 +396,9 @@ pub struct Machine {
     pub memory_bytes: u64,
     /// Its architecture.
     pub arch: String,
+    /// What else it has; nothing where that is not known, as of a host that somebody names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub features: Option<Features>,
     /// By which rates it is billed. Where none are given its price is not known, which is never the
     /// same as free: what is free has a quote without lines.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -245,7 +410,11 @@ pub struct Machine {
 pub struct Cell {
     /// Its id, see [`CellId::of`].
     pub id: CellId,
-    /// The value of each axis, by the axis's name; `image`, `region` and `instance` among them.
+    /// The name of its matrix. A plan may have cells of several.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub matrix: String,
+    /// The value of each axis all of whose values are under test, by the axis's name. `image` is among
+    /// them; `region` and `instance` are, unless any of their values will do.
     pub axes: BTreeMap<String, String>,
     /// The image.
     pub image: ImageIx,
@@ -253,6 +422,34 @@ pub struct Cell {
     pub shape: ShapeIx,
     /// Machines that may serve it, best first; never empty.
     pub candidates: Vec<MachineIx>,
+    /// Tests of it whose [`Test::requires`] no candidate meets, ascending. They are *skipped
+    /// (unsupported)*, and so is what comes after them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unsupported: Vec<TestIx>,
+    /// What its machines' network must be.
+    #[serde(default, skip_serializing_if = "Network::is_any")]
+    pub network: Network,
+}
+
+/// What the network of a machine must be, as the values of the author's axes say.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+pub struct Network {
+    /// The machine has an IPv6 address.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ipv6: bool,
+    /// The machine reaches nothing outside.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub closed: bool,
+}
+
+impl Network {
+    /// Whether it may be any.
+    #[must_use]
+    pub fn is_any(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// The rules of a run.
@@ -260,6 +457,49 @@ pub struct Cell {
 pub struct Policy {
     /// How many tests may run at once on one machine, at least 1.
     pub lanes: u32,
+}
+
+impl Effect {
+    /// `reads`.
+    #[must_use]
+    pub fn reads(of: Resource) -> Self {
+        let kind = EffectKind::Reads;
+        Self { kind, of }
+    }
+
+    /// `writes`.
+    #[must_use]
+    pub fn writes(of: Resource) -> Self {
+        let kind = EffectKind::Writes;
+        Self { kind, of }
+    }
+
+    /// `borrows`.
+    #[must_use]
+    pub fn borrows(of: Resource) -> Self {
+        let kind = EffectKind::Borrows;
+        Self { kind, of }
+    }
+}
+
+impl Pair {
+    /// The pair of these two, which are different tests.
+    #[must_use]
+    pub fn of(one: TestIx, other: TestIx) -> Self {
+        Self {
+            a: one.min(other),
+            b: one.max(other),
+        }
+    }
+}
+
+impl Test {
+    /// Whether it takes its machine away from all others for a while: one of its steps reboots or stops it.
+    #[must_use]
+    pub fn takes_machine_away(&self) -> bool {
+        let mut steps = self.steps.iter().chain(&self.finally);
+        steps.any(|step| step.kind.takes_machine_away())
+    }
 }
 
 impl ExecutionPlan {

@@ -108,6 +108,16 @@ pub struct ExecutionReport {
 pub struct StepReport {
     /// The step.
     pub source: SourceText,
+    /// How many branches and loops it stands in. What stands in one follows it.
+    #[serde(default, skip_serializing_if = "is_none_deep")]
+    pub depth: u32,
+    /// Of a loop, the value that this is the report of: `service = "sshd"`, or `no values`. Of a branch, which
+    /// one was taken: `then` or `else`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub label: String,
+    /// What it says: the text of a note, why an assumption does not hold, why a value of a loop has failed.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
     /// Whether it is one of `finally`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub in_finally: bool,
@@ -124,7 +134,7 @@ pub struct StepReport {
     /// How the command ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<CommandStatus>,
-    /// What was captured; absent where it is larger than 16 KiB.
+    /// What was captured, or given a name; absent where it is large.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub captured: Option<Value>,
     /// Where the file is that it fetched, relative to the run folder.
@@ -145,6 +155,10 @@ fn once() -> u32 {
     1
 }
 
+fn is_none_deep(depth: &u32) -> bool {
+    *depth == 0
+}
+
 fn is_once(attempts: &u32) -> bool {
     *attempts == 1
 }
@@ -161,6 +175,8 @@ pub enum StepOutcome {
     Failed,
     /// It could not be judged.
     Errored,
+    /// It found that the test means nothing here, so the test ends.
+    Skipped,
     /// It was stopped before it ended.
     Interrupted,
 }

@@ -63,6 +63,49 @@ pub enum StepKind {
         /// How often it is looked at, in milliseconds.
         every_ms: u64,
     },
+    /// Gives a value a name, and says what becomes of the test where a table has no entry for it.
+    Let {
+        /// Where the value goes; its type is the slot's.
+        slot: SlotIx,
+        /// The value.
+        value: ExprIx,
+        /// What is done where a table that it asks has no entry.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        otherwise: Option<Otherwise>,
+    },
+    /// Decides whether the test means anything on this machine: where the condition is false, the test ends
+    /// as *skipped (assumption)*.
+    Assume {
+        /// The condition.
+        condition: ExprIx,
+        /// Why the test means nothing where it is false; a text.
+        because: ExprIx,
+    },
+    /// Puts a text into the report, which decides nothing.
+    Note(ExprIx),
+    /// Does one of two lists of steps.
+    When {
+        /// Which; it depends on the cell and its machine alone.
+        condition: ExprIx,
+        /// Those where it is true.
+        then: Vec<Step>,
+        /// Those where it is false.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        otherwise: Vec<Step>,
+    },
+    /// Does its steps once for each value of a list. A value for which one of them fails fails the test, and
+    /// the other values are tried all the same.
+    For {
+        /// Where the value goes.
+        slot: SlotIx,
+        /// The list.
+        list: ExprIx,
+        /// The steps.
+        steps: Vec<Step>,
+    },
+    /// Waits until this regular expression is found in what the machine's console has said (multi-line
+    /// mode); the step's limit says how long at most.
+    Console(String),
     /// Puts a file onto the machine.
     Upload {
         /// Its content.
@@ -77,6 +120,79 @@ pub enum StepKind {
         /// Its path there; one that is not absolute is in the test's working directory.
         path: Template,
     },
+}
+
+impl StepKind {
+    /// Whether the machine is away while it is carried out, so that nothing else can run there.
+    #[must_use]
+    pub fn takes_machine_away(&self) -> bool {
+        match self {
+            Self::Reboot | Self::Stop | Self::Start => true,
+            Self::When {
+                then, otherwise, ..
+            } => {
+                let mut steps = then.iter().chain(otherwise);
+                steps.any(|step| step.kind.takes_machine_away())
+            }
+            Self::For { steps, .. } => steps.iter().any(|step| step.kind.takes_machine_away()),
+            Self::Run(_)
+            | Self::Check(_)
+            | Self::Let { .. }
+            | Self::Assume { .. }
+            | Self::Note(_)
+            | Self::Console(_)
+            | Self::Attach(_)
+            | Self::Detach { .. }
+            | Self::Wait { .. }
+            | Self::WaitUntil { .. }
+            | Self::Upload { .. }
+            | Self::Collect { .. } => false,
+        }
+    }
+}
+
+impl Step {
+    /// The steps that stand in it: of both branches, or of a loop.
+    pub fn inner(&self) -> impl Iterator<Item = &Step> {
+        let (first, second): (&[Step], &[Step]) = match &self.kind {
+            StepKind::When {
+                then, otherwise, ..
+            } => (then, otherwise),
+            StepKind::For { steps, .. } => (steps, &[]),
+            _ => (&[], &[]),
+        };
+        first.iter().chain(second)
+    }
+}
+
+/// `steps` with all that stand in them, each before those in it.
+#[must_use]
+pub fn every_step<'a>(steps: impl IntoIterator<Item = &'a Step>) -> Vec<&'a Step> {
+    let mut all = Vec::new();
+    for step in steps {
+        all.push(step);
+        all.extend(every_step(step.inner()));
+    }
+    all
+}
+
+/// What is done where a table has no entry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Otherwise {
+    /// What becomes of the test.
+    pub how: Missing,
+    /// Why; a text.
+    pub message: ExprIx,
+}
+
+/// What becomes of a test for which a table has no entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Missing {
+    /// It is *skipped (data)*.
+    Skip,
+    /// It has *failed (data)*.
+    Fail,
 }
 
 /// How a disk is detached.
@@ -153,7 +269,7 @@ pub enum WithValue {
     Secret(SecretIx),
 }
 
-/// How standard output becomes a value. A text that does not parse makes the test *failed*
+/// How the output of a command becomes a value. A text that does not parse makes the test *failed*
 /// (`capture.parse`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Capture {
@@ -166,7 +282,7 @@ pub struct Capture {
     pub unit: Option<SizeUnit>,
 }
 
-/// What of standard output a capture reads.
+/// What of a command's output a capture reads: all but the last of standard output.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CaptureFrom {
@@ -176,6 +292,11 @@ pub enum CaptureFrom {
     Lines,
     /// The first group of the first match of this regular expression (multi-line mode).
     Find(String),
+    /// All of it, which is JSON. Fields that the type does not name are left out.
+    Json,
+    /// How the command ended and what it wrote: a record of `exit`, `stdout` and `stderr`, the texts
+    /// without trailing line ends.
+    Result,
 }
 
 /// A place for a captured value.

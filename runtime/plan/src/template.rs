@@ -122,6 +122,22 @@ fn in_single_quotes(text: &str) -> String {
     text.replace('\'', r"'\''")
 }
 
+/// The text of a value in a text for people: as [`plain`], with commas between the values of a list;
+/// money and percentages are written as in a source.
+///
+/// # Errors
+/// [`EvalFault::Ill`] where the value has no text form: a size or duration without its unit, a record.
+pub fn spoken(value: &Value) -> Result<String, EvalFault> {
+    match value {
+        Value::NanoUsd(_) | Value::Ratio(..) => Ok(value.to_string()),
+        Value::List(items) => {
+            let words: Result<Vec<_>, _> = items.iter().map(spoken).collect();
+            Ok(words?.join(", "))
+        }
+        other => plain(other),
+    }
+}
+
 /// The text of a value, unquoted. Sizes, durations, money, ratios and records have none: the unit
 /// that a command wants is its author's to say.
 ///

@@ -9,6 +9,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::value::Value;
+
 /// A unit of size. Binary and decimal units are different; there is no `K` that could mean either.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
@@ -91,6 +93,102 @@ impl SizeUnit {
 impl fmt::Display for SizeUnit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
+    }
+}
+
+/// A unit of time.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum TimeUnit {
+    /// A thousandth of a second.
+    Ms,
+    /// A second.
+    S,
+    /// 60 seconds.
+    Min,
+    /// 60 minutes.
+    H,
+    /// 24 hours.
+    D,
+}
+
+impl TimeUnit {
+    /// All units, the smallest first.
+    pub const ALL: [Self; 5] = [Self::Ms, Self::S, Self::Min, Self::H, Self::D];
+
+    /// The unit as it is written.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ms => "ms",
+            Self::S => "s",
+            Self::Min => "min",
+            Self::H => "h",
+            Self::D => "d",
+        }
+    }
+
+    /// Milliseconds in one unit.
+    #[must_use]
+    pub fn ms(self) -> u64 {
+        match self {
+            Self::Ms => 1,
+            Self::S => 1_000,
+            Self::Min => 60_000,
+            Self::H => 3_600_000,
+            Self::D => 86_400_000,
+        }
+    }
+}
+
+/// The unit that a text gives a number in.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Unit {
+    /// Of a size.
+    Size(SizeUnit),
+    /// Of a duration.
+    Time(TimeUnit),
+}
+
+impl Unit {
+    /// The unit written `name`, exactly.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        let time = || TimeUnit::ALL.into_iter().find(|unit| unit.name() == name);
+        SizeUnit::named(name)
+            .map(Self::Size)
+            .or_else(|| time().map(Self::Time))
+    }
+
+    /// `value` as a bare number of this unit, with up to three decimals, the rest cut off; `None` where the
+    /// unit is not one of its type.
+    #[must_use]
+    pub fn number_of(self, value: &Value) -> Option<String> {
+        let (amount, unit) = match (self, value) {
+            (Self::Size(unit), Value::Bytes(bytes)) => (*bytes, unit.bytes()),
+            (Self::Time(unit), Value::Ms(ms)) => (*ms, unit.ms()),
+            _ => return None,
+        };
+        let thousandths = u128::from(amount % unit) * 1_000 / u128::from(unit);
+        let fraction = format!("{thousandths:03}");
+        Some(match fraction.trim_end_matches('0') {
+            "" => (amount / unit).to_string(),
+            fraction => format!("{}.{fraction}", amount / unit),
+        })
+    }
+}
+
+impl fmt::Display for Unit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Size(unit) => unit.name(),
+            Self::Time(unit) => unit.name(),
+        })
     }
 }
 
@@ -322,6 +420,27 @@ mod tests {
             parse_size_in("2048 kB", SizeUnit::KiB),
             Err(UnitError::UnknownUnit)
         );
+    }
+
+    #[test]
+    fn a_text_names_the_unit_of_a_number() {
+        let mib = Unit::Size(SizeUnit::MiB);
+        let number = |value: &Value| mib.number_of(value);
+        assert_eq!(number(&Value::Bytes(4 << 30)).as_deref(), Some("4096"));
+        assert_eq!(number(&Value::Bytes(1_572_864)).as_deref(), Some("1.5"));
+        assert_eq!(number(&Value::Bytes(1)).as_deref(), Some("0"));
+        assert_eq!(
+            number(&Value::Bytes((1 << 20) + 1100)).as_deref(),
+            Some("1.001")
+        );
+        assert_eq!(number(&Value::Ms(1)), None);
+        let minutes = Unit::named("min").expect("a unit");
+        assert_eq!(
+            minutes.number_of(&Value::Ms(90_000)).as_deref(),
+            Some("1.5")
+        );
+        assert_eq!(Unit::named("kB"), Some(Unit::Size(SizeUnit::Kilo)));
+        assert_eq!(Unit::named("m"), None);
     }
 
     #[test]

@@ -4,15 +4,18 @@
 //! indexed without fear and run without a surprise of form. Types of expressions are not checked
 //! again: an ill-typed one is a fault of its test, see [`crate::eval::EvalFault::Ill`].
 
+mod values;
+
 use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::expr::{ExprIx, Node};
-use crate::plan::{DiskIx, ExecutionPlan, Shape, Test, TestIx};
+use crate::plan::{DiskIx, ExecutionPlan, Resource, Shape, Test, TestIx};
 use crate::quote::Quote;
 use crate::step::{CaptureFrom, Run, Step, StepKind, WaitCondition, WithValue};
 use crate::table::Index;
 use crate::template::{Piece, Template};
+use crate::together::{Together, is_acyclic};
 use crate::value::{Type, Value};
 
 /// Something that does not hold together: where, and what.
@@ -38,6 +41,7 @@ pub fn validate(plan: &ExecutionPlan) -> Vec<Fault> {
         faults: Vec::new(),
     };
     validation.expressions();
+    validation.tables();
     validation.tests();
     validation.shapes();
     validation.machines();
@@ -89,6 +93,14 @@ impl Validation<'_> {
                         "it names a disk that is not there",
                     );
                 }
+                Node::Lookup(table) => {
+                    let known = plan.tables.get(*table).is_some();
+                    self.expect(known, place(), "it names a table that is not there");
+                }
+                Node::Input(input) => {
+                    let known = plan.inputs.get(*input).is_some();
+                    self.expect(known, place(), "it names an input that is not there");
+                }
                 Node::Const(Value::Regex(pattern)) => {
                     self.expect(
                         regex::Regex::new(pattern).is_ok(),
@@ -116,11 +128,26 @@ impl Validation<'_> {
             self.expect(ids.insert(&test.id), &place, "another test has the same id");
             let needs = test.needs.is_sorted_by(|a, b| a < b);
             self.expect(needs, &place, "its needs are not ascending");
-            let disks = test
-                .effects
-                .iter()
-                .all(|effect| plan.disks.get(effect.disk).is_some());
-            self.expect(disks, &place, "an effect names a disk that is not there");
+            let tags = test.tags.is_sorted_by(|a, b| a < b);
+            self.expect(tags, &place, "its tags are not ascending");
+            let effects = test.effects.is_sorted_by(|a, b| a < b);
+            self.expect(effects, &place, "its effects are not ascending");
+            for effect in &test.effects {
+                match effect.of {
+                    Resource::Machine => {}
+                    Resource::Disk(disk) => {
+                        let known = plan.disks.get(disk).is_some();
+                        self.expect(known, &place, "an effect names a disk that is not there");
+                    }
+                    Resource::State(state) => {
+                        let known = plan.states.get(state).is_some();
+                        self.expect(known, &place, "an effect names a state that is not there");
+                    }
+                }
+            }
+            for required in &test.requires {
+                self.expression(test, required.condition, &place);
+            }
             for (list, steps) in [("steps", &test.steps), ("finally", &test.finally)] {
                 for (number, step) in steps.iter().enumerate() {
                     self.step(test, step, &format!("{place}.{list}[{number}]"));
@@ -132,6 +159,12 @@ impl Validation<'_> {
     fn step(&mut self, test: &Test, step: &Step, place: &str) {
         match &step.kind {
             StepKind::Check(condition) => self.expression(test, *condition, place),
+            StepKind::Let { .. }
+            | StepKind::Assume { .. }
+            | StepKind::Note(_)
+            | StepKind::When { .. }
+            | StepKind::For { .. }
+            | StepKind::Console(_) => self.step_of_values(test, step, place),
             StepKind::Reboot | StepKind::Stop | StepKind::Start | StepKind::Wait { .. } => {}
             StepKind::Attach(disk) | StepKind::Detach { disk, how: _ } => self.disk(*disk, place),
             StepKind::WaitUntil {
@@ -173,9 +206,15 @@ impl Validation<'_> {
                 }
                 if let Some(capture) = capture {
                     let fits = test.slots.get(capture.slot).is_some_and(|slot| {
-                        matches!(slot.r#type, Type::List(_))
-                            == matches!(capture.from, CaptureFrom::Lines)
-                            && (capture.unit.is_none() || slot.r#type == Type::Bytes)
+                        let is_list = matches!(slot.r#type, Type::List(_));
+                        let is_record = matches!(slot.r#type, Type::Record(_));
+                        let form = match capture.from {
+                            CaptureFrom::Text | CaptureFrom::Find(_) => !is_list && !is_record,
+                            CaptureFrom::Lines => is_list,
+                            CaptureFrom::Json => true,
+                            CaptureFrom::Result => slot.r#type == Type::of_result(),
+                        };
+                        form && (capture.unit.is_none() || slot.r#type == Type::Bytes)
                     });
                     self.expect(fits, place, "its capture does not fit its slot");
                     if let CaptureFrom::Find(pattern) = &capture.from {
@@ -245,8 +284,8 @@ impl Validation<'_> {
             self.expect(!shape.tests.is_empty(), &place, "it has no tests");
             let ascending = shape.tests.is_sorted_by(|a, b| a < b);
             self.expect(ascending, &place, "its tests are not ascending");
-            for edges in [&shape.after, &shape.order] {
-                let inside = |test: TestIx| shape.tests.binary_search(&test).is_ok();
+            let inside = |test: TestIx| shape.tests.binary_search(&test).is_ok();
+            for edges in [&shape.after, &shape.regardless, &shape.order] {
                 let closed = edges
                     .iter()
                     .all(|edge| inside(edge.test) && inside(edge.after));
@@ -257,12 +296,68 @@ impl Validation<'_> {
                     "its edges are not ascending",
                 );
             }
-            self.expect(is_acyclic(shape), &place, "its edges form a cycle");
+            let conflicts = &shape.conflicts;
+            let closed = conflicts
+                .iter()
+                .all(|pair| inside(pair.a) && inside(pair.b));
+            self.expect(closed, &place, "a conflict leaves it");
+            let ascending = conflicts.is_sorted_by(|a, b| a < b)
+                && conflicts.iter().all(|pair| pair.a < pair.b);
+            self.expect(ascending, &place, "its conflicts are not ascending");
+            self.last_tests(shape, &place);
+            self.lives(shape, &place);
         }
+    }
+
+    /// Nothing waits for a `last` test but others, and none is in a conflict: it is on every life.
+    fn last_tests(&mut self, shape: &Shape, place: &str) {
+        let is_last = |test: TestIx| self.plan.tests.get(test).is_some_and(|test| test.last);
+        let needed = shape
+            .after
+            .iter()
+            .chain(&shape.regardless)
+            .any(|edge| is_last(edge.after));
+        let goes_first = shape
+            .order
+            .iter()
+            .any(|edge| is_last(edge.after) && !is_last(edge.test));
+        let apart = shape
+            .conflicts
+            .iter()
+            .any(|pair| is_last(pair.a) || is_last(pair.b));
+        let what = "something comes after a `last` test";
+        self.expect(!needed && !goes_first, place, what);
+        self.expect(!apart, place, "a `last` test is in a conflict");
+    }
+
+    /// There are lives for all tests: what one test needs, and what needs a test that may run but once,
+    /// can share one.
+    fn lives(&mut self, shape: &Shape, place: &str) {
+        let needs = shape.after.iter().chain(&shape.regardless).copied();
+        let tests: BTreeSet<TestIx> = shape.tests.iter().copied().collect();
+        let acyclic = is_acyclic(&tests, needs);
+        self.expect(acyclic, place, "its edges form a cycle");
+        if !acyclic {
+            return;
+        }
+        let together = Together::of(self.plan, shape);
+        if together.fits_one_life() {
+            return;
+        }
+        let mut lives = together.atoms();
+        lives.push(together.last().clone());
+        let fits = lives.iter().all(|atom| {
+            together.fits(atom) || together.parts(atom).iter().all(|part| together.fits(part))
+        });
+        self.expect(fits, place, "what a test needs cannot share a life");
     }
 
     fn machines(&mut self) {
         for (index, machine) in self.plan.machines.enumerate() {
+            let baseline = machine.features.as_ref().and_then(|of| of.baseline);
+            let place = format!("machines[{}].features", index.row());
+            let what = "the second number of its baseline is not above zero";
+            self.expect(!matches!(baseline, Some((_, 0))), place, what);
             for (line, what) in machine.quote.iter().flat_map(Quote::faults) {
                 let place = format!("machines[{}].quote.lines[{line}]", index.row());
                 self.expect(false, place, what);
@@ -293,26 +388,15 @@ impl Validation<'_> {
                 .iter()
                 .all(|machine| plan.machines.get(*machine).is_some());
             self.expect(known, &place, "it names a machine that is not there");
-        }
-    }
-}
-
-/// Whether the edges of `shape`, both kinds together, have no cycle.
-fn is_acyclic(shape: &Shape) -> bool {
-    let edges = || shape.after.iter().chain(&shape.order);
-    let mut left: BTreeSet<TestIx> = shape.tests.iter().copied().collect();
-    loop {
-        let waits: BTreeSet<TestIx> = edges()
-            .filter(|edge| left.contains(&edge.after) && left.contains(&edge.test))
-            .map(|edge| edge.test)
-            .collect();
-        let free = left.len();
-        left.retain(|test| waits.contains(test));
-        if left.is_empty() {
-            return true;
-        }
-        if left.len() == free {
-            return false;
+            let ascending = cell.unsupported.is_sorted_by(|a, b| a < b);
+            let what = "its unsupported tests are not ascending";
+            self.expect(ascending, &place, what);
+            let shape = plan.shapes.get(cell.shape);
+            let its_own = cell
+                .unsupported
+                .iter()
+                .all(|test| shape.is_some_and(|shape| shape.tests.contains(test)));
+            self.expect(its_own, &place, "an unsupported test is none of its own");
         }
     }
 }

@@ -77,6 +77,16 @@ pub enum Type {
 }
 
 impl Type {
+    /// The type of what a command came to: its exit status and both its outputs.
+    #[must_use]
+    pub fn of_result() -> Self {
+        Self::Record(BTreeMap::from([
+            ("exit".to_owned(), Self::Int),
+            ("stdout".to_owned(), Self::String),
+            ("stderr".to_owned(), Self::String),
+        ]))
+    }
+
     /// Whether values of this type have an order, so `<` and its like apply.
     #[must_use]
     pub fn is_ordered(&self) -> bool {

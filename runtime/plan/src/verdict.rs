@@ -92,6 +92,26 @@ impl Verdict {
         matches!(self, Self::Passed | Self::Flaky)
     }
 
+    /// Whether this says worse of a test run than `other`, where one has been judged several times: failed,
+    /// then errored, interrupted, blocked, waived, skipped, flaky, passed.
+    #[must_use]
+    pub fn is_worse_than(&self, other: &Self) -> bool {
+        self.severity() > other.severity()
+    }
+
+    fn severity(&self) -> u8 {
+        match self {
+            Self::Passed => 0,
+            Self::Flaky => 1,
+            Self::Skipped { .. } => 2,
+            Self::Waived { .. } => 3,
+            Self::Blocked { .. } => 4,
+            Self::Interrupted => 5,
+            Self::Errored { .. } => 6,
+            Self::Failed { .. } => 7,
+        }
+    }
+
     /// The class of a failure or an error.
     #[must_use]
     pub fn class(&self) -> Option<FailureClass> {
@@ -137,6 +157,37 @@ impl fmt::Display for Verdict {
             },
             Self::Errored { class } => write!(f, "errored ({class})"),
             Self::Interrupted => f.write_str("interrupted"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_of_several_is_what_the_product_is_to_blame_for() {
+        let class = FailureClass::Check;
+        let rising = [
+            Verdict::Passed,
+            Verdict::Flaky,
+            Verdict::Skipped {
+                reason: SkipReason::Data,
+            },
+            Verdict::Waived {
+                what: Waived::Failed,
+            },
+            Verdict::Blocked {
+                by: Blocker::Capacity,
+            },
+            Verdict::Interrupted,
+            Verdict::Errored { class },
+            Verdict::Failed { class },
+        ];
+        for (place, verdict) in rising.iter().enumerate() {
+            for (other_place, other) in rising.iter().enumerate() {
+                assert_eq!(verdict.is_worse_than(other), place > other_place);
+            }
         }
     }
 }

@@ -3,9 +3,10 @@
 //! Independent of the scheduler: it knows the types of plan and schedule and nothing else, works out
 //! by itself what the effects of tests demand, and never panics on a schedule, wherever it is from.
 //!
-//! Not checked, since plans cannot express them as yet: that a borrower is alone on its state, boot
-//! profiles and `last` tests, quotas and launch rates, memory, deadline and budget.
+//! Not checked, since plans cannot express them as yet: boot profiles, states of an account, quotas and
+//! launch rates, memory, deadline and budget.
 
+mod effects;
 mod life;
 mod rule;
 mod shape;
@@ -14,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use dva_plan::ExecutionPlan;
-use dva_plan::plan::{CellIx, DiskIx, ShapeIx, TestIx};
+use dva_plan::plan::{CellIx, Resource, ShapeIx, TestIx};
 use dva_plan::schedule::{LifeIx, PlannedLife, Schedule};
 use dva_plan::table::Index;
 
@@ -99,11 +100,22 @@ impl Check<'_> {
         }
     }
 
-    /// A disk's name for messages.
-    fn disk(&self, disk: DiskIx) -> String {
-        match self.plan.disks.get(disk) {
-            Some(disk) => format!("`{}`", disk.name.escape_debug()),
-            None => disk.row().to_string(),
+    /// What tests have effects on, for messages.
+    fn resource(&self, of: Resource) -> String {
+        let named = |what: &str, row: usize, name: Option<&String>| match name {
+            Some(name) => format!("{what} `{}`", name.escape_debug()),
+            None => format!("{what} {row}"),
+        };
+        match of {
+            Resource::Machine => "the machine".to_owned(),
+            Resource::Disk(disk) => {
+                let row = self.plan.disks.get(disk);
+                named("disk", disk.row(), row.map(|disk| &disk.name))
+            }
+            Resource::State(state) => {
+                let row = self.plan.states.get(state);
+                named("state", state.row(), row.map(|state| &state.name))
+            }
         }
     }
 
@@ -138,7 +150,8 @@ impl Check<'_> {
         }
     }
 
-    /// Each test of each cell has one execution that gives its verdict.
+    /// Each test of each cell has one execution that gives its verdict; a `last` test at least one, of
+    /// which its own rule says more.
     fn verdicts(&mut self) {
         let plan = self.plan;
         for verdicts in &mut self.verdicts {
@@ -150,7 +163,8 @@ impl Check<'_> {
             };
             for test in &shape.tests {
                 let count = self.verdicts_of(index, *test).len();
-                if count != 1 {
+                let is_last = plan.tests.get(*test).is_some_and(|test| test.last);
+                if count == 0 || (count > 1 && !is_last) {
                     let message = format!(
                         "{} in cell {} has {count} executions that give a verdict, not one",
                         self.name(*test),

@@ -3,10 +3,11 @@
 //! | part | does |
 //! |---|---|
 //! | [`schedule()`] | decides on which life and when each test run is to be executed |
-//! | [`schedule_isolated()`] | the same with a life for each atom |
+//! | [`schedule_isolated()`] | the same with lives of its own for each atom |
 //! | [`summarize()`] | counts what a schedule comes to, and what no schedule of its lives could beat |
 //! | [`check()`] | judges any schedule by the rules below, without a line of the code that made it |
 //! | [`bill()`] | says what a life costs, by its quote's rates and Amazon's billing rules |
+//! | [`cost()`] | adds up what the lives of a schedule should cost |
 //!
 //! An estimate and a run use the same [`schedule()`], so they cannot disagree about the packing.
 //!
@@ -15,11 +16,19 @@
 //! | [`Rule`] | holds where |
 //! |---|---|
 //! | `references` | every row that is named exists, and a life runs only tests of its cell's shape |
-//! | `one-verdict` | each test of each cell has exactly one execution that gives its verdict |
-//! | `life-closed` | what a test is `after` is on the same life |
+//! | `one-verdict` | each test of each cell has exactly one execution that gives its verdict, a `last` test at least one |
+//! | `life-closed` | what a test is `after`, regardless of its ending or not, is on the same life |
+//! | `conflicts-apart` | tests that conflict do not share a life |
 //! | `order-kept` | a test starts when what it is `after` has ended, and so with `order` on one life |
-//! | `as-shipped` | who reads a disk has ended before any test writes it on that life that the reader is not `after` |
-//! | `one-writer-chain` | the writers of a disk on one life lie on one chain of `after` |
+//! | `as-shipped` | who reads or borrows a state or disk has ended before any test writes it on that life that it is not `after` |
+//! | `one-writer-chain` | the writers of a state or disk on one life lie on one chain of `after` |
+//! | `borrowed-alone` | while a test runs that borrows a state or disk, nobody else runs who reads, writes or borrows it |
+//! | `fresh-first` | who reads the machine has ended before any test writes anything or reboots that it is not `after` |
+//! | `dirty-last` | who writes the machine starts when all have ended that are not `after` it, but for `last` tests |
+//! | `machine-alone` | while a test runs that reboots, stops or borrows the machine, nothing else does |
+//! | `last-at-the-end` | a `last` test starts when all others of its life have ended |
+//! | `last-everywhere` | a `last` test has one execution, with a verdict, on each life of its cell that has what it is `after` |
+//! | `once-only` | a test that may run but once has no setup execution |
 //! | `lanes` | a lane runs one test at a time, and there are no more lanes than the policy has |
 //! | `machine-fits` | a life's machine is a candidate of its cell and has its image's architecture |
 //! | `setup-elsewhere` | a setup execution's test has its verdict on another life |
@@ -29,10 +38,12 @@
 
 pub mod bill;
 pub mod check;
+pub mod cost;
 pub mod packing;
 pub mod summary;
 
 pub use bill::{Bill, BillError, BillLine, BillingRule, Usage, bill};
 pub use check::{Rule, Violation, check};
+pub use cost::{Cost, ROOT_VOLUME_GIB, cost};
 pub use packing::{Assumptions, schedule, schedule_isolated};
 pub use summary::{Summary, summarize};

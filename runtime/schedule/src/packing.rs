@@ -1,23 +1,26 @@
 //! Makes a schedule: which lives there are, and what runs on them when.
 //!
-//! The packing is simple as yet: a cell is one life on its first candidate (or one life for each of
-//! its atoms, where that is asked for), and all are launched at the start of the run. Cells do not
-//! touch each other, so each shape is solved once for all cells
-//! that have it, by list scheduling. It does not know prices, quotas or more than one kind of
-//! boot, and it reads no clock: its effort is bounded by the number of lanes.
+//! The packing is simple as yet: the tests of a cell go to as few lives as first fit finds (or to a life
+//! for each of its atoms, where that is asked for), on its first candidate, and all are launched at the
+//! start of the run. Cells do not touch each other, so each shape is solved once for all cells
+//! that have it: [`lives`] says what shares a life, [`network`] when it runs there. It does not know
+//! prices, quotas or more than one kind of boot, and it reads no clock: its effort is bounded by the
+//! numbers of tests and lanes.
 
-mod atom;
+mod lives;
 mod network;
 
 use std::collections::BTreeMap;
 
 use dva_plan::ExecutionPlan;
 use dva_plan::document::PRODUCER;
-use dva_plan::plan::{CellIx, Shape};
+use dva_plan::exclusions::Exclusions;
+use dva_plan::plan::{CellIx, ShapeIx};
 use dva_plan::schedule::{PlannedExecution, PlannedLife, Schedule};
 use dva_plan::table::Table;
+use dva_plan::together::Together;
 
-use atom::atoms;
+use lives::LifeTests;
 use network::{Network, Order};
 
 /// What is taken for true where nobody stated or measured it.
@@ -48,18 +51,18 @@ impl Default for Assumptions {
 /// Nothing depends on the order in which the plan lists tests and cells, except the order of the
 /// schedule's own rows. An execution is planned to take at least 1 ms, and times end at [`u64::MAX`].
 ///
-/// The plan must be valid, see [`dva_plan::validate`]; of shapes with a cycle, the tests on it and
+/// The plan must be valid, see [`dva_plan::validate`]; of lives with a cycle, the tests on it and
 /// behind it are left out.
 ///
 /// # Panics
 /// If the plan names a row that is not there.
 #[must_use]
 pub fn schedule(plan: &ExecutionPlan, plan_digest: &str, assumptions: &Assumptions) -> Schedule {
-    pack(plan, plan_digest, assumptions, |shape| vec![shape.clone()])
+    pack(plan, plan_digest, assumptions, lives::packed)
 }
 
-/// As [`schedule`], but each atom has a life of its own, so no test shares its machine with a test it
-/// has nothing to do with. It costs a boot for each; what passes here and fails when packed has met a
+/// As [`schedule`], but each atom has lives of its own, so no test but `last` ones shares its machine
+/// with a test it has nothing to do with. It costs a boot for each; what passes here and fails when packed has met a
 /// neighbour.
 ///
 /// # Panics
@@ -70,29 +73,34 @@ pub fn schedule_isolated(
     plan_digest: &str,
     assumptions: &Assumptions,
 ) -> Schedule {
-    pack(plan, plan_digest, assumptions, atoms)
+    pack(plan, plan_digest, assumptions, lives::isolated)
 }
 
-/// A life for each of the parts that `split` makes of a cell's shape.
+/// A life for each of the groups that `split` makes of a cell's tests.
 fn pack(
     plan: &ExecutionPlan,
     plan_digest: &str,
     assumptions: &Assumptions,
-    split: impl Fn(&Shape) -> Vec<Shape>,
+    split: impl Fn(&ExecutionPlan, &Together) -> Vec<LifeTests>,
 ) -> Schedule {
+    let exclusions = Exclusions::of(plan);
     let mut batches = BTreeMap::new();
     let mut lives = Table::new();
     let (mut makespan_ms, mut defaulted_durations) = (0, 0_u32);
     for (index, cell) in plan.cells.enumerate() {
-        let batches: &Vec<Batch> = batches.entry(cell.shape).or_insert_with(|| {
-            let parts = split(&plan.shapes[cell.shape]);
-            let batch = |part| Batch::of(plan, part, assumptions);
-            parts.iter().map(batch).collect()
-        });
+        let (batches, defaulted): &(Vec<Batch>, u32) =
+            batches.entry(cell.shape).or_insert_with(|| {
+                let together = Together::of(plan, &plan.shapes[cell.shape]);
+                let batch = |tests: &LifeTests| {
+                    Batch::of(plan, cell.shape, &together, &exclusions, tests, assumptions)
+                };
+                let batches = split(plan, &together).iter().map(batch).collect();
+                (batches, defaulted(plan, cell.shape))
+            });
+        defaulted_durations = defaulted_durations.saturating_add(*defaulted);
         for batch in batches {
             let life = batch.on_a_life_of(plan, index, assumptions);
             makespan_ms = makespan_ms.max(life.end_ms);
-            defaulted_durations = defaulted_durations.saturating_add(batch.defaulted_durations);
             lives.push(life);
         }
     }
@@ -105,25 +113,35 @@ fn pack(
     }
 }
 
+/// How many tests of a shape do not say how long they take.
+fn defaulted(plan: &ExecutionPlan, shape: ShapeIx) -> u32 {
+    let tests = plan.shapes[shape].tests.iter();
+    let defaulted = tests.filter(|test| plan.tests[**test].takes_ms.is_none());
+    u32::try_from(defaulted.count()).unwrap_or(u32::MAX)
+}
+
 /// Tests of one shape in the order and on the lanes in which a life of any of its cells runs them.
 struct Batch {
     order: Order,
-    defaulted_durations: u32,
 }
 
 impl Batch {
-    fn of(plan: &ExecutionPlan, shape: &Shape, assumptions: &Assumptions) -> Self {
-        let lanes = u32::try_from(shape.tests.len())
+    fn of(
+        plan: &ExecutionPlan,
+        shape: ShapeIx,
+        together: &Together,
+        exclusions: &Exclusions,
+        tests: &LifeTests,
+        assumptions: &Assumptions,
+    ) -> Self {
+        let lanes = u32::try_from(tests.tests.len())
             .unwrap_or(u32::MAX)
             .min(plan.policy.lanes)
             .max(1);
-        let defaulted = shape
-            .tests
-            .iter()
-            .filter(|test| plan.tests[**test].takes_ms.is_none());
+        let edges = plan.shapes[shape].after.iter().chain(together.order());
+        let network = Network::of(plan, edges, exclusions, tests, assumptions.default_takes_ms);
         Self {
-            defaulted_durations: u32::try_from(defaulted.count()).unwrap_or(u32::MAX),
-            order: Network::of(plan, shape, assumptions.default_takes_ms).best_order(lanes),
+            order: network.best_order(lanes),
         }
     }
 

@@ -1,12 +1,14 @@
 //! What a schedule comes to: counts, times, and how far it can be from the best.
 //!
-//! It looks at the schedule alone and not at how it was made. Money comes later.
+//! It looks at the schedule alone and not at how it was made. Money is [`crate::cost`]'s.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dva_plan::ExecutionPlan;
+use dva_plan::exclusions::Exclusions;
 use dva_plan::plan::{Edge, TestIx};
 use dva_plan::schedule::{PlannedLife, Schedule};
+use dva_plan::together::Together;
 
 /// What a schedule comes to. All times are milliseconds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,7 +17,7 @@ pub struct Summary {
     pub lives: u32,
     /// How many of them begin with the launch of a machine: all, until machines can be reset.
     pub launches: u32,
-    /// The executions that give a verdict: one for each test run.
+    /// The test runs, each of which has a verdict.
     pub test_runs: u32,
     /// The executions that only prepare a life.
     pub setup_executions: u32,
@@ -24,8 +26,8 @@ pub struct Summary {
     /// When the last life ends.
     pub makespan_ms: u64,
     /// With the same tests on the same lives nothing could end sooner, whatever the order: the
-    /// longest life, if each took its boot and then its longest chain, or its work shared out evenly
-    /// among as many lanes as the policy allows.
+    /// longest life, if each took its boot and then its longest chain, or what needs the machine to itself
+    /// and the rest of its work shared out evenly among as many lanes as the policy allows.
     pub makespan_lower_bound_ms: u64,
     /// The sum of all executions; boot and idle lanes are not in it.
     pub busy_ms: u64,
@@ -47,7 +49,16 @@ pub fn summarize(plan: &ExecutionPlan, schedule: &Schedule) -> Summary {
         peak_lanes: peak(schedule),
         ..Summary::default()
     };
+    // A `last` test has an execution with a verdict on each life.
+    let mut last = BTreeSet::new();
+    let exclusions = Exclusions::of(plan);
+    let mut order = BTreeMap::new();
     for life in &schedule.lives {
+        let shape = plan.cells[life.cell].shape;
+        let order: &Vec<Edge> = order.entry(shape).or_insert_with(|| {
+            let together = Together::of(plan, &plan.shapes[shape]);
+            together.order().to_vec()
+        });
         summary.lives += 1;
         summary.launches += 1;
         let r#type = &plan.machines[life.machine].r#type;
@@ -59,15 +70,24 @@ pub fn summarize(plan: &ExecutionPlan, schedule: &Schedule) -> Summary {
         for execution in &life.executions {
             match execution.setup {
                 true => summary.setup_executions += 1,
+                false if plan.tests[execution.test].last => {
+                    last.insert((life.cell, execution.test));
+                }
                 false => summary.test_runs += 1,
             }
             work_ms = work_ms.saturating_add(execution.end_ms - execution.start_ms);
         }
         summary.busy_ms = summary.busy_ms.saturating_add(work_ms);
-        summary.makespan_lower_bound_ms = summary
-            .makespan_lower_bound_ms
-            .max(lower_bound_ms(plan, life, work_ms));
+        summary.makespan_lower_bound_ms = summary.makespan_lower_bound_ms.max(lower_bound_ms(
+            plan,
+            order,
+            &exclusions,
+            life,
+            work_ms,
+        ));
     }
+    let last = u32::try_from(last.len()).unwrap_or(u32::MAX);
+    summary.test_runs = summary.test_runs.saturating_add(last);
     summary
 }
 
@@ -91,25 +111,35 @@ fn peak(schedule: &Schedule) -> u32 {
 }
 
 /// The least time in which what runs on `life` can be done, its boot included.
-fn lower_bound_ms(plan: &ExecutionPlan, life: &PlannedLife, work_ms: u64) -> u64 {
+fn lower_bound_ms(
+    plan: &ExecutionPlan,
+    order: &[Edge],
+    exclusions: &Exclusions,
+    life: &PlannedLife,
+    work_ms: u64,
+) -> u64 {
     let shape = &plan.shapes[plan.cells[life.cell].shape];
     // The rows are by start, so those a test waits for stand before it.
     let mut chains: BTreeMap<TestIx, u64> = BTreeMap::new();
-    let mut longest_ms = 0;
+    let (mut longest_ms, mut alone_ms) = (0, 0_u64);
     for execution in &life.executions {
-        let before = [&shape.after, &shape.order]
+        let before = [&shape.after, order]
             .into_iter()
             .flat_map(|edges| edges_of(edges, execution.test))
             .filter_map(|edge| chains.get(&edge.after))
             .max();
-        let chain_ms = before
-            .unwrap_or(&0)
-            .saturating_add(execution.end_ms - execution.start_ms);
+        let takes_ms = execution.end_ms - execution.start_ms;
+        if exclusions.is_alone(execution.test) {
+            alone_ms = alone_ms.saturating_add(takes_ms);
+        }
+        let chain_ms = before.unwrap_or(&0).saturating_add(takes_ms);
         chains.insert(execution.test, chain_ms);
         longest_ms = longest_ms.max(chain_ms);
     }
     let lanes = u64::from(plan.policy.lanes.max(1));
-    (life.ready_ms - life.launch_ms).saturating_add(longest_ms.max(work_ms.div_ceil(lanes)))
+    let shared_ms = (work_ms - alone_ms).div_ceil(lanes);
+    let work_ms = alone_ms.saturating_add(shared_ms);
+    (life.ready_ms - life.launch_ms).saturating_add(longest_ms.max(work_ms))
 }
 
 /// The edges of `test`, out of edges that ascend.

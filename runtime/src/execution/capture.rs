@@ -3,14 +3,17 @@
 //! Blanks around a value are taken off, except from strings, which are kept as they stand but for the
 //! line ends at their end. Nothing is guessed: a text that is not exactly of its type is none.
 
+use std::collections::BTreeMap;
+
+use dva_plan::parse::{self, ExtraFields, Misfit};
 use dva_plan::step::{Capture, CaptureFrom};
-use dva_plan::unit::{Quantity, SizeUnit, parse_quantity, parse_size_in};
+use dva_plan::unit::SizeUnit;
 use dva_plan::{FailureClass, Type, Value};
-use regex::{Regex, RegexBuilder};
+use regex::RegexBuilder;
 
 use super::facts::{Unreadable, text, without_line_ends};
 use crate::excerpt::{escape, shorten};
-use crate::transport::{CAPTURE_LIMIT, StreamOutput};
+use crate::transport::{CAPTURE_LIMIT, ExecOutcome, ExecStatus};
 
 /// Why there is no value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,14 +48,23 @@ impl From<Unreadable> for NoCapture {
     }
 }
 
-/// The value that `capture` takes from `stdout`, of type `of`.
+/// The value that `capture` takes from what a command came to, of type `of`.
 pub(super) fn capture(
     capture: &Capture,
     of: &Type,
-    stdout: &StreamOutput,
+    outcome: &ExecOutcome,
 ) -> Result<Value, NoCapture> {
-    let text = text(stdout)?;
+    if capture.from == CaptureFrom::Result {
+        return result(outcome);
+    }
+    let text = text(&outcome.stdout)?;
     match &capture.from {
+        CaptureFrom::Result => result(outcome),
+        CaptureFrom::Json => {
+            let found = serde_json::from_str(text)
+                .map_err(|error| NoCapture::parse(format!("the output is no JSON: {error}")))?;
+            parse::json(&found, of, capture.unit, ExtraFields::Dropped).map_err(misfit)
+        }
         CaptureFrom::Text => value(without_line_ends(text), of, capture.unit),
         CaptureFrom::Find(pattern) => {
             let regex = RegexBuilder::new(pattern)
@@ -89,103 +101,31 @@ pub(super) fn capture(
 }
 
 fn value(text: &str, of: &Type, unit: Option<SizeUnit>) -> Result<Value, NoCapture> {
-    if *of == Type::String {
-        return Ok(Value::String(text.to_owned()));
-    }
-    let text = text.trim();
-    let no = |why: &str| {
-        let shown = shorten(&escape(text.as_bytes()), 80);
-        NoCapture::parse(format!("`{shown}` is no {of}: {why}"))
-    };
-    let quantity = || parse_quantity(text).map_err(|error| no(&error.to_string()));
-    let word = || {
-        if text.is_empty() {
-            Err(no("it is empty"))
-        } else if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
-            Err(no("it is more than one word"))
-        } else {
-            Ok(text.to_owned())
-        }
-    };
-    match of {
-        Type::Bool => match text {
-            "true" => Ok(Value::Bool(true)),
-            "false" => Ok(Value::Bool(false)),
-            _ => Err(no("it is neither `true` nor `false`")),
-        },
-        Type::Int => text
-            .parse()
-            .map(Value::Int)
-            .map_err(|_| no("it is not a whole number of at most 64 bits")),
-        Type::Bytes => {
-            let bare = |c: char| c.is_ascii_digit() || c == '.';
-            match unit.filter(|_| text.chars().all(bare)) {
-                Some(unit) => parse_size_in(text, unit)
-                    .map(Value::Bytes)
-                    .map_err(|error| no(&error.to_string())),
-                None => match quantity()? {
-                    Quantity::Size(bytes) => Ok(Value::Bytes(bytes)),
-                    Quantity::Duration(_) | Quantity::Percent(..) | Quantity::Money(_) => {
-                        Err(no("its unit is none of size"))
-                    }
-                },
-            }
-        }
-        Type::Ms => match quantity()? {
-            Quantity::Duration(ms) => Ok(Value::Ms(ms)),
-            Quantity::Size(_) | Quantity::Percent(..) | Quantity::Money(_) => {
-                Err(no("its unit is none of time"))
-            }
-        },
-        Type::NanoUsd => match quantity()? {
-            Quantity::Money(nano_usd) => Ok(Value::NanoUsd(nano_usd)),
-            Quantity::Size(_) | Quantity::Duration(_) | Quantity::Percent(..) => {
-                Err(no("it does not begin with `$`"))
-            }
-        },
-        Type::Ratio => match quantity()? {
-            Quantity::Percent(part, whole) => Ok(Value::Ratio(part, whole)),
-            Quantity::Size(_) | Quantity::Duration(_) | Quantity::Money(_) => {
-                Err(no("it does not end in `%`"))
-            }
-        },
-        Type::Version => word().map(Value::Version),
-        Type::Name(_) => word().map(Value::Name),
-        Type::Date => {
-            if is_date(text) {
-                Ok(Value::Date(text.to_owned()))
-            } else {
-                Err(no("it is no day written YYYY-MM-DD"))
-            }
-        }
-        Type::Regex => Regex::new(text)
-            .map(|_| Value::Regex(text.to_owned()))
-            .map_err(|_| no("it does not parse")),
-        Type::String | Type::List(_) | Type::Record(_) => Err(no("output gives no such value")),
-    }
+    parse::text(text, of, unit).map_err(misfit)
 }
 
-/// Whether `text` is a day of the Gregorian calendar, `YYYY-MM-DD`.
-fn is_date(text: &str) -> bool {
-    let well_formed = text.len() == 10
-        && text.bytes().enumerate().all(|(place, byte)| match place {
-            4 | 7 => byte == b'-',
-            _ => byte.is_ascii_digit(),
-        });
-    if !well_formed {
-        return false;
-    }
-    let number = |from: usize, to: usize| text[from..to].parse::<u32>().unwrap_or(0);
-    let (year, month, day) = (number(0, 4), number(5, 7), number(8, 10));
-    let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
-    let days = match month {
-        1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
-        4 | 6 | 9 | 11 => 30,
-        2 if leap => 29,
-        2 => 28,
-        _ => 0,
+fn misfit(mut misfit: Misfit) -> NoCapture {
+    misfit.found = shorten(&escape(misfit.found.as_bytes()), 80);
+    NoCapture::parse(misfit.to_string())
+}
+
+/// All that a command came to.
+fn result(outcome: &ExecOutcome) -> Result<Value, NoCapture> {
+    let status = match &outcome.status {
+        ExecStatus::Exit(status) => Value::Int((*status).into()),
+        ExecStatus::Signal(name) => {
+            let name = escape(name.as_bytes());
+            let why = format!("signal {name} ended the command, so it has no exit status");
+            return Err(NoCapture::parse(why));
+        }
+        ExecStatus::Assumed => return Err(NoCapture::parse("nothing was run")),
     };
-    (1..=days).contains(&day)
+    let text = |stream| Ok::<_, NoCapture>(Value::String(without_line_ends(text(stream)?).into()));
+    Ok(Value::Record(BTreeMap::from([
+        ("exit".to_owned(), status),
+        ("stdout".to_owned(), text(&outcome.stdout)?),
+        ("stderr".to_owned(), text(&outcome.stderr)?),
+    ])))
 }
 
 #[cfg(test)]
@@ -193,12 +133,17 @@ mod tests {
     use dva_plan::step::SlotIx;
 
     use super::*;
+    use crate::transport::StreamOutput;
 
-    fn stdout(bytes: &[u8]) -> StreamOutput {
-        StreamOutput {
-            total: bytes.len() as u64,
-            head: bytes.to_vec(),
-            ..StreamOutput::default()
+    fn stdout(bytes: &[u8]) -> ExecOutcome {
+        ExecOutcome {
+            status: ExecStatus::Exit(0),
+            stdout: StreamOutput {
+                total: bytes.len() as u64,
+                head: bytes.to_vec(),
+                ..StreamOutput::default()
+            },
+            stderr: StreamOutput::default(),
         }
     }
 
@@ -333,6 +278,58 @@ mod tests {
     }
 
     #[test]
+    fn json_gives_records_and_says_where_it_does_not() {
+        let of = Type::Record(BTreeMap::from([(
+            "disks".to_owned(),
+            Type::List(Box::new(Type::Bytes)),
+        )]));
+        let json = |text: &str| take(text, &of, CaptureFrom::Json, None);
+        let disks = Value::List(vec![Value::Bytes(1 << 30)]);
+        assert_eq!(
+            json(r#"{"disks": ["1GiB"], "more": null}"#),
+            Ok(Value::Record(BTreeMap::from([("disks".to_owned(), disks)])))
+        );
+        let wrong = json(r#"{"disks": ["1GiB", 7]}"#).expect_err("a number");
+        assert_eq!(
+            wrong.why,
+            "`7` at .disks[1] is no size: it stands in quotes, with its unit"
+        );
+        let broken = json("{").expect_err("no JSON");
+        assert!(
+            broken.why.starts_with("the output is no JSON: "),
+            "{}",
+            broken.why
+        );
+    }
+
+    #[test]
+    fn a_result_is_the_status_and_both_outputs() {
+        let result = |outcome: &ExecOutcome| {
+            let wanted = Capture {
+                slot: SlotIx(0),
+                from: CaptureFrom::Result,
+                unit: None,
+            };
+            capture(&wanted, &Type::of_result(), outcome)
+        };
+        let mut outcome = stdout(b"a\n\n");
+        outcome.status = ExecStatus::Exit(3);
+        let fields = [
+            ("exit".to_owned(), Value::Int(3)),
+            ("stdout".to_owned(), Value::String("a".into())),
+            ("stderr".to_owned(), Value::String(String::new())),
+        ];
+        assert_eq!(result(&outcome), Ok(Value::Record(fields.into())));
+        outcome.status = ExecStatus::Signal("KILL".into());
+        let killed = result(&outcome).expect_err("no status");
+        assert!(
+            killed.why.starts_with("signal KILL ended"),
+            "{}",
+            killed.why
+        );
+    }
+
+    #[test]
     fn what_is_no_text_is_no_value() {
         let wanted = Capture {
             slot: SlotIx(0),
@@ -342,7 +339,7 @@ mod tests {
         let not_utf8 = capture(&wanted, &Type::String, &stdout(b"\xff")).expect_err("no UTF-8");
         assert_eq!(not_utf8.class, FailureClass::CaptureParse);
         let mut large = stdout(b"a");
-        large.total = 2 << 20;
+        large.stdout.total = 2 << 20;
         let large = capture(&wanted, &Type::String, &large).expect_err("too large");
         assert_eq!(large.class, FailureClass::CaptureSize);
     }

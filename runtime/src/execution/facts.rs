@@ -3,13 +3,15 @@
 use std::cell::Cell as Flag;
 use std::collections::BTreeMap;
 
-use dva_plan::eval::Facts;
+use dva_plan::eval::{Entry, Facts};
 use dva_plan::expr::{CellFact, DiskFact, MachineFact};
-use dva_plan::plan::{CellIx, DiskIx, ExecutionPlan, Machine, TestIx};
+use dva_plan::plan::{CellIx, DiskIx, ExecutionPlan, InputIx, Machine, TableIx, TestIx};
 use dva_plan::step::SlotIx;
 use dva_plan::{Type, Value};
 
 use super::{Execution, SlotValue, Slots};
+use crate::entries::{cell_fact, entry};
+use crate::inputs::Inputs;
 use crate::provider::AttachedDisk;
 use crate::transport::{ExecOutcome, ExecStatus, StreamOutput};
 
@@ -19,6 +21,7 @@ pub(super) struct StepFacts<'a> {
     pub(super) test: TestIx,
     cell: CellIx,
     machine: &'a Machine,
+    inputs: &'a Inputs,
     /// Those that are attached.
     disks: Vec<AttachedDisk>,
     slots: &'a Slots,
@@ -50,6 +53,7 @@ impl<'a> StepFacts<'a> {
             test: execution.test,
             cell: execution.cell,
             machine: &execution.guest.machine,
+            inputs: &execution.inputs,
             disks: execution.guest.disks(),
             slots,
             captured: &execution.captured,
@@ -146,25 +150,26 @@ impl Facts for StepFacts<'_> {
     }
 
     fn cell(&self, fact: &CellFact) -> Option<Value> {
-        let cell = &self.plan.cells[self.cell];
-        let image = &self.plan.images[cell.image];
-        Some(match fact {
-            CellFact::Axis(axis) => Value::Name(cell.axes.get(axis)?.clone()),
-            CellFact::ImageOs => Value::Name(image.os.clone()),
-            CellFact::ImageVersion => Value::Version(image.version.clone()?),
-            CellFact::ImageArch => Value::Name(image.arch.clone()),
+        let known = cell_fact(self.plan, self.cell, fact);
+        known.or_else(|| match fact {
+            // What the cell leaves open is as it was obtained.
+            CellFact::Axis(axis) if axis == "region" => self.machine(MachineFact::Region),
+            CellFact::Axis(axis) if axis == "instance" => self.machine(MachineFact::Type),
+            _ => None,
         })
     }
 
+    fn entry(&self, table: TableIx) -> Entry {
+        entry(self.plan, table, |fact| self.cell(fact))
+    }
+
+    fn input(&self, input: InputIx) -> Option<Value> {
+        let name = &self.plan.inputs.get(input)?.name;
+        self.inputs.value(name, &self.machine.region).cloned()
+    }
+
     fn machine(&self, fact: MachineFact) -> Option<Value> {
-        let machine = self.machine;
-        Some(match fact {
-            MachineFact::Vcpus => Value::Int(machine.vcpus.into()),
-            MachineFact::Memory => Value::Bytes(machine.memory_bytes),
-            MachineFact::Type => Value::Name(machine.r#type.clone()),
-            MachineFact::Region => Value::Name(machine.region.clone()),
-            MachineFact::Arch => Value::Name(machine.arch.clone()),
-        })
+        self.machine.fact(fact)
     }
 
     fn disk(&self, disk: DiskIx, fact: DiskFact) -> Option<Value> {

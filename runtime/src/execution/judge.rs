@@ -3,9 +3,10 @@
 use dva_plan::FailureClass;
 use dva_plan::Value;
 use dva_plan::eval::{EvalFault, Facts, deciding_operands, eval};
-use dva_plan::expr::{CellFact, DiskFact, ExprIx, MachineFact, Node};
+use dva_plan::expr::{Comparison, DiskFact, ExprIx, Node};
 use dva_plan::report::Operands;
 use dva_plan::step::{Slot, Step};
+use dva_plan::template::spoken;
 
 use super::Broken;
 use super::capture::NoCapture;
@@ -15,6 +16,8 @@ use crate::excerpt::{escape, shorten};
 /// The most characters of an operand in a message, and in a report.
 const IN_MESSAGE: usize = 200;
 const IN_REPORT: usize = 4_096;
+/// The most items of a list in a message.
+const ITEMS_IN_MESSAGE: usize = 12;
 
 /// Whether a condition holds.
 pub(super) enum Judged {
@@ -115,28 +118,26 @@ fn explain(condition: ExprIx, class: FailureClass, facts: &StepFacts<'_>, step: 
     let [left_text, right_text] =
         [&left, &right].map(|value| shorten(&value.to_string(), IN_MESSAGE));
     let deciding = deciding(nodes, condition, facts);
-    let name = deciding.and_then(|node| left_name(node, facts));
-    let expected = match &name {
-        Some(name) => format!("Expected {name} {operator} {right_text}"),
-        None => format!("Expected {left_text} {operator} {right_text}"),
-    };
-    let but = match (deciding, &left, &right) {
-        (Some(Node::HasAll { .. }), Value::List(whole), Value::List(parts)) => {
-            let missing: Vec<String> = parts
-                .iter()
-                .filter(|part| !whole.iter().any(|item| item.equals(part)))
-                .map(ToString::to_string)
-                .collect();
-            let are = if missing.len() == 1 { "is" } else { "are" };
-            format!(
-                ", but {} {are} missing",
-                shorten(&missing.join(", "), IN_MESSAGE)
+    let sides = deciding.and_then(sides);
+    let name = sides.and_then(|(left, _)| name_of(left, facts));
+    let shown = name.as_deref().unwrap_or(&left_text);
+    let (expected, but) = match deciding.and_then(|node| difference(node, &left, &right)) {
+        // Of long lists only the difference is worth reading.
+        Some(difference) => {
+            let right = sides.and_then(|(_, right)| name_of(right, facts));
+            let right = right.as_deref().unwrap_or(&right_text);
+            (
+                format!("Expected {shown} {operator} {right}"),
+                format!("; {difference}"),
             )
         }
-        _ => match &name {
-            Some(name) => format!(", but {name} is {left_text}"),
-            None => ", which does not hold".to_owned(),
-        },
+        None => {
+            let but = match &name {
+                Some(name) => format!(", but {name} is {left_text}"),
+                None => ", which does not hold".to_owned(),
+            };
+            (format!("Expected {shown} {operator} {right_text}"), but)
+        }
     };
     let mut message = format!("{expected}{but}{}", at(step));
     if let (Some("exit"), Some(line)) = (name.as_deref(), last_error_line(facts)) {
@@ -168,17 +169,69 @@ fn deciding<'a>(
     }
 }
 
-/// What the author calls the left side of a comparison, where it is a name.
-fn left_name(node: &Node, facts: &StepFacts<'_>) -> Option<String> {
-    let left = match node {
-        Node::Compare { left, .. } => left,
-        Node::Matches { text, .. } => text,
-        Node::Has { whole, .. } | Node::HasAll { whole, .. } => whole,
-        Node::In { value, .. } => value,
+/// What two lists that are compared as sets differ in: `missing: a, b; unexpected: c`.
+fn difference(node: &Node, left: &Value, right: &Value) -> Option<String> {
+    let (Value::List(left), Value::List(right)) = (left, right) else {
+        return None;
+    };
+    let not_in = |items: &[Value], others: &[Value]| -> Vec<Value> {
+        let absent = |item: &&Value| !others.iter().any(|other| other.equals(item));
+        items.iter().filter(absent).cloned().collect()
+    };
+    let (missing, unexpected) = match node {
+        Node::HasAll { .. } => (not_in(right, left), Vec::new()),
+        Node::HasNone { .. } => {
+            let held = |item: &&Value| left.iter().any(|other| other.equals(item));
+            (Vec::new(), right.iter().filter(held).cloned().collect())
+        }
+        Node::Compare {
+            how: Comparison::Equal,
+            ..
+        } => (not_in(right, left), not_in(left, right)),
         _ => return None,
     };
+    let parts = [("missing", missing), ("unexpected", unexpected)];
+    let parts: Vec<String> = parts
+        .iter()
+        .filter(|(_, items)| !items.is_empty())
+        .map(|(word, items)| format!("{word}: {}", listed(items)))
+        .collect();
+    (!parts.is_empty()).then(|| parts.join("; "))
+}
+
+/// The first of `items`, and how many there are more.
+fn listed(items: &[Value]) -> String {
+    let shown = items.iter().take(ITEMS_IN_MESSAGE);
+    let shown = shown.map(|item| spoken(item).unwrap_or_else(|_| item.to_string()));
+    let mut text = shorten(&shown.collect::<Vec<_>>().join(", "), IN_MESSAGE);
+    if let Some(more @ 1..) = items.len().checked_sub(ITEMS_IN_MESSAGE) {
+        text.push_str(&format!(" and {more} more"));
+    }
+    text
+}
+
+/// Both sides of a comparison.
+fn sides(node: &Node) -> Option<(ExprIx, ExprIx)> {
+    match node {
+        Node::Compare { left, right, .. } => Some((*left, *right)),
+        Node::Matches { text, regex } => Some((*text, *regex)),
+        Node::Has { whole, part } => Some((*whole, *part)),
+        Node::HasAll { whole, parts } | Node::HasNone { whole, parts } => Some((*whole, *parts)),
+        Node::In { value, list } => Some((*value, *list)),
+        _ => None,
+    }
+}
+
+/// What the author calls a value, where it has a name.
+fn name_of(expr: ExprIx, facts: &StepFacts<'_>) -> Option<String> {
     let plan = facts.plan;
-    Some(match plan.expressions.get(*left)? {
+    Some(match plan.expressions.get(expr)? {
+        Node::Field { of, name } => format!("{}.{name}", name_of(*of, facts)?),
+        Node::Input(input) => plan.inputs.get(*input)?.name.clone(),
+        Node::Lookup(table) => {
+            let table = plan.tables.get(*table)?;
+            format!("{}[{}]", table.name, table.key.path())
+        }
         Node::Exit => "exit".to_owned(),
         Node::Stdout => "stdout".to_owned(),
         Node::Stderr => "stderr".to_owned(),
@@ -187,19 +240,8 @@ fn left_name(node: &Node, facts: &StepFacts<'_>) -> Option<String> {
             let test = plan.tests.get(*test)?;
             format!("{}.{}", test.id, test.slots.get(*slot)?.name)
         }
-        Node::Cell(fact) => match fact {
-            CellFact::Axis(axis) => axis.clone(),
-            CellFact::ImageOs => "image.os".to_owned(),
-            CellFact::ImageVersion => "image.version".to_owned(),
-            CellFact::ImageArch => "image.arch".to_owned(),
-        },
-        Node::Machine(fact) => match fact {
-            MachineFact::Vcpus => "instance.vcpus".to_owned(),
-            MachineFact::Memory => "instance.memory".to_owned(),
-            MachineFact::Type => "instance.type".to_owned(),
-            MachineFact::Region => "instance.region".to_owned(),
-            MachineFact::Arch => "instance.arch".to_owned(),
-        },
+        Node::Cell(fact) => fact.path(),
+        Node::Machine(fact) => fact.path().to_owned(),
         Node::Disk { disk, what } => {
             let name = &plan.disks.get(*disk)?.name;
             match what {

@@ -88,7 +88,7 @@ impl Runner {
                 SlotValue::Assumed
             } else {
                 let slot = &self.execution.plan.tests[self.execution.test].slots[wanted.slot];
-                let value = capture::capture(wanted, &slot.r#type, &outcome.stdout)
+                let value = capture::capture(wanted, &slot.r#type, &outcome)
                     .map_err(|problem| judge::no_capture(&problem, slot, step))?;
                 if value.to_string().len() <= CAPTURED_IN_REPORT {
                     report.captured = Some(value.clone());

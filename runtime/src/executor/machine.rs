@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use dva_plan::FailureClass;
-use dva_plan::plan::{DiskIx, ExecutionPlan};
+use dva_plan::plan::{DiskIx, ExecutionPlan, Resource};
 use dva_plan::schedule::PlannedLife;
 use dva_plan::unit::display_duration;
 use tokio::time::{sleep, timeout};
@@ -110,7 +110,10 @@ fn disks(plan: &ExecutionPlan, planned: &PlannedLife) -> BTreeSet<DiskIx> {
         .executions
         .iter()
         .flat_map(|execution| &plan.tests[execution.test].effects)
-        .map(|effect| effect.disk)
+        .filter_map(|effect| match effect.of {
+            Resource::Disk(disk) => Some(disk),
+            Resource::Machine | Resource::State(_) => None,
+        })
         .filter(|disk| plan.disks[*disk].attached)
         .collect()
 }

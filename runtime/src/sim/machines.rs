@@ -27,11 +27,15 @@ pub struct SimMachines {
     pub(super) plan: Arc<ExecutionPlan>,
     pub(super) script: Arc<SimScript>,
     live: Arc<Mutex<BTreeMap<String, SimMachine>>>,
+    /// How many lives of each cell were asked for.
+    lives: Arc<Mutex<BTreeMap<CellIx, u32>>>,
 }
 
 /// A machine that is there.
 struct SimMachine {
     cell: CellIx,
+    /// Which of the lives of its cell it is, from 0.
+    life: u32,
     /// How often it has booted; absent while it is stopped.
     boots: Option<u32>,
     /// How often it had booted when it was stopped.
@@ -44,9 +48,10 @@ struct SimMachine {
 }
 
 impl SimMachine {
-    fn new(cell: CellIx) -> Self {
+    fn new(cell: CellIx, life: u32) -> Self {
         Self {
             cell,
+            life,
             boots: Some(0),
             last_boots: 0,
             down: CancellationToken::new(),
@@ -82,6 +87,7 @@ impl SimMachines {
             plan,
             script: Arc::new(script),
             live: Arc::default(),
+            lives: Arc::default(),
         }
     }
 
@@ -101,8 +107,20 @@ impl SimMachines {
 
     /// What is said about the life of a machine.
     fn told(&self, token: &str) -> Option<LifeFault> {
-        let cell = self.lock().get(token).map(|machine| machine.cell)?;
-        self.script.life(&self.plan.cells[cell]).fault
+        let (cell, life) = self
+            .lock()
+            .get(token)
+            .map(|machine| (machine.cell, machine.life))?;
+        self.script.life(&self.plan.cells[cell], life).fault
+    }
+
+    /// The number of a life of `cell` that begins now.
+    fn next_life(&self, cell: CellIx) -> u32 {
+        let mut lives = self.lives.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = lives.entry(cell).or_default();
+        let life = *next;
+        *next += 1;
+        life
     }
 
     /// Does something to a machine that runs.
@@ -142,6 +160,7 @@ impl Provider for SimMachines {
             Capability::Reboot,
             Capability::StopStart,
             Capability::Hotplug,
+            Capability::Console,
         ])
     }
 
@@ -163,7 +182,8 @@ impl Provider for SimMachines {
                 "the simulator plays another plan",
             ));
         };
-        let life = self.script.life(&self.plan.cells[cell]);
+        let number = self.next_life(cell);
+        let life = self.script.life(&self.plan.cells[cell], number);
         match life.fault {
             Some(LifeFault::Capacity) => {
                 return Err(refused(AcquireErrorKind::Capacity, "there is none left"));
@@ -185,7 +205,8 @@ impl Provider for SimMachines {
             | None => {}
         }
         let token = request.token.to_string();
-        self.lock().insert(token.clone(), SimMachine::new(cell));
+        self.lock()
+            .insert(token.clone(), SimMachine::new(cell, number));
         if life.fault == Some(LifeFault::Stuck) {
             std::future::pending::<()>().await;
         }
@@ -271,6 +292,15 @@ impl Provider for SimMachines {
         self.control(token, |machine| Ok(machine.attached.contains(&disk)))
     }
 
+    /// One line for each boot. Steps that wait for the console do not look: a simulated login assumes.
+    async fn console(&self, token: &MachineToken) -> Result<Vec<u8>, ControlError> {
+        self.control(token, |machine| {
+            let boots = 0..=machine.boots.unwrap_or(machine.last_boots);
+            let lines = boots.map(|boot| format!("simulated boot {boot}\r\n"));
+            Ok(lines.collect::<String>().into_bytes())
+        })
+    }
+
     async fn keep(&self, token: &MachineToken, _: Duration) -> Result<(), ControlError> {
         self.control(token, |_| Ok(()))
     }
@@ -289,16 +319,21 @@ impl Transport for SimMachines {
                 let machine = machines.get(token);
                 machine.map(|machine| {
                     let down = machine.down.child_token();
-                    (token.clone(), machine.cell, machine.boots, down)
+                    (
+                        token.clone(),
+                        (machine.cell, machine.life),
+                        machine.boots,
+                        down,
+                    )
                 })
             }
             HostKeyCheck::Known { .. } => None,
         };
-        let Some((token, cell, Some(boots), down)) = machine else {
+        let Some((token, (cell, life), Some(boots), down)) = machine else {
             return Err(refused(ConnectErrorKind::Unreachable, "no such machine"));
         };
         let boot = format!("{token}-boot-{boots}");
-        match self.script.life(&self.plan.cells[cell]).fault {
+        match self.script.life(&self.plan.cells[cell], life).fault {
             Some(LifeFault::Silent) => {
                 Err(refused(ConnectErrorKind::Unreachable, "nobody answers"))
             }
@@ -323,6 +358,7 @@ impl Transport for SimMachines {
                 Login {
                     token,
                     cell,
+                    life,
                     boot,
                     down,
                 },

@@ -9,7 +9,7 @@ use dva_plan::{TestId, unit::display_duration};
 use thiserror::Error;
 use toml::{Table, Value};
 
-use crate::execution::is_command;
+use crate::execution::commands_in;
 use crate::transport::ExecStatus;
 
 /// What a simulator is told. The default says nothing: all goes well.
@@ -17,8 +17,8 @@ use crate::transport::ExecStatus;
 pub struct SimScript {
     boot_ms: u64,
     takes_ms: u64,
-    tests: Vec<(Cells, TestId, u32, Command)>,
-    lives: Vec<(Cells, Life)>,
+    tests: Vec<(Lives, TestId, u32, Command)>,
+    lives: Vec<(Lives, Life)>,
 }
 
 /// A script that cannot be used.
@@ -66,8 +66,22 @@ fn suggest(nearest: Option<&str>) -> String {
     })
 }
 
-/// Which cells an entry is for: those with these axis values.
-type Cells = BTreeMap<String, String>;
+/// Which lives an entry is for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Lives {
+    /// Those of cells with these axis values.
+    cells: BTreeMap<String, String>,
+    /// Of each cell only this one, in the order of their launch; all of them where it is absent.
+    number: Option<u32>,
+}
+
+impl Lives {
+    fn fit(&self, cell: &Cell, number: u32) -> bool {
+        let mut cells = self.cells.iter();
+        cells.all(|(axis, value)| cell.axes.get(axis) == Some(value))
+            && self.number.is_none_or(|own| own == number)
+    }
+}
 
 /// What is said about one command.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -144,9 +158,9 @@ impl SimScript {
             script.tests.push(entry.test()?);
         }
         for entry in whole.entries("life")? {
-            let (cells, boot_ms, fault) = entry.life()?;
+            let (lives, boot_ms, fault) = entry.life()?;
             let boot_ms = boot_ms.unwrap_or(script.boot_ms);
-            script.lives.push((cells, Life { boot_ms, fault }));
+            script.lives.push((lives, Life { boot_ms, fault }));
         }
         Ok(script)
     }
@@ -163,19 +177,20 @@ impl SimScript {
         self.takes_ms
     }
 
-    /// What is said about a command of `test`.
-    pub(super) fn command(&self, cell: &Cell, test: &TestId, run: u32) -> Command {
-        let fits = |(cells, id, number, _): &&(Cells, TestId, u32, Command)| {
-            id == test && *number == run && fits(cells, cell)
+    /// What is said about a command of `test` on life number `life` of a cell.
+    pub(super) fn command(&self, cell: &Cell, life: u32, test: &TestId, run: u32) -> Command {
+        let fits = |(lives, id, number, _): &&(Lives, TestId, u32, Command)| {
+            id == test && *number == run && lives.fit(cell, life)
         };
         let told = self.tests.iter().rfind(fits);
         told.map(|(.., command)| command.clone())
             .unwrap_or_default()
     }
 
-    /// What is said about the lives of a cell.
-    pub(super) fn life(&self, cell: &Cell) -> Life {
-        let told = self.lives.iter().rfind(|(cells, _)| fits(cells, cell));
+    /// What is said about life number `life` of a cell.
+    pub(super) fn life(&self, cell: &Cell, life: u32) -> Life {
+        let mut lives = self.lives.iter();
+        let told = lives.rfind(|(lives, _)| lives.fit(cell, life));
         told.map_or(
             Life {
                 boot_ms: self.boot_ms,
@@ -201,12 +216,6 @@ impl Command {
     }
 }
 
-fn fits(cells: &Cells, cell: &Cell) -> bool {
-    cells
-        .iter()
-        .all(|(axis, value)| cell.axes.get(axis) == Some(value))
-}
-
 /// One table of a script.
 struct Entry<'a> {
     place: String,
@@ -215,10 +224,10 @@ struct Entry<'a> {
 }
 
 impl<'a> Entry<'a> {
-    fn test(&self) -> Result<(Cells, TestId, u32, Command), ScriptError> {
+    fn test(&self) -> Result<(Lives, TestId, u32, Command), ScriptError> {
         self.check_keys(&[
-            "test", "cells", "run", "exit", "signal", "stdout", "stderr", "takes", "leaves",
-            "fault",
+            "test", "cells", "life", "run", "exit", "signal", "stdout", "stderr", "takes",
+            "leaves", "fault",
         ])?;
         let name = self
             .text("test")?
@@ -228,14 +237,9 @@ impl<'a> Entry<'a> {
             let known = tests.iter().map(|test| test.id.as_str());
             return Err(self.unknown("test", name, known));
         };
-        let runs = test
-            .steps
-            .iter()
-            .chain(&test.finally)
-            .filter(|step| is_command(step))
-            .count();
+        let runs = commands_in(&test.steps) + commands_in(&test.finally);
         let run = self.number("run")?.unwrap_or(0);
-        if run as usize >= runs {
+        if run >= runs {
             return Err(self.unfit("run", format!("below {runs}, the number of its commands")));
         }
         let fault = match self.text("fault")? {
@@ -257,10 +261,10 @@ impl<'a> Entry<'a> {
             leaves: self.texts("leaves")?,
             fault,
         };
-        Ok((self.cells()?, test.id.clone(), run, command))
+        Ok((self.lives()?, test.id.clone(), run, command))
     }
 
-    fn life(&self) -> Result<(Cells, Option<u64>, Option<LifeFault>), ScriptError> {
+    fn life(&self) -> Result<(Lives, Option<u64>, Option<LifeFault>), ScriptError> {
         const FAULTS: [(&str, LifeFault); 9] = [
             ("capacity", LifeFault::Capacity),
             ("quota", LifeFault::Quota),
@@ -272,7 +276,7 @@ impl<'a> Entry<'a> {
             ("no_return", LifeFault::NoReturn),
             ("release", LifeFault::Release),
         ];
-        self.check_keys(&["cells", "boot", "fault"])?;
+        self.check_keys(&["cells", "life", "boot", "fault"])?;
         let fault = match self.text("fault")? {
             None => None,
             Some(name) => match FAULTS.iter().find(|(known, _)| *known == name) {
@@ -283,18 +287,25 @@ impl<'a> Entry<'a> {
                 }
             },
         };
-        Ok((self.cells()?, self.duration("boot")?, fault))
+        Ok((self.lives()?, self.duration("boot")?, fault))
+    }
+
+    fn lives(&self) -> Result<Lives, ScriptError> {
+        Ok(Lives {
+            cells: self.cells()?,
+            number: self.number("life")?,
+        })
     }
 
     /// The axis values of `cells`, all of which some cell of the plan has.
-    fn cells(&self) -> Result<Cells, ScriptError> {
+    fn cells(&self) -> Result<BTreeMap<String, String>, ScriptError> {
         let Some(value) = self.table.get("cells") else {
-            return Ok(Cells::new());
+            return Ok(BTreeMap::new());
         };
         let Value::Table(table) = value else {
             return Err(self.unfit("cells", "a table of axis values".to_owned()));
         };
-        let mut cells = Cells::new();
+        let mut cells = BTreeMap::new();
         for (axis, value) in table {
             let Value::String(value) = value else {
                 return Err(self.unfit("cells", "a table of axis values".to_owned()));

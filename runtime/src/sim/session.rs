@@ -33,6 +33,8 @@ pub(super) struct SimSession {
 pub(super) struct Login {
     pub(super) token: String,
     pub(super) cell: CellIx,
+    /// Which of the lives of its cell it is, from 0.
+    pub(super) life: u32,
     /// The boot id.
     pub(super) boot: String,
     /// Cancelled once the connection has broken.
@@ -96,7 +98,7 @@ impl SimSession {
         run: u32,
     ) -> Result<ExecOutcome, ExecError> {
         let SimMachines { plan, script, .. } = &self.machines;
-        let told = script.command(&plan.cells[self.login.cell], test, run);
+        let told = script.command(&plan.cells[self.login.cell], self.login.life, test, run);
         let of_test = plan.tests.iter().find(|other| other.id == *test);
         let usual_ms = match run {
             0 => of_test

@@ -59,7 +59,7 @@ fn size(step: &StepReport) -> usize {
     let excerpts: usize = streams.map(|stream| stream.excerpt.len()).sum();
     let captured = step.captured.as_ref();
     let captured = captured.map_or(0, |value| value.to_string().len());
-    excerpts + captured + step.command.as_ref().map_or(0, String::len)
+    excerpts + captured + step.message.len() + step.command.as_ref().map_or(0, String::len)
 }
 
 #[cfg(test)]
@@ -72,6 +72,9 @@ mod tests {
     fn step(outcome: StepOutcome, excerpt: usize) -> StepReport {
         StepReport {
             source: SourceText::default(),
+            depth: 0,
+            label: String::new(),
+            message: String::new(),
             in_finally: false,
             outcome,
             duration_ms: 0,

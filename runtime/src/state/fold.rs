@@ -177,14 +177,8 @@ impl RunState {
             if !self.lives[life].abandon(test) {
                 continue;
             }
-            let schedule = Arc::clone(&self.schedule);
-            let executions = &schedule.lives[life].executions;
-            let is_setup = |test: TestIx| {
-                let own = executions.iter().find(|execution| execution.test == test);
-                own.is_some_and(|own| own.setup)
-            };
             let waiting: Vec<_> = self.lives[life].waits().collect();
-            if waiting.iter().all(|test| is_setup(*test)) {
+            if waiting.iter().all(|test| self.gives_no_reason(life, *test)) {
                 for test in waiting {
                     self.lives[life].abandon(test);
                 }
@@ -192,6 +186,20 @@ impl RunState {
         }
         self.judge(cell, test, Verdict::Skipped { reason }, message);
         Ok(())
+    }
+
+    /// Whether `test` alone is no reason to launch `life`: it was only to prepare for others, or to look
+    /// at what they have left, which it still does on another life.
+    fn gives_no_reason(&self, life: LifeIx, test: TestIx) -> bool {
+        let planned = &self.schedule.lives[life];
+        let setup = self.lives[life]
+            .place(test)
+            .is_some_and(|place| planned.executions[place].setup);
+        let lives = self.lives_of_cells.get(&planned.cell).into_iter().flatten();
+        let mut others = lives.filter(|other| **other != life);
+        let waits =
+            |other: &LifeIx| self.lives[*other].execution(test) == Some(&ExecutionState::Waiting);
+        setup || (self.plan.tests[test].last && others.any(waits))
     }
 
     fn stop(&mut self, how: Stopping, why: &StopCause) -> Result<(), IllegalKind> {
@@ -271,9 +279,7 @@ impl RunState {
             ) => return Err(IllegalKind::NotWaiting),
             None => return Err(IllegalKind::UnknownTest),
         }
-        let beside = |(other, ..): (TestIx, u32, u64)| {
-            self.alone.contains(&test) || self.alone.contains(&other)
-        };
+        let beside = |(other, ..): (TestIx, u32, u64)| self.exclusions.exclude(test, other);
         if self.lives[life].running().any(beside) {
             return Err(IllegalKind::NotAlone);
         }
@@ -318,7 +324,7 @@ impl RunState {
             self.judge(cell, test, ending.verdict(), message);
         }
         if ending != Ending::Passed {
-            let (verdict, why) = self.fate_of_dependents(cell, test, setup, ending, message);
+            let (verdict, why) = self.fate_of_dependents(cell, test, ending, message);
             self.block_dependents(life, test, &verdict, &why);
         }
         Ok(())
@@ -329,27 +335,30 @@ impl RunState {
         &self,
         cell: CellIx,
         test: TestIx,
-        setup: bool,
         ending: Ending,
         message: &str,
     ) -> (Verdict, String) {
         let id = &self.plan.tests[test].id;
         let own = self.verdicts.get(&(cell, test));
         match own {
+            // What a test means nothing without means nothing either.
+            Some(own) if matches!(own.verdict, Verdict::Skipped { .. }) => (
+                own.verdict.clone(),
+                format!("It comes after {id}, which {}.", past(&own.verdict)),
+            ),
             Some(own) if !own.verdict.unlocks() => (
                 Verdict::Blocked {
                     by: Blocker::Test(id.clone()),
                 },
                 format!("It comes after {id}, which {}.", past(&own.verdict)),
             ),
-            // A setup execution has no verdict to be blocked by: the test itself has passed, or may yet.
+            // It was a setup, which has no verdict to be blocked by: the test itself has passed, or may yet.
             _ => {
                 let verdict = match ending {
-                    Ending::Failed(class) if setup => Verdict::Errored { class },
-                    Ending::Passed
-                    | Ending::Failed(_)
-                    | Ending::Errored(_)
-                    | Ending::Interrupted => ending.verdict(),
+                    Ending::Failed(_) | Ending::Errored(_) => Verdict::Errored {
+                        class: FailureClass::Setup,
+                    },
+                    Ending::Passed | Ending::Skipped(_) | Ending::Interrupted => ending.verdict(),
                 };
                 (
                     verdict,
@@ -377,15 +386,39 @@ impl RunState {
         }
     }
 
-    /// The verdict of a test run that has none yet.
+    /// The verdict of a test run that has none yet. That of a `last` test is the worst of all lives, so
+    /// it waits for the others.
     fn judge(&mut self, cell: CellIx, test: TestIx, verdict: Verdict, message: &str) {
-        self.verdicts.entry((cell, test)).or_insert_with(|| {
-            self.judged.push((cell, test));
-            Judgement {
-                verdict,
-                message: message.to_owned(),
-            }
-        });
+        let run = (cell, test);
+        if self.verdicts.contains_key(&run) {
+            return;
+        }
+        let mut judgement = Judgement {
+            verdict,
+            message: message.to_owned(),
+        };
+        if let Some(worst) = self.worst.remove(&run)
+            && !judgement.verdict.is_worse_than(&worst.verdict)
+        {
+            judgement = worst;
+        }
+        if self.plan.tests[test].last && self.is_open(cell, test) {
+            self.worst.insert(run, judgement);
+        } else {
+            self.judged.push(run);
+            self.verdicts.insert(run, judgement);
+        }
+    }
+
+    /// Whether `test` runs on a life of `cell`, or may yet.
+    fn is_open(&self, cell: CellIx, test: TestIx) -> bool {
+        let mut lives = self.lives_of_cells.get(&cell).into_iter().flatten();
+        lives.any(|life| {
+            matches!(
+                self.lives[*life].execution(test),
+                Some(ExecutionState::Waiting | ExecutionState::Running { .. })
+            )
+        })
     }
 }
 

@@ -65,8 +65,9 @@ pub enum IllegalKind {
     /// A test that goes before this one is not over on this life.
     #[error("a test that goes before it is not over on this life")]
     NotOver,
-    /// A test that has the machine to itself runs, or is to run beside others.
-    #[error("a test must have the machine to itself")]
+    /// A test that runs excludes it, or it one of these: one has the machine to itself, or a state that the
+    /// other one touches.
+    #[error("it must not run beside a test that runs")]
     NotAlone,
     /// There is no such test in this cell.
     #[error("there is no such test in this cell")]

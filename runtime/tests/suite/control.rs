@@ -329,7 +329,7 @@ async fn what_no_machine_can_do_is_skipped_and_takes_none() {
     );
     assert_eq!(
         ran.test("d").message,
-        "It comes after reboot, which this provider cannot do."
+        "It comes after reboot, which cannot be done here."
     );
     assert_eq!(ran.report().exit, ExitCode::Ok);
 

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use dva_plan::document::{Loaded, PRODUCER, read, to_bytes};
 use dva_plan::expr::{Comparison, ExprIx, ExpressionBuilder, Node};
 use dva_plan::plan::{
-    Blob, BlobIx, Cell, Disk, DiskIx, Edge, Effect, EffectKind, Image, ImageIx, ImageSource,
-    Machine, MachineIx, Policy, SecretIx, Shape, ShapeIx, Test, TestIx,
+    Blob, BlobIx, Cell, Disk, DiskIx, Edge, Effect, Image, ImageIx, ImageSource, Input, InputIx,
+    Lookup, Machine, MachineIx, Pair, Policy, Resource, SecretIx, Shape, ShapeIx, State, StateIx,
+    TableIx, Test, TestIx,
 };
 use dva_plan::report::{RunReport, TestRunReport};
 use dva_plan::step::{Capture, CaptureFrom, Run, Slot, SlotIx, SourceText, Step, StepKind};
@@ -26,8 +27,11 @@ pub struct PlanBuilder {
     pub expressions: ExpressionBuilder,
     tests: Table<TestIx, Test>,
     disks: Table<DiskIx, Disk>,
+    states: Table<StateIx, State>,
     blobs: Table<BlobIx, Blob>,
     secrets: Table<SecretIx, String>,
+    inputs: Table<InputIx, Input>,
+    tables: Table<TableIx, Lookup>,
     shape: Shape,
     lanes: u32,
     filesystems: Vec<String>,
@@ -39,8 +43,11 @@ impl PlanBuilder {
             expressions: ExpressionBuilder::default(),
             tests: Table::new(),
             disks: Table::new(),
+            states: Table::new(),
             blobs: Table::new(),
             secrets: Table::new(),
+            inputs: Table::new(),
+            tables: Table::new(),
             shape: Shape::default(),
             lanes: 4,
             filesystems: vec!["xfs".into()],
@@ -74,6 +81,9 @@ impl PlanBuilder {
         let test = self.tests.push(Test {
             id: TestId::new(name),
             doc: String::new(),
+            tags: Vec::new(),
+            last: false,
+            once: false,
             effects: Vec::new(),
             within_ms: 600_000,
             takes_ms: Some(takes_s * 1_000),
@@ -82,6 +92,7 @@ impl PlanBuilder {
             finally: Vec::new(),
             source: SourceText::default(),
             needs: Vec::new(),
+            requires: Vec::new(),
         });
         self.shape.tests.push(test);
         for before in after {
@@ -105,6 +116,34 @@ impl PlanBuilder {
             after: before,
         });
         self.shape.order.sort();
+    }
+
+    /// `test` is after `before`, however that ends.
+    pub fn regardless(&mut self, test: TestIx, before: TestIx) {
+        self.shape.regardless.push(Edge {
+            test,
+            after: before,
+        });
+        self.shape.regardless.sort();
+    }
+
+    /// `one` and `other` must not share a life.
+    pub fn conflict(&mut self, one: TestIx, other: TestIx) {
+        self.shape.conflicts.push(Pair::of(one, other));
+        self.shape.conflicts.sort();
+    }
+
+    pub fn state(&mut self, name: &str) -> Resource {
+        Resource::State(self.states.push(State {
+            name: name.into(),
+            lost_on_reboot: false,
+            per_account: None,
+        }))
+    }
+
+    pub fn effect(&mut self, test: TestIx, effect: Effect) {
+        self.tests[test].effects.push(effect);
+        self.tests[test].effects.sort();
     }
 
     pub fn disk(&mut self, name: &str) -> DiskIx {
@@ -136,6 +175,24 @@ impl PlanBuilder {
         self.secrets.push(name.into())
     }
 
+    pub fn input(&mut self, name: &str, of: Type) -> InputIx {
+        self.inputs.push(Input {
+            name: name.into(),
+            r#type: of,
+        })
+    }
+
+    pub fn table(&mut self, table: Lookup) -> TableIx {
+        self.tables.push(table)
+    }
+
+    /// A text with values in it.
+    pub fn text(&mut self, parts: Vec<Node>) -> ExprIx {
+        let parts = parts.into_iter().map(|part| self.expressions.add(part));
+        let parts = parts.collect();
+        self.expressions.add(Node::Join(parts))
+    }
+
     pub fn step(&self, kind: StepKind, within_ms: Option<u64>) -> Step {
         Step {
             source: source(&format!("{kind:?}")),
@@ -155,10 +212,9 @@ impl PlanBuilder {
     }
 
     pub fn writes(&mut self, test: TestIx, disk: DiskIx) {
-        self.tests[test].effects.push(Effect {
-            kind: EffectKind::Writes,
-            disk,
-        });
+        self.tests[test]
+            .effects
+            .push(Effect::writes(Resource::Disk(disk)));
     }
 
     pub fn slot(&mut self, test: TestIx, name: &str, of: Type) -> SlotIx {
@@ -228,10 +284,16 @@ impl PlanBuilder {
     }
 
     pub fn build(self) -> Loaded<ExecutionPlan> {
+        read(to_bytes(&self.plan()).as_slice()).unwrap()
+    }
+
+    /// The plan, whether it holds together or not.
+    pub fn plan(self) -> ExecutionPlan {
         let cells = self.filesystems.iter().map(|filesystem| {
             let axes = [("image", "host"), ("filesystem", filesystem)];
             Cell {
                 id: CellId::of("matrix", axes),
+                matrix: "matrix".into(),
                 axes: axes
                     .iter()
                     .map(|(axis, value)| ((*axis).to_owned(), (*value).to_owned()))
@@ -239,9 +301,11 @@ impl PlanBuilder {
                 image: ImageIx(0),
                 shape: ShapeIx(0),
                 candidates: vec![MachineIx(0)],
+                unsupported: Vec::new(),
+                network: Default::default(),
             }
         });
-        let plan = ExecutionPlan {
+        ExecutionPlan {
             producer: PRODUCER.into(),
             name: "fixture".into(),
             source: "fixture.plan".into(),
@@ -251,8 +315,11 @@ impl PlanBuilder {
                 version: Some("9.4".into()),
                 arch: "x86_64".into(),
                 sources: vec![ImageSource::LocalHost],
+                login: None,
+                facts: BTreeMap::new(),
             }]),
             disks: self.disks,
+            states: self.states,
             expressions: self.expressions.finish(),
             tests: self.tests,
             shapes: Table::from(vec![self.shape]),
@@ -263,13 +330,17 @@ impl PlanBuilder {
                 memory_bytes: 512 << 20,
                 arch: "x86_64".into(),
                 quote: None,
+                partition: String::new(),
+                features: None,
             }]),
             cells: cells.collect(),
             policy: Policy { lanes: self.lanes },
             blobs: self.blobs,
             secrets: self.secrets,
-        };
-        read(to_bytes(&plan).as_slice()).unwrap()
+            inputs: self.inputs,
+            settings: BTreeMap::new(),
+            tables: self.tables,
+        }
     }
 }
 
@@ -302,7 +373,10 @@ pub fn schedule_of(plan: &Loaded<ExecutionPlan>, script: &SimScript) -> Schedule
         boot_ms: script.boot_ms(),
         default_takes_ms: script.takes_ms(),
     };
-    dva_schedule::schedule(&plan.body, &plan.header.digest, &assumptions)
+    let schedule = dva_schedule::schedule(&plan.body, &plan.header.digest, &assumptions);
+    let violations = dva_schedule::check(&plan.body, &plan.header.digest, &schedule);
+    assert_eq!(violations, vec![]);
+    schedule
 }
 
 pub fn options() -> RunOptions {
@@ -394,6 +468,25 @@ impl Ran {
             .filter(|run| run.axes["filesystem"] == filesystem)
             .map(|run| (run.test.to_string(), run.verdict.to_string()))
             .collect()
+    }
+
+    /// All executions on each life, by start: setups in brackets.
+    pub fn lives(&self) -> Vec<Vec<String>> {
+        let mut lives = vec![Vec::new(); self.report().lives.len()];
+        for run in &self.report().test_runs {
+            for execution in &run.executions {
+                let name = match execution.setup {
+                    true => format!("({})", run.test),
+                    false => run.test.to_string(),
+                };
+                lives[row(execution.life)].push((execution.start_ms, name));
+            }
+        }
+        let in_order = |mut life: Vec<(u64, String)>| {
+            life.sort();
+            life.into_iter().map(|(_, name)| name).collect()
+        };
+        lives.into_iter().map(in_order).collect()
     }
 
     /// When `test` started and ended on the first life, in milliseconds.

@@ -439,3 +439,20 @@ async fn a_step_runs_as_the_user_it_names() {
         ran.test("nobody").message
     );
 }
+
+#[tokio::test]
+async fn the_console_is_read_until_it_says_what_is_waited_for() {
+    let mut plan = PlanBuilder::new();
+    let steps = vec![plan.step(StepKind::Console("^simulated boot 0$".into()), Some(60_000))];
+    plan.test_of("booted", 1, &[], steps);
+    let steps = vec![plan.step(StepKind::Console("panic".into()), Some(50))];
+    plan.test_of("panicked", 1, &[], steps);
+    let ran = run_here(plan).await;
+    let verdicts = [("booted", "passed"), ("panicked", "failed (wait)")];
+    assert_eq!(ran.verdicts("xfs"), map(&verdicts));
+    let message = &ran.test("panicked").message;
+    assert!(
+        message.starts_with("The console did not say it within 50ms"),
+        "{message}"
+    );
+}

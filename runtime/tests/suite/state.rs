@@ -96,7 +96,7 @@ fn ready() -> RunState {
         Event::LifeAcquired {
             life: LIFE,
             id: "m".into(),
-            machine,
+            machine: Box::new(machine),
         },
         Event::LifeReady { life: LIFE },
     ] {
@@ -258,7 +258,7 @@ fn two_lives_cannot_judge_one_test_run_twice() {
             Event::LifeAcquired {
                 life,
                 id: String::new(),
-                machine: machine.clone(),
+                machine: Box::new(machine.clone()),
             },
             Event::LifeReady { life },
             Event::ExecutionStarted {
@@ -332,7 +332,7 @@ fn a_setup_that_fails_where_its_test_has_passed_is_an_error_of_its_dependents() 
             Event::LifeAcquired {
                 life,
                 id: String::new(),
-                machine: machine.clone(),
+                machine: Box::new(machine.clone()),
             },
             Event::LifeReady { life },
             Event::ExecutionStarted {
@@ -354,7 +354,7 @@ fn a_setup_that_fails_where_its_test_has_passed_is_an_error_of_its_dependents() 
     let cell = dva_plan::plan::CellIx(0);
     let of = |test| state.judgement(cell, test).unwrap();
     assert_eq!(of(A).verdict.to_string(), "passed");
-    assert_eq!(of(B).verdict.to_string(), "errored (expect)");
+    assert_eq!(of(B).verdict.to_string(), "errored (setup)");
     assert_eq!(
         of(B).message,
         "a was run here as its setup and did not pass: It broke."

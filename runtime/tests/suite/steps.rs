@@ -112,8 +112,8 @@ async fn missing_items_of_a_list_are_named() {
     let ran = simulate(&plan.build(), script).await;
     assert_eq!(
         ran.test("packages").message,
-        "Expected installed has all [\"bash\", \"chrony\", \"kernel\"], but \"chrony\", \"kernel\" are \
-         missing (line 7: `check installed has all required`)."
+        "Expected installed has all [\"bash\", \"chrony\", \"kernel\"]; missing: chrony, kernel \
+         (line 7: `check installed has all required`)."
     );
     let operands = first(&ran, 1).operands.clone().unwrap();
     assert_eq!(operands.operator, "has all");

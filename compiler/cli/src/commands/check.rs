@@ -2,26 +2,31 @@
 
 use std::io::{Write, stdout};
 
+use dva_compiler::diagnostic::shown;
 use dva_plan::ExitCode;
 
-use crate::args::SourceArguments;
+use crate::args::{Format, SourceArguments};
 use crate::failure::Failure;
 use crate::input;
-use crate::render::counted;
+use crate::render::{Stream, counted, without_entry};
 
-/// Compiles and throws the plan away.
+/// Compiles and throws the plan away. The findings are what is asked for, so those for programs go to
+/// standard output, and nothing else beside JSON.
 pub fn run(arguments: &SourceArguments) -> Result<ExitCode, Failure> {
-    let (compilation, _) = input::compile(arguments)?;
-    if let Some(plan) = &compilation.plan {
+    let (compilation, _) = input::compile(arguments, Stream::Output)?;
+    if let Some(plan) = &compilation.plan
+        && arguments.format != Format::Json
+    {
         let _ = writeln!(
             stdout(),
             "{}: plan {}, {}, {}, {}",
-            arguments.file.display(),
+            shown::line(&arguments.file.display().to_string()),
             plan.name,
             counted(plan.cells.len(), "cell"),
             counted(plan.tests.len(), "test"),
             counted(plan.test_runs(), "test run"),
         );
+        let _ = write!(stdout(), "{}", without_entry(&compilation.outcome));
     }
     Ok(ExitCode::Ok)
 }

@@ -7,7 +7,7 @@ use dva_plan::{ExecutionPlan, ExitCode};
 use petgraph::dot::{Config, Dot, RankDir};
 use petgraph::graphmap::DiGraphMap;
 
-use crate::args::{GraphArguments, GraphFormat};
+use crate::args::{GraphArguments, Notation};
 use crate::failure::Failure;
 use crate::input;
 
@@ -24,9 +24,9 @@ enum Meaning {
 pub fn run(arguments: &GraphArguments) -> Result<ExitCode, Failure> {
     let plan = input::plan(&arguments.input)?.plan.body;
     let graph = union(plan.shapes.iter());
-    let text = match arguments.format {
-        GraphFormat::Mermaid => mermaid(&plan, &graph),
-        GraphFormat::Dot => dot(&plan, &graph),
+    let text = match arguments.notation {
+        Notation::Mermaid => mermaid(&plan, &graph),
+        Notation::Dot => dot(&plan, &graph),
     };
     let _ = stdout().write_all(text.as_bytes());
     Ok(ExitCode::Ok)

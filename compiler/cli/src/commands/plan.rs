@@ -1,16 +1,18 @@
 //! `dva plan`: compiles a source into an execution plan.
 
-use std::io::{Write, stdout};
+use std::io::{Write, stderr, stdout};
 
 use dva_plan::ExitCode;
 
 use crate::args::PlanArguments;
 use crate::failure::Failure;
 use crate::input;
+use crate::render::{Stream, without_entry};
 
 /// Writes the plan's bytes to a file, whole or not at all, or to standard output.
 pub fn run(arguments: &PlanArguments) -> Result<ExitCode, Failure> {
-    let (_, bytes) = input::compile(&arguments.source)?;
+    let (compilation, bytes) = input::compile(&arguments.source, Stream::Error)?;
+    let _ = write!(stderr(), "{}", without_entry(&compilation.outcome));
     match &arguments.output {
         Some(path) => {
             std::fs::write(path, bytes).map_err(|error| Failure::file("write", path, &error))?;

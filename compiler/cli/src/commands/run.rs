@@ -20,7 +20,7 @@ use crate::config::Config;
 use crate::failure::Failure;
 use crate::input::{self, Input};
 use crate::render::counted;
-use crate::{log, outcome, progress, providers, secrets, stop_at};
+use crate::{inputs, log, outcome, progress, providers, secrets, stop_at};
 
 /// Schedules, runs, reports.
 pub fn run(arguments: &RunArguments) -> Result<ExitCode, Failure> {
@@ -29,8 +29,10 @@ pub fn run(arguments: &RunArguments) -> Result<ExitCode, Failure> {
     let body = Arc::new(plan.body.clone());
     let backend = backend(arguments, &config, &body)?;
     refuse_unserved(&plan.body, &backend)?;
+    let inputs = inputs::bind(&config, &plan.body)?;
     let secrets = secrets::bind(&config, &plan.body)?;
-    let schedule = providers::schedule(&plan, arguments.provider, arguments.isolate);
+    let assumptions = providers::assumptions(arguments.provider);
+    let schedule = providers::schedule(&plan, &assumptions, arguments.isolate);
     let violations = dva_schedule::check(&plan.body, &plan.header.digest, &schedule);
     assert!(
         violations.is_empty(),
@@ -45,6 +47,7 @@ pub fn run(arguments: &RunArguments) -> Result<ExitCode, Failure> {
     log::begin(&place, arguments.verbose)?;
     let mut options = RunOptions::new(id, started);
     options.folder = Some(folder);
+    options.inputs = inputs;
     options.secrets = secrets;
     options.keep = match arguments.keep {
         None => Keep::Never,

@@ -109,7 +109,8 @@ impl Builder<'_> {
 
 /// Said of anything that only a shell understands.
 const SHELL_HELP: &str = "A hole is a name, such as `${data.device}`, or a call, such as \
-                          `${data.part(1)}`. Write `$VAR`, or `$${…}` for the shell's own.";
+                          `${data.part(1)}`. Write `$VAR`, or `$${…}` for the shell's own. A \
+                          look-up gets a name with `let` first.";
 
 const SHORTER_HELP: &str = "Make what stands in the hole shorter.";
 

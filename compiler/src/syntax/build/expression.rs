@@ -9,7 +9,7 @@ use pest::pratt_parser::{Assoc, Op, PrattParser};
 use super::{Builder, Parts, bug};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::span::Span;
-use crate::syntax::ast::{BinaryOperator, Expr, ExprKind};
+use crate::syntax::ast::{Argument, BinaryOperator, Entry, Expr, ExprKind, ProsePiece};
 
 /// The levels, from loosest to tightest. Everything groups to the left, comparisons too: a chain of them
 /// is refused one stage later, where a good message can be given.
@@ -28,6 +28,7 @@ static LEVELS: LazyLock<PrattParser<Rule>> = LazyLock::new(|| {
             | left(Rule::op_in)
             | left(Rule::op_has)
             | left(Rule::op_has_all)
+            | left(Rule::op_has_none)
             | left(Rule::op_matches))
         .op(left(Rule::op_range))
         .op(left(Rule::op_add) | left(Rule::op_without))
@@ -92,47 +93,130 @@ impl Builder<'_> {
     }
 
     fn primary(&mut self, pair: Pair<'_, Rule>) -> Expr {
-        if pair.as_rule() == Rule::reference {
-            return self.reference(pair);
+        match pair.as_rule() {
+            Rule::reference => return self.reference(pair),
+            Rule::numeral => return self.numeral(&pair),
+            Rule::list => return self.list(pair),
+            _ => {}
         }
         let span = self.span(&pair);
-        let written = pair.as_str();
         let kind = match pair.as_rule() {
-            Rule::boolean => ExprKind::Bool(written == "true"),
-            Rule::quantity => ExprKind::Quantity(written.to_owned()),
-            Rule::number => ExprKind::Number(written.to_owned()),
-            Rule::string => self
-                .text(written, pair.as_span().start())
-                .map_or(ExprKind::Error, ExprKind::Text),
+            Rule::boolean => ExprKind::Bool(pair.as_str() == "true"),
+            Rule::string => {
+                let prose = self.prose(&pair);
+                match prose.pieces.as_deref() {
+                    None => ExprKind::Error,
+                    Some([]) => ExprKind::Text(String::new()),
+                    Some([ProsePiece::Text(text)]) => ExprKind::Text(text.clone()),
+                    Some(_) => ExprKind::Prose(prose),
+                }
+            }
             Rule::command => ExprKind::Command(self.plain_text(pair)),
-            Rule::list => ExprKind::List(self.values(pair)),
             Rule::group => ExprKind::Group(Box::new(self.levels(Parts::of(pair).one()))),
             other => bug(other),
         };
         Expr { span, kind }
     }
 
-    /// A name, or a call of one.
-    pub(super) fn reference(&mut self, pair: Pair<'_, Rule>) -> Expr {
-        let mut parts = Parts::of(pair);
-        let path = self.path(parts.one());
-        match parts.next() {
-            None => Expr {
-                span: path.span,
-                kind: ExprKind::Path(path),
-            },
-            Some(arguments) => Expr {
-                span: path.span.to(self.span(&arguments)),
-                kind: ExprKind::Call {
-                    callee: path,
-                    arguments: self.values(arguments),
-                },
-            },
+    /// What begins with a digit, by what it looks like. Whether a unit exists is decided by types.
+    pub(super) fn numeral(&self, pair: &Pair<'_, Rule>) -> Expr {
+        let written = pair.as_str();
+        let is_digit = |character: char| character.is_ascii_digit();
+        let number_ends = |text: &str| {
+            text.find(|character: char| !is_digit(character) && character != '.')
+                .unwrap_or(text.len())
+        };
+        let amount = written.trim_start_matches('$');
+        let (number, unit) = amount.split_at(number_ends(amount));
+        let parts: Vec<&str> = written.split('-').collect();
+        let is_date = matches!(*parts, [year, month, day]
+            if year.len() == 4 && month.len() == 2 && day.len() == 2
+                && parts.iter().all(|part| part.chars().all(is_digit)));
+        let is_unit = unit == "%" || unit.chars().all(|unit| unit.is_ascii_alphabetic());
+        let text = written.to_owned();
+        let kind = if is_date {
+            ExprKind::Date(text)
+        } else if unit.is_empty() && amount.len() == written.len() {
+            ExprKind::Number(text)
+        } else if amount.len() < written.len() || (is_unit && !number.ends_with('.')) {
+            ExprKind::Quantity(text)
+        } else {
+            ExprKind::Version(text)
+        };
+        Expr {
+            span: self.span(pair),
+            kind,
         }
     }
 
-    fn values(&mut self, pair: Pair<'_, Rule>) -> Vec<Expr> {
-        Parts::of(pair).map(|value| self.levels(value)).collect()
+    fn list(&mut self, pair: Pair<'_, Rule>) -> Expr {
+        let span = self.span(&pair);
+        let mut entries = Vec::new();
+        let mut values = Vec::new();
+        for element in Parts::of(pair) {
+            let mut parts = Parts::of(element);
+            let first = parts.one();
+            match parts.next() {
+                None => values.push(self.levels(first)),
+                Some(value) => entries.push(Entry {
+                    name: self.name(&first),
+                    value: self.levels(value),
+                }),
+            }
+        }
+        let kind = match (entries.first(), values.first()) {
+            (None, _) => ExprKind::List(values),
+            (Some(_), None) => ExprKind::Entries(entries),
+            (Some(_), Some(bare)) => {
+                let text = "this one has no name, and others of the list have one";
+                let help = "Give every value a name, as in `[aws: \"…\", aws-cn: \"…\"]`, or none.";
+                let finding = Diagnostic::new(Code::P0108, bare.span, text).help(help);
+                self.bag.push(finding);
+                ExprKind::Error
+            }
+        };
+        Expr { span, kind }
+    }
+
+    /// A name, a call of one, or a look-up in one.
+    pub(super) fn reference(&mut self, pair: Pair<'_, Rule>) -> Expr {
+        let mut parts = Parts::of(pair);
+        let path = self.path(parts.one());
+        let Some(behind) = parts.next() else {
+            return Expr {
+                span: path.span,
+                kind: ExprKind::Path(path),
+            };
+        };
+        let span = path.span.to(self.span(&behind));
+        let kind = match behind.as_rule() {
+            Rule::index => ExprKind::Index {
+                table: path,
+                key: Box::new(self.levels(Parts::of(behind).one())),
+            },
+            _ => ExprKind::Call {
+                callee: path,
+                arguments: Parts::of(behind)
+                    .map(|argument| self.argument(argument))
+                    .collect(),
+            },
+        };
+        Expr { span, kind }
+    }
+
+    fn argument(&mut self, pair: Pair<'_, Rule>) -> Argument {
+        let mut parts = Parts::of(pair);
+        let first = parts.one();
+        match parts.next() {
+            None => Argument {
+                name: None,
+                value: self.levels(first),
+            },
+            Some(value) => Argument {
+                name: Some(self.name(&first)),
+                value: self.levels(value),
+            },
+        }
     }
 }
 
@@ -168,6 +252,7 @@ fn binary_operator(rule: Rule) -> BinaryOperator {
         Rule::op_in => BinaryOperator::In,
         Rule::op_has => BinaryOperator::Has,
         Rule::op_has_all => BinaryOperator::HasAll,
+        Rule::op_has_none => BinaryOperator::HasNone,
         Rule::op_matches => BinaryOperator::Matches,
         Rule::op_range => BinaryOperator::Range,
         Rule::op_add => BinaryOperator::Add,

@@ -5,7 +5,10 @@ use pest::iterators::Pair;
 
 use super::{Builder, Parts, bug};
 use crate::span::Span;
-use crate::syntax::ast::{Detach, Modifier, ModifierKind, Run, Step, StepKind, Text, Until, With};
+use crate::syntax::ast::{
+    Bound, Detach, Missing, Modifier, ModifierKind, Otherwise, Run, Step, StepKind, Text, Until,
+    With,
+};
 
 impl Builder<'_> {
     pub(super) fn step(&mut self, pair: Pair<'_, Rule>) -> Step {
@@ -25,26 +28,72 @@ impl Builder<'_> {
             }
             Rule::let_step => {
                 let name = self.name(&part());
-                let r#type = self.type_expr(part());
-                let (run, end) = self.run(part());
+                let mut value = part();
+                let mut r#type = None;
+                if value.as_rule() == Rule::type_expr {
+                    r#type = Some(self.type_expr(value));
+                    value = part();
+                }
+                let otherwise = parts.next_if(|part| part.as_rule() == Rule::otherwise);
+                let (value, end) = self.bound(value, otherwise);
                 span = span.to(end);
-                StepKind::Let { name, r#type, run }
+                StepKind::Let {
+                    name,
+                    r#type,
+                    value,
+                }
             }
             Rule::check_step => {
                 let condition = self.expr(part());
                 span = span.to(condition.span);
                 StepKind::Check(condition)
             }
+            Rule::assume_step => {
+                let condition = self.expr(part());
+                let because = self.prose(&Parts::of(part()).one());
+                span = span.to(because.span);
+                StepKind::Assume { condition, because }
+            }
+            Rule::note_step => {
+                let note = self.prose(&part());
+                span = span.to(note.span);
+                StepKind::Note(note)
+            }
+            Rule::when_step => {
+                let condition = self.expr(part());
+                let (then, end) = self.block_of_steps(part());
+                span = span.to(end);
+                let otherwise = parts.next().map(|steps| self.block_of_steps(steps));
+                let (otherwise, end) = otherwise.unwrap_or((Vec::new(), end));
+                span = span.to(end);
+                StepKind::When {
+                    condition,
+                    then,
+                    otherwise,
+                }
+            }
+            Rule::for_step => {
+                let name = self.name(&part());
+                let list = self.expr(part());
+                let (steps, end) = self.block_of_steps(part());
+                span = span.to(end);
+                StepKind::For { name, list, steps }
+            }
+            Rule::console_step => {
+                let pattern = self.plain_text(part());
+                span = span.to(pattern.span);
+                StepKind::Console(pattern)
+            }
             Rule::reboot_step => StepKind::Reboot,
             Rule::stop_step => StepKind::Stop,
             Rule::start_step => StepKind::Start,
             Rule::attach_step => {
-                let disk = self.name(&part());
+                let disk = self.path(part());
                 span = span.to(disk.span);
                 StepKind::Attach(disk)
             }
             Rule::detach_step => {
-                let disk = self.name(&part());
+                let disk = self.path(part());
                 span = span.to(disk.span);
                 let how = parts.next_if(|part| part.as_rule() != Rule::modifier);
                 if let Some(how) = &how {
@@ -112,6 +161,34 @@ impl Builder<'_> {
         }
     }
 
+    /// What a `let` gives a name to, and where it ends.
+    fn bound(&mut self, value: Pair<'_, Rule>, otherwise: Option<Pair<'_, Rule>>) -> (Bound, Span) {
+        if matches!(value.as_rule(), Rule::run | Rule::script) {
+            let (run, end) = self.run(value);
+            return (Bound::Output(run), end);
+        }
+        let value = self.expr(value);
+        let mut end = value.span;
+        let otherwise = otherwise.map(|otherwise| {
+            let mut parts = Parts::of(otherwise);
+            let how = match parts.one().as_rule() {
+                Rule::kw_fail => Missing::Fail,
+                _ => Missing::Skip,
+            };
+            let why = self.prose(&parts.one());
+            end = why.span;
+            Otherwise { how, why }
+        });
+        (Bound::Value { value, otherwise }, end)
+    }
+
+    /// The steps between braces, and where the second brace stands.
+    fn block_of_steps(&mut self, pair: Pair<'_, Rule>) -> (Vec<Step>, Span) {
+        let end = self.span(&pair);
+        let steps = Parts::of(pair).map(|step| self.step(step));
+        (steps.collect(), end)
+    }
+
     /// What is run, and where it ends.
     fn run(&mut self, pair: Pair<'_, Rule>) -> (Run, Span) {
         let rule = pair.as_rule();
@@ -153,6 +230,7 @@ impl Builder<'_> {
                 let pattern = self.plain_text(parts.one());
                 (pattern.span, ModifierKind::Find(pattern))
             }
+            (Rule::json, _) => (keyword, ModifierKind::Json),
             (Rule::by, _) => {
                 let user = self.string(&parts.one());
                 (user.span, ModifierKind::By(user))
@@ -188,7 +266,7 @@ impl Builder<'_> {
     }
 
     /// A text in quotes where no other value may stand.
-    fn string(&mut self, pair: &Pair<'_, Rule>) -> Text {
+    pub(super) fn string(&mut self, pair: &Pair<'_, Rule>) -> Text {
         Text {
             span: self.span(pair),
             text: self.text(pair.as_str(), pair.as_span().start()),

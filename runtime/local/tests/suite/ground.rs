@@ -121,6 +121,8 @@ pub(crate) fn request(life: u32) -> MachineRequest {
             memory_bytes: 512 << 20,
             arch: std::env::consts::ARCH.into(),
             quote: None,
+            partition: String::new(),
+            features: None,
         },
         disks: Vec::new(),
         lifetime: Duration::from_secs(600),

@@ -1,8 +1,10 @@
 //! The evaluator against a plain model of it, and its faults.
 
-use dva_plan::eval::{EvalFault, NoFacts, deciding_operands, eval};
+use dva_plan::eval::{Entry, EvalFault, Facts, NoFacts, deciding_operands, eval};
 use dva_plan::expr::{Comparison, ExprIx, ExpressionBuilder, Node, Operator};
+use dva_plan::plan::{InputIx, TableIx};
 use dva_plan::step::SlotIx;
+use dva_plan::unit::{SizeUnit, Unit};
 use dva_plan::value::Value;
 use proptest::prelude::*;
 
@@ -214,4 +216,86 @@ proptest! {
             .count();
         prop_assert_eq!(held, 1);
     }
+}
+
+#[test]
+fn a_machine_answers_what_is_known_of_it() {
+    use dva_plan::expr::MachineFact;
+    let mut machine = crate::fixture::plan().machines[dva_plan::plan::MachineIx(0)].clone();
+    let name = |name: &str| Some(Value::Name(name.to_owned()));
+    assert_eq!(machine.fact(MachineFact::Family), name("local"));
+    assert_eq!(machine.fact(MachineFact::Hypervisor), name("nitro"));
+    assert_eq!(machine.fact(MachineFact::StorageMedium), name("ssd"));
+    assert_eq!(machine.fact(MachineFact::Gpus), Some(Value::Int(8)));
+    assert_eq!(
+        machine.fact(MachineFact::Baseline),
+        Some(Value::Ratio(1, 10))
+    );
+    assert_eq!(machine.fact(MachineFact::Uefi), Some(Value::Bool(true)));
+    // What nobody knows of a machine is no answer, and what it has not is one.
+    machine.features = None;
+    assert_eq!(machine.fact(MachineFact::Gpus), None);
+    assert_eq!(machine.fact(MachineFact::Vcpus), Some(Value::Int(1)));
+    machine.features = Some(dva_plan::features::Features::default());
+    assert_eq!(machine.fact(MachineFact::Gpus), Some(Value::Int(0)));
+    assert_eq!(machine.fact(MachineFact::Hypervisor), name("none"));
+    assert_eq!(
+        machine.fact(MachineFact::Baseline),
+        Some(Value::Ratio(1, 1))
+    );
+    assert_eq!(machine.fact(MachineFact::NetworkPeak), None);
+}
+
+/// A cell whose one table says `["a", "b"]`, or nothing, and whose one input is `proxy`.
+struct OfCell(bool);
+
+impl Facts for OfCell {
+    fn entry(&self, _: TableIx) -> Entry {
+        let items = ["a", "b"].map(|item| Value::String(item.into()));
+        if self.0 {
+            Entry::Is(Value::List(items.into()))
+        } else {
+            Entry::None
+        }
+    }
+    fn input(&self, _: InputIx) -> Option<Value> {
+        Some(Value::String("proxy".into()))
+    }
+}
+
+#[test]
+fn tables_and_inputs_are_asked_for_and_a_missing_entry_is_a_fault_of_its_own() {
+    let mut nodes = ExpressionBuilder::default();
+    let list = nodes.add(Node::Lookup(TableIx(0)));
+    let input = nodes.add(Node::Input(InputIx(0)));
+    let parts = nodes.add(Node::Const(Value::List(vec![Value::String("b".into())])));
+    let none = nodes.add(Node::HasNone { whole: list, parts });
+    let comma = nodes.add(Node::Const(Value::String(" by ".into())));
+    let text = nodes.add(Node::Join(vec![list, comma, input]));
+    let nodes = nodes.expressions();
+    assert_eq!(eval(nodes, none, &OfCell(true)), Ok(Value::Bool(false)));
+    assert_eq!(
+        eval(nodes, text, &OfCell(true)),
+        Ok(Value::String("a, b by proxy".into()))
+    );
+    assert_eq!(eval(nodes, none, &OfCell(false)), Err(EvalFault::NoEntry));
+    assert_eq!(eval(nodes, none, &NoFacts), Err(EvalFault::Missing));
+}
+
+#[test]
+fn fields_and_units_give_values() {
+    let mut nodes = ExpressionBuilder::default();
+    let record = Value::Record([("size".to_owned(), Value::Bytes(3 << 29))].into());
+    let record = nodes.add(Node::Const(record));
+    let name = "size".to_owned();
+    let size = nodes.add(Node::Field { of: record, name });
+    let unit = Unit::Size(SizeUnit::GiB);
+    let text = nodes.add(Node::InUnit { of: size, unit });
+    let bare = nodes.add(Node::Join(vec![size]));
+    let name = "other".to_owned();
+    let other = nodes.add(Node::Field { of: record, name });
+    let nodes = nodes.expressions();
+    assert_eq!(eval(nodes, text, &NoFacts), Ok(Value::String("1.5".into())));
+    assert_eq!(eval(nodes, bare, &NoFacts), Err(EvalFault::Ill));
+    assert_eq!(eval(nodes, other, &NoFacts), Err(EvalFault::Ill));
 }

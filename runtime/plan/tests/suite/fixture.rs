@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use dva_plan::expr::{
     CellFact, Comparison, DiskFact, ExpressionBuilder, MachineFact, Node, Operator,
 };
+use dva_plan::features::*;
 use dva_plan::id::{CellId, TestId};
 use dva_plan::money::Money;
 use dva_plan::plan::*;
@@ -55,10 +56,10 @@ pub fn plan() -> ExecutionPlan {
     let format = Test {
         id: TestId::new("format"),
         doc: "A file system on the whole disk.".into(),
-        effects: vec![Effect {
-            kind: EffectKind::Writes,
-            disk: DiskIx(0),
-        }],
+        tags: vec!["storage".into()],
+        last: false,
+        once: false,
+        effects: vec![Effect::writes(Resource::Disk(DiskIx(0)))],
         within_ms: 600_000,
         takes_ms: Some(2_000),
         slots: Table::new(),
@@ -87,10 +88,14 @@ pub fn plan() -> ExecutionPlan {
         finally: vec![],
         source: SourceText::default(),
         needs: Vec::new(),
+        requires: Vec::new(),
     };
     let memory = Test {
         id: TestId::new("memory"),
         doc: String::new(),
+        tags: Vec::new(),
+        last: false,
+        once: false,
         effects: vec![],
         within_ms: 600_000,
         takes_ms: None,
@@ -119,8 +124,10 @@ pub fn plan() -> ExecutionPlan {
         finally: vec![],
         source: SourceText::default(),
         needs: Vec::new(),
+        requires: Vec::new(),
     };
     let cell = |file_system: &str| Cell {
+        matrix: "sizes".into(),
         id: CellId::of("sizes", [("filesystem", file_system), ("image", "host")]),
         axes: BTreeMap::from([
             ("filesystem".to_owned(), file_system.to_owned()),
@@ -129,6 +136,11 @@ pub fn plan() -> ExecutionPlan {
         image: ImageIx(0),
         shape: ShapeIx(0),
         candidates: vec![MachineIx(0)],
+        unsupported: Vec::new(),
+        network: Network {
+            ipv6: true,
+            closed: false,
+        },
     };
     ExecutionPlan {
         producer: "dva 0.1.0".into(),
@@ -139,7 +151,18 @@ pub fn plan() -> ExecutionPlan {
             os: "linux".into(),
             version: None,
             arch: "x86_64".into(),
-            sources: vec![ImageSource::LocalHost],
+            sources: vec![
+                ImageSource::LocalHost,
+                ImageSource::Ec2Ami {
+                    ids: BTreeMap::from([("eu-west-1".into(), "ami-0123456789abcdef0".into())]),
+                },
+                ImageSource::Ec2AmiNamed {
+                    name: "RHEL-9.4*".into(),
+                    owners: BTreeMap::from([("aws".into(), "309956199498".into())]),
+                },
+            ],
+            login: Some("ec2-user".into()),
+            facts: BTreeMap::from([("product".into(), Value::Name("cloud".into()))]),
         }]),
         disks: Table::from(vec![Disk {
             name: "data".into(),
@@ -154,7 +177,9 @@ pub fn plan() -> ExecutionPlan {
                 test: TestIx(1),
                 after: TestIx(0),
             }],
-            order: vec![],
+            regardless: Vec::new(),
+            order: Vec::new(),
+            conflicts: Vec::new(),
         }]),
         machines: Table::from(vec![Machine {
             region: "local".into(),
@@ -163,11 +188,48 @@ pub fn plan() -> ExecutionPlan {
             memory_bytes: 512 << 20,
             arch: "x86_64".into(),
             quote: Some(quote()),
+            partition: "local".into(),
+            features: Some(features()),
         }]),
         cells: Table::from(vec![cell("xfs"), cell("ext4")]),
         policy: Policy { lanes: 4 },
         blobs: Table::new(),
         secrets: Table::new(),
+        inputs: Table::new(),
+        settings: std::collections::BTreeMap::new(),
+        tables: Table::new(),
+        states: Table::new(),
+    }
+}
+
+/// A machine that has everything.
+fn features() -> Features {
+    Features {
+        hypervisor: Some(Hypervisor::Nitro),
+        bare_metal: true,
+        baseline: Some((1, 10)),
+        gpus: Some(Gpus {
+            count: 8,
+            name: "NVIDIA A100".into(),
+            memory_bytes: 320 << 30,
+        }),
+        storage: Some(InstanceStorage {
+            disks: 8,
+            bytes: 8_000_000_000_000,
+            medium: Medium::Ssd,
+            nvme: true,
+        }),
+        ebs_nvme: true,
+        ena: Ena::Required,
+        efa: true,
+        boot_modes: vec![BootMode::Bios, BootMode::Uefi],
+        tpm: true,
+        network_baseline_mbps: Some(100_000),
+        network_peak_mbps: Some(400_000),
+        spot: true,
+        hibernation: true,
+        current: true,
+        opt_in: true,
     }
 }
 

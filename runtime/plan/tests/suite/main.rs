@@ -5,4 +5,5 @@ mod eval;
 mod fixture;
 mod schema;
 mod shell;
+mod together;
 mod validate;

@@ -1,17 +1,31 @@
 //! Every rule of validation refuses a plan that breaks it, and only that.
 
 use dva_plan::ExecutionPlan;
-use dva_plan::expr::{ExprIx, Node};
+use dva_plan::expr::{CellFact, ExprIx, Node};
 use dva_plan::money::Money;
 use dva_plan::plan::*;
 use dva_plan::quote::{QuoteLine, RateUnit};
-use dva_plan::step::{CaptureFrom, SlotIx, StepKind};
+use dva_plan::step::{CaptureFrom, SlotIx, Step, StepKind};
 use dva_plan::table::Table;
 use dva_plan::template::Piece;
 use dva_plan::validate::validate;
 use dva_plan::value::Value;
 
 use crate::fixture;
+
+/// As the fixture's own edge.
+const FORTH: Edge = Edge {
+    test: TestIx(1),
+    after: TestIx(0),
+};
+const BACK: Edge = Edge {
+    test: TestIx(0),
+    after: TestIx(1),
+};
+const PAIR: Pair = Pair {
+    a: TestIx(0),
+    b: TestIx(1),
+};
 
 #[test]
 fn the_fixture_holds_together() {
@@ -69,6 +83,43 @@ fn each_rule_is_broken_once() {
             let slot = plan.expressions.push(Node::Slot(SlotIx(7)));
             plan.tests[TestIx(1)].steps[1].kind = StepKind::Check(slot);
         }),
+        ("it names a table that is not there", |plan| {
+            plan.expressions.push(Node::Lookup(TableIx(0)));
+        }),
+        ("it names an input that is not there", |plan| {
+            plan.expressions.push(Node::Input(InputIx(0)));
+        }),
+        ("an entry names a value that is not there", |plan| {
+            plan.tables.push(Lookup {
+                name: "packages".into(),
+                key: CellFact::ImageOs,
+                entries: [("rhel".to_owned(), 1)].into(),
+                values: vec![Value::Int(1)],
+            });
+        }),
+        ("it names a slot that is not there", |plan| {
+            let list = plan.expressions.push(Node::Const(Value::List(vec![])));
+            plan.tests[TestIx(1)].steps[1].kind = StepKind::For {
+                slot: SlotIx(7),
+                list,
+                steps: vec![],
+            };
+        }),
+        ("it names an expression that is not there", |plan| {
+            let inner = plan.tests[TestIx(1)].steps[1].clone();
+            let condition = plan.expressions.push(Node::Const(Value::Bool(true)));
+            plan.tests[TestIx(1)].steps[1].kind = StepKind::When {
+                condition,
+                then: vec![],
+                otherwise: vec![Step {
+                    kind: StepKind::Note(ExprIx(999)),
+                    ..inner
+                }],
+            };
+        }),
+        ("its pattern is no regular expression", |plan| {
+            plan.tests[TestIx(1)].steps[1].kind = StepKind::Console("(".into());
+        }),
         ("it has no tests", |plan| {
             plan.shapes[ShapeIx(0)] = Shape::default();
         }),
@@ -83,10 +134,67 @@ fn each_rule_is_broken_once() {
             plan.shapes[ShapeIx(0)].after.push(edge);
         }),
         ("its edges form a cycle", |plan| {
-            plan.shapes[ShapeIx(0)].order = vec![Edge {
-                test: TestIx(0),
-                after: TestIx(1),
+            plan.shapes[ShapeIx(0)].regardless = vec![BACK];
+        }),
+        ("its edges are not ascending", |plan| {
+            plan.shapes[ShapeIx(0)].regardless = vec![FORTH, FORTH];
+        }),
+        ("an edge leaves it", |plan| {
+            plan.shapes[ShapeIx(0)].regardless = vec![Edge {
+                test: TestIx(1),
+                after: TestIx(9),
             }];
+        }),
+        ("what a test needs cannot share a life", |plan| {
+            plan.shapes[ShapeIx(0)].order = vec![BACK];
+        }),
+        ("what a test needs cannot share a life", |plan| {
+            plan.shapes[ShapeIx(0)].conflicts = vec![PAIR];
+        }),
+        // The second sees a machine that the first has changed, and wants it fresh.
+        ("what a test needs cannot share a life", |plan| {
+            let fresh = Effect::reads(Resource::Machine);
+            plan.tests[TestIx(0)].effects.insert(0, fresh);
+            plan.tests[TestIx(1)]
+                .effects
+                .push(Effect::writes(Resource::Machine));
+            plan.shapes[ShapeIx(0)].order = vec![BACK];
+        }),
+        ("a conflict leaves it", |plan| {
+            plan.shapes[ShapeIx(0)].conflicts = vec![Pair {
+                a: TestIx(1),
+                b: TestIx(2),
+            }];
+        }),
+        ("its conflicts are not ascending", |plan| {
+            plan.shapes[ShapeIx(0)].conflicts = vec![Pair {
+                a: TestIx(1),
+                b: TestIx(0),
+            }];
+        }),
+        ("a `last` test is in a conflict", |plan| {
+            plan.tests[TestIx(1)].last = true;
+            plan.shapes[ShapeIx(0)].conflicts = vec![PAIR];
+        }),
+        ("something comes after a `last` test", |plan| {
+            plan.tests[TestIx(0)].last = true;
+        }),
+        ("something comes after a `last` test", |plan| {
+            plan.tests[TestIx(1)].last = true;
+            plan.shapes[ShapeIx(0)].order = vec![BACK];
+        }),
+        ("its tags are not ascending", |plan| {
+            plan.tests[TestIx(0)].tags = vec!["b".into(), "a".into()];
+        }),
+        ("its effects are not ascending", |plan| {
+            let effect = plan.tests[TestIx(0)].effects[0];
+            plan.tests[TestIx(0)].effects.push(effect);
+        }),
+        ("an effect names a disk that is not there", |plan| {
+            plan.tests[TestIx(1)].effects = vec![Effect::reads(Resource::Disk(DiskIx(1)))];
+        }),
+        ("an effect names a state that is not there", |plan| {
+            plan.tests[TestIx(1)].effects = vec![Effect::borrows(Resource::State(StateIx(0)))];
         }),
         ("there are none", |plan| plan.cells = Table::new()),
         ("another cell has the same id", |plan| {

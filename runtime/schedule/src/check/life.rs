@@ -1,4 +1,4 @@
-//! The rules that concern one life at a time.
+//! The rules that concern one life at a time; those that follow from effects are in [`super::effects`].
 
 use std::collections::BTreeMap;
 
@@ -39,7 +39,8 @@ impl Check<'_> {
             .remove(&cell.shape)
             .unwrap_or_else(|| Demands::of(plan, shape));
         on_life.order(&executions, &demands);
-        on_life.disks(&executions, &demands);
+        on_life.effects(&executions, &demands);
+        on_life.presence(&executions, &demands);
         self.demands.insert(cell.shape, demands);
         for execution in executions.all() {
             match execution.setup {
@@ -51,8 +52,8 @@ impl Check<'_> {
 }
 
 /// The life being checked.
-struct OnLife<'c, 'p, 's> {
-    check: &'c mut Check<'p>,
+pub(super) struct OnLife<'c, 'p, 's> {
+    pub(super) check: &'c mut Check<'p>,
     index: LifeIx,
     life: &'s PlannedLife,
 }
@@ -60,16 +61,16 @@ struct OnLife<'c, 'p, 's> {
 /// The executions of a life whose tests are there, by test. A test that has more than one breaks
 /// `one-verdict` or `setup-elsewhere`; all of them are held to everything else.
 #[derive(Default)]
-struct Executions<'s> {
+pub(super) struct Executions<'s> {
     by_test: BTreeMap<TestIx, Vec<&'s PlannedExecution>>,
 }
 
 impl<'s> Executions<'s> {
-    fn all(&self) -> impl Iterator<Item = &'s PlannedExecution> {
+    pub(super) fn all(&self) -> impl Iterator<Item = &'s PlannedExecution> {
         self.by_test.values().flatten().copied()
     }
 
-    fn of(&self, test: TestIx) -> &[&'s PlannedExecution] {
+    pub(super) fn of(&self, test: TestIx) -> &[&'s PlannedExecution] {
         self.by_test.get(&test).map_or(&[], Vec::as_slice)
     }
 
@@ -81,12 +82,12 @@ impl<'s> Executions<'s> {
 
 impl<'s> OnLife<'_, '_, 's> {
     /// Adds a violation on this life.
-    fn add(&mut self, rule: Rule, test: impl Into<Option<TestIx>>, message: &str) {
+    pub(super) fn add(&mut self, rule: Rule, test: impl Into<Option<TestIx>>, message: &str) {
         let message = format!("life {}: {message}", self.index.row());
         self.check.add(rule, self.index, test, message);
     }
 
-    fn name(&self, test: TestIx) -> String {
+    pub(super) fn name(&self, test: TestIx) -> String {
         self.check.name(test)
     }
 
@@ -236,12 +237,12 @@ impl<'s> OnLife<'_, '_, 's> {
         executions
     }
 
-    /// What a test is `after` is there and has ended; what it has an edge of order to has ended, if
-    /// it is there.
+    /// What a test needs is there and has ended; what it has an edge of order to has ended, if it is
+    /// there.
     fn order(&mut self, executions: &Executions<'_>, demands: &Demands) {
         for execution in executions.all() {
             let test = execution.test;
-            for other in demands.after.get(&test).into_iter().flatten() {
+            for other in demands.needs.get(&test).into_iter().flatten() {
                 match executions.first_end_ms(*other) {
                     Some(end_ms) => self.follows(execution, *other, end_ms),
                     None => {
@@ -274,46 +275,4 @@ impl<'s> OnLife<'_, '_, 's> {
             self.add(Rule::OrderKept, execution.test, &message);
         }
     }
-
-    /// What effects demand: readers of a disk before the writers they are not after, and writers on one chain.
-    fn disks(&mut self, executions: &Executions<'_>, demands: &Demands) {
-        for pair in &demands.unseen {
-            for (reader, writer) in both(executions, pair.one, pair.writer) {
-                if reader.end_ms > writer.start_ms {
-                    let message = format!(
-                        "{} reads disk {} until {} ms, and {}, which it is not after, writes it from {} ms",
-                        self.name(pair.one),
-                        self.check.disk(pair.disk),
-                        reader.end_ms,
-                        self.name(pair.writer),
-                        writer.start_ms
-                    );
-                    self.add(Rule::AsShipped, pair.one, &message);
-                }
-            }
-        }
-        for pair in &demands.unchained {
-            if both(executions, pair.one, pair.writer).next().is_some() {
-                let message = format!(
-                    "{} and {} both write disk {}, and neither is after the other",
-                    self.name(pair.one),
-                    self.name(pair.writer),
-                    self.check.disk(pair.disk)
-                );
-                self.add(Rule::OneWriterChain, pair.writer, &message);
-            }
-        }
-    }
-}
-
-/// Every execution of `one` with every execution of `other`.
-fn both<'s>(
-    executions: &Executions<'s>,
-    one: TestIx,
-    other: TestIx,
-) -> impl Iterator<Item = (&'s PlannedExecution, &'s PlannedExecution)> {
-    executions.of(one).iter().flat_map(move |first| {
-        let others = executions.of(other).iter();
-        others.map(move |second| (*first, *second))
-    })
 }

@@ -9,14 +9,31 @@ pub enum Rule {
     References,
     /// Each test run has one execution that gives its verdict.
     OneVerdict,
-    /// What a test is `after` is on its life.
+    /// What a test is `after`, regardless of its ending or not, is on its life.
     LifeClosed,
-    /// `after`, and `order` on one life, hold in time.
+    /// Tests that conflict do not share a life.
+    ConflictsApart,
+    /// `after`, `regardless`, and `order` on one life, hold in time.
     OrderKept,
-    /// Readers of a disk end before those of its writers start that they are not `after`.
+    /// Readers and borrowers of a state or disk end before those of its writers start that they are not
+    /// `after`.
     AsShipped,
-    /// The writers of a disk on one life lie on one chain of `after`.
+    /// The writers of a state or disk on one life lie on one chain of `after`.
     OneWriterChain,
+    /// While a state or disk is borrowed, nobody else touches it.
+    BorrowedAlone,
+    /// Who reads the machine ends before anything changes it that it is not `after`.
+    FreshFirst,
+    /// Nothing runs behind who writes the machine but what is `after` it.
+    DirtyLast,
+    /// Who reboots, stops or borrows the machine has it to itself.
+    MachineAlone,
+    /// `last` tests start when all others have ended.
+    LastAtTheEnd,
+    /// `last` tests are on every life that has what they are `after`, with a verdict.
+    LastEverywhere,
+    /// What may run but once is not set up.
+    OnceOnly,
     /// Lanes run one test at a time and are no more than allowed.
     Lanes,
     /// The machine may serve the cell and can run its image.
@@ -33,13 +50,21 @@ pub enum Rule {
 
 impl Rule {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 20] = [
         Self::References,
         Self::OneVerdict,
         Self::LifeClosed,
+        Self::ConflictsApart,
         Self::OrderKept,
         Self::AsShipped,
         Self::OneWriterChain,
+        Self::BorrowedAlone,
+        Self::FreshFirst,
+        Self::DirtyLast,
+        Self::MachineAlone,
+        Self::LastAtTheEnd,
+        Self::LastEverywhere,
+        Self::OnceOnly,
         Self::Lanes,
         Self::MachineFits,
         Self::SetupElsewhere,
@@ -55,9 +80,17 @@ impl Rule {
             Self::References => "references",
             Self::OneVerdict => "one-verdict",
             Self::LifeClosed => "life-closed",
+            Self::ConflictsApart => "conflicts-apart",
             Self::OrderKept => "order-kept",
             Self::AsShipped => "as-shipped",
             Self::OneWriterChain => "one-writer-chain",
+            Self::BorrowedAlone => "borrowed-alone",
+            Self::FreshFirst => "fresh-first",
+            Self::DirtyLast => "dirty-last",
+            Self::MachineAlone => "machine-alone",
+            Self::LastAtTheEnd => "last-at-the-end",
+            Self::LastEverywhere => "last-everywhere",
+            Self::OnceOnly => "once-only",
             Self::Lanes => "lanes",
             Self::MachineFits => "machine-fits",
             Self::SetupElsewhere => "setup-elsewhere",

@@ -1,27 +1,42 @@
 //! What a shape demands of every life that runs its tests: worked out from edges and effects, not
-//! from the edges of order that the plan gives for the same purpose.
+//! from the edges of order and the conflicts that the plan gives for the same purpose.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use dva_plan::ExecutionPlan;
-use dva_plan::plan::{DiskIx, EffectKind, Shape, TestIx};
+use dva_plan::plan::{EffectKind, Resource, Shape, Test, TestIx};
+use dva_plan::step::StepKind;
 
 /// The demands of one shape.
 #[derive(Default)]
 pub(super) struct Demands {
-    /// What each test is directly `after`.
-    pub(super) after: BTreeMap<TestIx, Vec<TestIx>>,
+    /// What each test is directly `after`, regardless of its ending or not.
+    pub(super) needs: BTreeMap<TestIx, Vec<TestIx>>,
     /// Which others have ended before each test, if they are on its life.
     pub(super) order: BTreeMap<TestIx, Vec<TestIx>>,
-    /// Readers of a disk, each with each writer of that disk that it is not `after` and so must not see.
-    pub(super) unseen: Vec<OnDisk>,
-    /// Writers of one disk neither of which is `after` the other.
-    pub(super) unchained: Vec<OnDisk>,
+    /// Tests that must not share a life, as the plan says.
+    pub(super) conflicts: Vec<(TestIx, TestIx)>,
+    /// Readers, each with each writer that it is not `after` and so must not see.
+    pub(super) unseen: Vec<OnResource>,
+    /// Writers of one state or disk neither of which is `after` the other.
+    pub(super) unchained: Vec<OnResource>,
+    /// Tests that want the machine fresh, each with each that changes it and that it is not `after`.
+    pub(super) fresh: Vec<(TestIx, TestIx)>,
+    /// Tests, each with each that leaves the machine dirty and that it is not `after`.
+    pub(super) dirty: Vec<(TestIx, TestIx)>,
+    /// Tests that have the machine to themselves while they run.
+    pub(super) alone: BTreeSet<TestIx>,
+    /// Borrowers, each with what it borrows and all others that touch that.
+    pub(super) borrowed: Vec<(Resource, TestIx, Vec<TestIx>)>,
+    /// Tests at the end of every life.
+    pub(super) last: BTreeSet<TestIx>,
+    /// Tests that are never set up.
+    pub(super) once: BTreeSet<TestIx>,
 }
 
-/// Two tests that touch one disk.
-pub(super) struct OnDisk {
-    pub(super) disk: DiskIx,
+/// Two tests that touch one thing.
+pub(super) struct OnResource {
+    pub(super) of: Resource,
     /// The reader, where one of them is.
     pub(super) one: TestIx,
     /// A writer.
@@ -32,58 +47,153 @@ impl Demands {
     /// The demands of `shape`. Tests that the plan does not have demand nothing.
     pub(super) fn of(plan: &ExecutionPlan, shape: &Shape) -> Self {
         let mut demands = Self::default();
-        for edge in &shape.after {
-            demands.after.entry(edge.test).or_default().push(edge.after);
+        for edge in shape.after.iter().chain(&shape.regardless) {
+            demands.needs.entry(edge.test).or_default().push(edge.after);
         }
         for edge in &shape.order {
             demands.order.entry(edge.test).or_default().push(edge.after);
         }
-        let with = |kind: EffectKind| {
-            let mut tests: BTreeMap<DiskIx, BTreeSet<TestIx>> = BTreeMap::new();
-            for test in &shape.tests {
-                let effects = plan.tests.get(*test).map_or(&[][..], |test| &test.effects);
-                for effect in effects.iter().filter(|effect| effect.kind == kind) {
-                    tests.entry(effect.disk).or_default().insert(*test);
-                }
-            }
-            tests
+        let pairs = shape.conflicts.iter();
+        demands.conflicts = pairs.map(|pair| (pair.a, pair.b)).collect();
+        let known = || {
+            let tests = shape.tests.iter();
+            tests.filter_map(|test| Some((*test, plan.tests.get(*test)?)))
         };
-        let readers = with(EffectKind::Reads);
-        for (disk, writers) in with(EffectKind::Writes) {
-            let before: BTreeMap<_, _> = writers
-                .iter()
-                .map(|writer| (*writer, demands.ancestors(*writer)))
-                .collect();
-            for (index, one) in writers.iter().enumerate() {
-                for writer in writers.iter().skip(index + 1) {
-                    if !before[one].contains(writer) && !before[writer].contains(one) {
-                        let (one, writer) = (*one, *writer);
-                        demands.unchained.push(OnDisk { disk, one, writer });
+        for (test, row) in known() {
+            if row.last {
+                demands.last.insert(test);
+            }
+            if row.once {
+                demands.once.insert(test);
+            }
+            if reboots(row) || touches(row, EffectKind::Borrows).any(|of| of == Resource::Machine) {
+                demands.alone.insert(test);
+            }
+        }
+        let mut uses: BTreeMap<Resource, Uses> = BTreeMap::new();
+        for (test, row) in known() {
+            for of in touches(row, EffectKind::Reads) {
+                uses.entry(of).or_default().readers.insert(test);
+            }
+            for of in touches(row, EffectKind::Writes) {
+                uses.entry(of).or_default().writers.insert(test);
+            }
+            for of in touches(row, EffectKind::Borrows) {
+                uses.entry(of).or_default().borrowers.insert(test);
+            }
+            if reboots(row) {
+                for (state, lost) in plan.states.enumerate() {
+                    if lost.lost_on_reboot {
+                        let uses = uses.entry(Resource::State(state)).or_default();
+                        uses.losers.insert(test);
                     }
                 }
             }
-            for reader in readers.get(&disk).into_iter().flatten() {
-                let seen = demands.ancestors(*reader);
-                let later = writers
-                    .iter()
-                    .filter(|writer| *writer != reader && !seen.contains(writer));
-                demands.unseen.extend(later.map(|writer| OnDisk {
-                    disk,
-                    one: *reader,
-                    writer: *writer,
-                }));
-            }
         }
+        let machine = uses.remove(&Resource::Machine).unwrap_or_default();
+        for (of, uses) in &uses {
+            demands.resource(*of, uses);
+        }
+        let changers: BTreeSet<TestIx> = known()
+            .filter(|(_, row)| reboots(row) || touches(row, EffectKind::Writes).next().is_some())
+            .map(|(test, _)| test)
+            .collect();
+        demands.machine(&shape.tests, &machine, &changers);
         demands
     }
 
-    /// All that `test` is `after`, directly or not.
-    fn ancestors(&self, test: TestIx) -> BTreeSet<TestIx> {
+    /// What is demanded of those who use one state or disk.
+    fn resource(&mut self, of: Resource, uses: &Uses) {
+        let writers: BTreeSet<TestIx> = uses.writers.union(&uses.losers).copied().collect();
+        for one in &writers {
+            for writer in writers.range(*one..).skip(1) {
+                // Who only loses it by a reboot leaves it as another one who does the same.
+                let both_lose = !uses.writers.contains(one) && !uses.writers.contains(writer);
+                if !both_lose && !self.follows(*one, *writer) && !self.follows(*writer, *one) {
+                    let (one, writer) = (*one, *writer);
+                    self.unchained.push(OnResource { of, one, writer });
+                }
+            }
+        }
+        for reader in uses.readers.union(&uses.borrowers) {
+            for writer in &writers {
+                if writer != reader && !self.follows(*reader, *writer) {
+                    let (one, writer) = (*reader, *writer);
+                    self.unseen.push(OnResource { of, one, writer });
+                }
+            }
+        }
+        for borrower in &uses.borrowers {
+            let others = uses
+                .readers
+                .iter()
+                .chain(&uses.writers)
+                .chain(&uses.borrowers);
+            let others: BTreeSet<TestIx> = others.copied().collect();
+            let others = others.into_iter().filter(|other| other != borrower);
+            self.borrowed.push((of, *borrower, others.collect()));
+        }
+    }
+
+    /// What is demanded of those who use the machine as a whole.
+    fn machine(&mut self, tests: &[TestIx], uses: &Uses, changers: &BTreeSet<TestIx>) {
+        for fresh in &uses.readers {
+            for changer in changers {
+                if changer != fresh && !self.follows(*fresh, *changer) {
+                    self.fresh.push((*fresh, *changer));
+                }
+            }
+        }
+        for dirty in &uses.writers {
+            for other in tests {
+                if other != dirty && !self.follows(*other, *dirty) {
+                    self.dirty.push((*other, *dirty));
+                }
+            }
+        }
+    }
+
+    /// Whether `test` runs after `earlier` wherever both are, and knows it: by edges, or as a `last` test.
+    fn follows(&self, test: TestIx, earlier: TestIx) -> bool {
+        self.last.contains(&test) && !self.last.contains(&earlier)
+            || self.ancestors(test).contains(&earlier)
+    }
+
+    /// All that `test` needs on its life, directly or not.
+    pub(super) fn ancestors(&self, test: TestIx) -> BTreeSet<TestIx> {
         let (mut waiting, mut ancestors) = (vec![test], BTreeSet::new());
         while let Some(test) = waiting.pop() {
-            let direct = self.after.get(&test).into_iter().flatten();
+            let direct = self.needs.get(&test).into_iter().flatten();
             waiting.extend(direct.filter(|direct| ancestors.insert(**direct)));
         }
         ancestors
     }
+}
+
+/// Who uses one thing, and how.
+#[derive(Default)]
+struct Uses {
+    readers: BTreeSet<TestIx>,
+    writers: BTreeSet<TestIx>,
+    borrowers: BTreeSet<TestIx>,
+    /// Who writes it by rebooting.
+    losers: BTreeSet<TestIx>,
+}
+
+/// What a test says it does this to.
+fn touches(test: &Test, kind: EffectKind) -> impl Iterator<Item = Resource> {
+    let effects = test.effects.iter();
+    effects
+        .filter(move |effect| effect.kind == kind)
+        .map(|effect| effect.of)
+}
+
+/// Whether a test reboots or stops its machine.
+fn reboots(test: &Test) -> bool {
+    test.steps.iter().chain(&test.finally).any(|step| {
+        matches!(
+            step.kind,
+            StepKind::Reboot | StepKind::Stop | StepKind::Start
+        )
+    })
 }

@@ -1,25 +1,33 @@
-//! The tests of one shape as a network of tasks, and the order in which lanes work it off.
+//! The tests of one life as a network of tasks, and the order in which lanes work it off.
 //!
 //! List scheduling: whenever a lane is free, it takes the task with the longest chain of work still
 //! hanging on it (its *rank*) among those that wait for nothing any more. That ends within
 //! 2 − 1/lanes of the best there is (Graham 1966), and it also holds when the durations turn out to
 //! be wrong. There are no levels: a task starts the moment the last one it waits for has ended.
+//!
+//! Tests that must not run beside each other do not; the more urgent one goes first, and nothing that
+//! it excludes goes past it, see [`Exclusions::admit`]. Graham's bound does not hold for these.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use dva_plan::ExecutionPlan;
-use dva_plan::plan::{Shape, TestIx};
+use dva_plan::exclusions::Exclusions;
+use dva_plan::plan::{Edge, TestIx};
 use dva_plan::schedule::PlannedExecution;
 
-/// The tasks, in the order of the shape's tests.
-pub(super) struct Network {
+use super::lives::LifeTests;
+
+/// The tasks, in the order of the tests.
+pub(super) struct Network<'e> {
     tasks: Vec<Task>,
+    exclusions: &'e Exclusions,
 }
 
 /// One test to be executed.
 struct Task {
     test: TestIx,
+    setup: bool,
     takes_ms: u64,
     /// The length of the longest chain that begins with it, itself included.
     rank_ms: u64,
@@ -41,11 +49,19 @@ pub(super) struct Order {
     pub(super) length_ms: u64,
 }
 
-impl Network {
-    /// The network of `shape`, both kinds of edges alike, since all its tests go to one life.
-    pub(super) fn of(plan: &ExecutionPlan, shape: &Shape, default_takes_ms: u64) -> Self {
+impl<'e> Network<'e> {
+    /// The network of `tests` with those of `edges` that have both ends among them; all kinds of edges are
+    /// alike, since all these tests go to one life.
+    pub(super) fn of<'p>(
+        plan: &ExecutionPlan,
+        edges: impl Iterator<Item = &'p Edge>,
+        exclusions: &'e Exclusions,
+        tests: &LifeTests,
+        default_takes_ms: u64,
+    ) -> Self {
         let task = |test: &TestIx| Task {
             test: *test,
+            setup: tests.setup.contains(test),
             takes_ms: plan.tests[*test]
                 .takes_ms
                 .unwrap_or(default_takes_ms)
@@ -56,10 +72,12 @@ impl Network {
             unlocks: Vec::new(),
         };
         let mut network = Self {
-            tasks: shape.tests.iter().map(task).collect(),
+            tasks: tests.tests.iter().map(task).collect(),
+            exclusions,
         };
-        for edge in shape.after.iter().chain(&shape.order) {
-            let position = |test: &TestIx| shape.tests.binary_search(test);
+        let rows: Vec<TestIx> = tests.tests.iter().copied().collect();
+        for edge in edges {
+            let position = |test: &TestIx| rows.binary_search(test);
             if let (Ok(first), Ok(then)) = (position(&edge.after), position(&edge.test)) {
                 network.tasks[first].unlocks.push(then);
                 network.tasks[then].waits_for += 1;
@@ -101,7 +119,7 @@ impl Network {
     fn order_on(&self, lanes: u32) -> Order {
         let mut waits_for: Vec<_> = self.tasks.iter().map(|task| task.waits_for).collect();
         let mut free: BinaryHeap<_> = (0..lanes).map(Reverse).collect();
-        let mut running = BinaryHeap::new();
+        let mut running: BinaryHeap<Reverse<(u64, u32, usize)>> = BinaryHeap::new();
         let mut ready: BinaryHeap<_> = self
             .tasks
             .iter()
@@ -112,12 +130,22 @@ impl Network {
         let mut executions = Vec::with_capacity(self.tasks.len());
         let mut now_ms = 0_u64;
         loop {
-            while let (Some(Reverse(lane)), Some(Reverse((_, position)))) =
-                (free.peek().copied(), ready.peek().copied())
-            {
-                free.pop();
-                ready.pop();
+            let mut held = Vec::new();
+            while let Some(Reverse(lane)) = free.peek().copied() {
+                let Some(Reverse((urgency, position))) = ready.pop() else {
+                    break;
+                };
                 let task = &self.tasks[position];
+                let beside = running.iter().map(|Reverse((_, _, other))| *other);
+                let ahead = held.iter().map(|Reverse((_, other))| *other);
+                if beside
+                    .chain(ahead)
+                    .any(|other| self.exclude(position, other))
+                {
+                    held.push(Reverse((urgency, position)));
+                    continue;
+                }
+                free.pop();
                 let end_ms = now_ms.saturating_add(task.takes_ms);
                 running.push(Reverse((end_ms, lane, position)));
                 executions.push(PlannedExecution {
@@ -125,9 +153,10 @@ impl Network {
                     lane,
                     start_ms: now_ms,
                     end_ms,
-                    setup: false,
+                    setup: task.setup,
                 });
             }
+            ready.extend(held);
             let Some(Reverse((end_ms, ..))) = running.peek().copied() else {
                 break;
             };
@@ -152,6 +181,11 @@ impl Network {
             executions,
             length_ms: now_ms,
         }
+    }
+
+    fn exclude(&self, one: usize, other: usize) -> bool {
+        self.exclusions
+            .exclude(self.tasks[one].test, self.tasks[other].test)
     }
 
     /// Fills in the ranks, from the ends of the chains back.

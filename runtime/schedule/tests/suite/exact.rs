@@ -3,7 +3,11 @@
 use std::collections::BTreeMap;
 
 use dva_plan::ExecutionPlan;
-use dva_plan::plan::{Disk, DiskIx, Effect, EffectKind, Policy};
+use dva_plan::plan::{
+    Disk, DiskIx, Effect, Pair, Policy, Resource, ShapeIx, State, StateIx, TestIx,
+};
+use dva_plan::schedule::PlannedLife;
+use dva_plan::step::{SourceText, Step, StepKind};
 use dva_schedule::{Assumptions, Rule, check, schedule, schedule_isolated, summarize};
 
 use crate::generate::{single, test};
@@ -97,15 +101,10 @@ fn the_longest_remaining_chain_goes_first() {
 
 #[test]
 fn an_edge_of_order_holds_a_writer_back() {
-    let effect = |kind| {
-        vec![Effect {
-            kind,
-            disk: DiskIx(0),
-        }]
-    };
+    let data = Resource::Disk(DiskIx(0));
     let mut tests = vec![test("format", Some(50)), test("is_blank", Some(10))];
-    tests[0].effects = effect(EffectKind::Writes);
-    tests[1].effects = effect(EffectKind::Reads);
+    tests[0].effects = vec![Effect::writes(data)];
+    tests[1].effects = vec![Effect::reads(data)];
     let mut plan = single(tests, &[], &[(0, 1)]);
     plan.disks.push(Disk {
         name: "data".to_owned(),
@@ -116,15 +115,15 @@ fn an_edge_of_order_holds_a_writer_back() {
     assert_eq!(times(&plan), (expected, 160));
 
     // Without the edge the plan is wrong, and the checker finds that by the effects alone.
-    plan.shapes[dva_plan::plan::ShapeIx(0)].order.clear();
+    plan.shapes[ShapeIx(0)].order.clear();
     let made = schedule(&plan, DIGEST, &ASSUMPTIONS);
     let violations = check(&plan, DIGEST, &made);
     assert_eq!(violations.len(), 1);
     assert_eq!(violations[0].rule, Rule::AsShipped);
     assert_eq!(
         violations[0].to_string(),
-        "as-shipped: life 0: `is_blank` reads disk `data` until 110 ms, and `format`, which it is \
-         not after, writes it from 100 ms"
+        "as-shipped: life 0: `is_blank` runs until 110 ms, and `format`, which it is not after, \
+         writes disk `data` from 100 ms"
     );
 }
 
@@ -180,6 +179,135 @@ fn isolated_tests_share_a_life_only_with_what_they_are_after() {
         tests.collect::<Vec<_>>()
     });
     assert_eq!(lives.collect::<Vec<_>>(), [vec![0, 2], vec![1], vec![3]]);
+}
+
+fn reboot() -> Step {
+    Step {
+        kind: StepKind::Reboot,
+        within_ms: None,
+        source: SourceText::default(),
+    }
+}
+
+/// The lives of `plan`: the tests of each with their starts, setups in brackets.
+fn lives(plan: &ExecutionPlan) -> Vec<Vec<String>> {
+    let made = schedule(plan, DIGEST, &ASSUMPTIONS);
+    assert_eq!(check(plan, DIGEST, &made), vec![]);
+    let executions = |life: &PlannedLife| {
+        let executions = life.executions.iter().map(|execution| {
+            let at = format!("{} {}", plan.tests[execution.test].id, execution.start_ms);
+            if execution.setup {
+                format!("({at})")
+            } else {
+                at
+            }
+        });
+        executions.collect()
+    };
+    made.lives.iter().map(executions).collect()
+}
+
+#[test]
+fn what_conflicts_after_one_preparation_is_prepared_twice() {
+    let tests = ["format", "grow", "shrink", "look"].map(|id| test(id, Some(10)));
+    let mut plan = single(tests.to_vec(), &[(1, 0), (2, 0), (3, 2)], &[]);
+    plan.shapes[ShapeIx(0)].conflicts = vec![Pair::of(TestIx(1), TestIx(2))];
+    let expected = [
+        vec!["format 100", "shrink 110", "look 120"],
+        vec!["(format 100)", "grow 110"],
+    ];
+    assert_eq!(lives(&plan), expected);
+    let summary = summarize(&plan, &schedule(&plan, DIGEST, &ASSUMPTIONS));
+    assert_eq!((summary.test_runs, summary.setup_executions), (4, 1));
+    assert_eq!(summary.busy_ms, 50);
+}
+
+#[test]
+fn a_last_test_ends_every_life_and_counts_once() {
+    let mut tests = ["a", "b", "denials"].map(|id| test(id, Some(10))).to_vec();
+    tests[2].last = true;
+    let mut plan = single(tests, &[], &[]);
+    assert_eq!(lives(&plan), [["a 100", "b 100", "denials 110"]]);
+    plan.shapes[ShapeIx(0)].conflicts = vec![Pair::of(TestIx(0), TestIx(1))];
+    let expected = [["a 100", "denials 110"], ["b 100", "denials 110"]];
+    assert_eq!(lives(&plan), expected);
+    let summary = summarize(&plan, &schedule(&plan, DIGEST, &ASSUMPTIONS));
+    assert_eq!((summary.test_runs, summary.setup_executions), (3, 0));
+}
+
+#[test]
+fn a_reboot_has_the_machine_to_itself_and_nothing_goes_past_it() {
+    // Three lanes would have room for `short` beside `long`; but `reboots` is more urgent.
+    let mut tests = vec![
+        test("long", Some(30)),
+        test("reboots", Some(5)),
+        test("behind", Some(20)),
+        test("short", Some(1)),
+    ];
+    tests[1].steps.push(reboot());
+    let mut plan = single(tests, &[(2, 1)], &[]);
+    plan.policy = Policy { lanes: 3 };
+    assert_eq!(
+        lives(&plan),
+        [["long 100", "reboots 130", "behind 135", "short 135"]]
+    );
+    let summary = summarize(&plan, &schedule(&plan, DIGEST, &ASSUMPTIONS));
+    assert_eq!(summary.makespan_ms, 155);
+}
+
+#[test]
+fn a_borrower_is_alone_on_what_it_borrows_and_nowhere_else() {
+    let state = Resource::State(StateIx(0));
+    let mut tests = ["borrows", "reads", "other"]
+        .map(|id| test(id, Some(10)))
+        .to_vec();
+    tests[0].effects = vec![Effect::borrows(state)];
+    tests[1].effects = vec![Effect::reads(state)];
+    let mut plan = single(tests, &[], &[]);
+    plan.states.push(State {
+        name: "mode".to_owned(),
+        lost_on_reboot: false,
+        per_account: None,
+    });
+    plan.policy = Policy { lanes: 3 };
+    assert_eq!(lives(&plan), [["borrows 100", "other 100", "reads 110"]]);
+}
+
+#[test]
+fn fresh_tests_go_first_and_dirty_ones_last() {
+    let mut tests = ["dirty", "writes", "fresh", "behind"].map(|id| test(id, Some(10)));
+    tests[0].effects = vec![Effect::writes(Resource::Machine)];
+    tests[1].effects = vec![Effect::writes(Resource::State(StateIx(0)))];
+    tests[2].effects = vec![Effect::reads(Resource::Machine)];
+    let mut plan = single(tests.to_vec(), &[(3, 0)], &[]);
+    plan.states.push(State {
+        name: "mode".to_owned(),
+        lost_on_reboot: false,
+        per_account: None,
+    });
+    assert_eq!(
+        lives(&plan),
+        [["fresh 100", "writes 110", "dirty 120", "behind 130"]]
+    );
+}
+
+#[test]
+fn orders_that_contradict_each_other_need_two_lives() {
+    let tests = ["a", "b"].map(|id| test(id, Some(10))).to_vec();
+    let plan = single(tests, &[], &[(0, 1), (1, 0)]);
+    assert_eq!(lives(&plan), [["a 100"], ["b 100"]]);
+}
+
+#[test]
+fn what_runs_once_keeps_its_dependents_together() {
+    let mut tests = ["once", "a", "b", "c"]
+        .map(|id| test(id, Some(10)))
+        .to_vec();
+    tests[0].once = true;
+    let mut plan = single(tests, &[(1, 0), (2, 0)], &[]);
+    plan.shapes[ShapeIx(0)].conflicts = vec![Pair::of(TestIx(1), TestIx(3))];
+    let expected = [vec!["once 100", "a 110", "b 110"], vec!["c 100"]];
+    assert_eq!(lives(&plan), expected);
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Random plans that are valid and can be packed one cell to a life; the same seed, the same plan.
+//! Random plans that are valid; the same seed, the same plan. Those of [`plan`] can be packed one cell
+//! to a life, those of [`rich`] have all that tests can say of each other.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,10 +7,11 @@ use dva_plan::document::PRODUCER;
 use dva_plan::expr::Expressions;
 use dva_plan::plan::{
     Cell, CellIx, Disk, DiskIx, Edge, Effect, EffectKind, ExecutionPlan, Image, ImageIx,
-    ImageSource, Machine, MachineIx, Policy, Shape, ShapeIx, Test, TestIx,
+    ImageSource, Machine, MachineIx, Pair, Policy, Resource, Shape, ShapeIx, State, Test, TestIx,
 };
-use dva_plan::step::SourceText;
+use dva_plan::step::{SourceText, Step, StepKind};
 use dva_plan::table::{Index, Table};
+use dva_plan::validate::validate;
 use dva_plan::{CellId, TestId};
 
 /// Random numbers that are the same everywhere (SplitMix64).
@@ -52,6 +54,9 @@ pub fn test(id: &str, takes_ms: Option<u64>) -> Test {
     Test {
         id: TestId::new(id),
         doc: String::new(),
+        tags: Vec::new(),
+        last: false,
+        once: false,
         effects: Vec::new(),
         within_ms: 60_000,
         takes_ms,
@@ -60,6 +65,7 @@ pub fn test(id: &str, takes_ms: Option<u64>) -> Test {
         finally: Vec::new(),
         source: SourceText::default(),
         needs: Vec::new(),
+        requires: Vec::new(),
     }
 }
 
@@ -70,6 +76,8 @@ pub fn image(arch: &str) -> Image {
         version: None,
         arch: arch.to_owned(),
         sources: vec![ImageSource::LocalHost],
+        login: None,
+        facts: BTreeMap::new(),
     }
 }
 
@@ -81,6 +89,8 @@ pub fn machine(r#type: &str, arch: &str) -> Machine {
         memory_bytes: 1 << 30,
         arch: arch.to_owned(),
         quote: None,
+        partition: String::new(),
+        features: None,
     }
 }
 
@@ -88,10 +98,13 @@ pub fn cell(number: usize, image: ImageIx, shape: ShapeIx, candidates: Vec<Machi
     let number = number.to_string();
     Cell {
         id: CellId::of("matrix", [("number", number.as_str())]),
+        matrix: "matrix".to_owned(),
         axes: BTreeMap::from([("number".to_owned(), number)]),
         image,
         shape,
         candidates,
+        unsupported: Vec::new(),
+        network: Default::default(),
     }
 }
 
@@ -112,6 +125,7 @@ pub fn single(tests: Vec<Test>, after: &[(u32, u32)], order: &[(u32, u32)]) -> E
         tests: (0..tests.len()).map(TestIx::from_row).collect(),
         after: edges(after),
         order: edges(order),
+        ..Shape::default()
     };
     ExecutionPlan {
         producer: PRODUCER.into(),
@@ -127,6 +141,10 @@ pub fn single(tests: Vec<Test>, after: &[(u32, u32)], order: &[(u32, u32)]) -> E
         policy: Policy { lanes: 2 },
         blobs: Table::new(),
         secrets: Table::new(),
+        inputs: Table::new(),
+        settings: std::collections::BTreeMap::new(),
+        tables: Table::new(),
+        states: Table::new(),
     }
 }
 
@@ -147,7 +165,11 @@ pub fn plan(seed: u64, size: Size) -> ExecutionPlan {
     let tests = tests
         .into_iter()
         .map(|(node, row)| Test {
-            effects: node.effects.clone(),
+            effects: {
+                let mut effects = node.effects.clone();
+                effects.sort_unstable();
+                effects
+            },
             ..test(
                 &format!("test_{:04x}_{}", random.next() as u16, row.row()),
                 node.takes_ms,
@@ -193,6 +215,10 @@ pub fn plan(seed: u64, size: Size) -> ExecutionPlan {
         policy: Policy { lanes: size.lanes },
         blobs: Table::new(),
         secrets: Table::new(),
+        inputs: Table::new(),
+        settings: std::collections::BTreeMap::new(),
+        tables: Table::new(),
+        states: Table::new(),
     }
 }
 
@@ -257,19 +283,17 @@ impl Graph {
                 .copied()
                 .collect();
             if unseen.iter().all(|writer| *writer > row) && random.one_in(3) {
-                self.nodes[row].effects.push(Effect {
-                    kind: EffectKind::Reads,
-                    disk,
-                });
+                self.nodes[row]
+                    .effects
+                    .push(Effect::reads(Resource::Disk(disk)));
                 for writer in unseen {
                     self.nodes[writer].order.insert(row);
                 }
             }
             if writers.contains(&row) {
-                self.nodes[row].effects.push(Effect {
-                    kind: EffectKind::Writes,
-                    disk,
-                });
+                self.nodes[row]
+                    .effects
+                    .push(Effect::writes(Resource::Disk(disk)));
             }
         }
     }
@@ -301,8 +325,144 @@ impl Graph {
             tests,
             after,
             order,
+            ..Shape::default()
         }
     }
+}
+
+/// A plan of `size` with states, effects of all kinds, reboots, `regardless`, `last` and `once`, and the
+/// order and conflicts that follow from them. Most need several lives for a cell.
+pub fn rich(seed: u64, size: Size) -> ExecutionPlan {
+    let random = &mut Random(seed);
+    // Some combinations have no schedule at all; rarer effects make them rarer.
+    let rarity = 3 + random.below(1 + size.tests / 3);
+    (rarity..)
+        .step_by(2)
+        .map(|rarity| {
+            let mut plan = plan(random.next(), size);
+            enrich(&mut plan, random, rarity);
+            plan
+        })
+        .find(|plan| validate(plan).is_empty())
+        .expect("with very rare effects there is one")
+}
+
+fn enrich(plan: &mut ExecutionPlan, random: &mut Random, rarity: usize) {
+    for number in 0..random.below(4) {
+        plan.states.push(State {
+            name: format!("state_{number}"),
+            lost_on_reboot: random.one_in(3),
+            per_account: None,
+        });
+    }
+    let states = plan.states.indices().map(Resource::State);
+    let mut resources: Vec<Resource> = states.collect();
+    resources.push(Resource::Machine);
+    for test in plan.tests.indices() {
+        let test = &mut plan.tests[test];
+        for of in &resources {
+            if random.one_in(rarity) {
+                let kinds = [Effect::reads, Effect::writes, Effect::borrows];
+                test.effects.push(kinds[random.below(3)](*of));
+            }
+        }
+        test.effects.sort_unstable();
+        if random.one_in(2 * rarity) {
+            test.steps.push(Step {
+                kind: StepKind::Reboot,
+                within_ms: None,
+                source: SourceText::default(),
+            });
+        }
+        test.once = random.one_in(6 * rarity);
+    }
+    let last = random.below(3);
+    let last: Vec<TestIx> = (0..last)
+        .map(|number| {
+            let mut last = test(&format!("last_{number}"), Some(1 + random.below(50) as u64));
+            last.last = true;
+            plan.tests.push(last)
+        })
+        .collect();
+    for shape in plan.shapes.indices() {
+        let mut shape_of = plan.shapes[shape].clone();
+        let (regardless, after) = shape_of.after.iter().partition(|_| random.one_in(5));
+        (shape_of.regardless, shape_of.after) = (regardless, after);
+        for last in &last {
+            if random.one_in(3)
+                && let Some(after) = random.pick(&shape_of.tests)
+                && !plan.tests[*after].last
+            {
+                let after = *after;
+                let edge = Edge { test: *last, after };
+                shape_of.after.push(edge);
+            }
+            shape_of.tests.push(*last);
+        }
+        shape_of.after.sort_unstable();
+        imply(plan, &mut shape_of);
+        plan.shapes[shape] = shape_of;
+    }
+}
+
+/// Adds the edges of order and the conflicts that follow from effects, as the compiler does.
+fn imply(plan: &ExecutionPlan, shape: &mut Shape) {
+    let before: BTreeMap<TestIx, BTreeSet<TestIx>> = shape
+        .tests
+        .iter()
+        .map(|test| {
+            let (mut waiting, mut before) = (vec![*test], BTreeSet::new());
+            while let Some(test) = waiting.pop() {
+                let edges = shape.after.iter().chain(&shape.regardless);
+                let direct = edges.filter(|edge| edge.test == test);
+                waiting.extend(
+                    direct
+                        .map(|edge| edge.after)
+                        .filter(|after| before.insert(*after)),
+                );
+            }
+            (*test, before)
+        })
+        .collect();
+    let does = |test: TestIx, kind: EffectKind, of: Resource| {
+        plan.tests[test].effects.contains(&Effect { kind, of })
+    };
+    let loses = |test: TestIx, of: Resource| match of {
+        Resource::State(state) => {
+            plan.states[state].lost_on_reboot && plan.tests[test].takes_machine_away()
+        }
+        Resource::Machine | Resource::Disk(_) => false,
+    };
+    let disks = plan.disks.indices().map(Resource::Disk);
+    let states = plan.states.indices().map(Resource::State);
+    let mut order: BTreeSet<Edge> = shape.order.iter().copied().collect();
+    let mut conflicts = BTreeSet::new();
+    for of in disks.chain(states) {
+        for writer in &shape.tests {
+            let writes = does(*writer, EffectKind::Writes, of);
+            if !writes && !loses(*writer, of) {
+                continue;
+            }
+            for other in shape.tests.iter().filter(|other| *other != writer) {
+                let reads =
+                    does(*other, EffectKind::Reads, of) || does(*other, EffectKind::Borrows, of);
+                if reads && !before[other].contains(writer) {
+                    order.insert(Edge {
+                        test: *writer,
+                        after: *other,
+                    });
+                }
+                let both_write =
+                    does(*other, EffectKind::Writes, of) || writes && loses(*other, of);
+                let ordered = before[other].contains(writer) || before[writer].contains(other);
+                if both_write && !ordered {
+                    conflicts.insert(Pair::of(*writer, *other));
+                }
+            }
+        }
+    }
+    shape.order = order.into_iter().collect();
+    shape.conflicts = conflicts.into_iter().collect();
 }
 
 /// The same plan with its tests, cells, shapes and machines listed in another order.
@@ -339,6 +499,14 @@ pub fn reordered(plan: &ExecutionPlan, seed: u64) -> ExecutionPlan {
                     tests,
                     after: edges(&shape.after),
                     order: edges(&shape.order),
+                    regardless: edges(&shape.regardless),
+                    conflicts: {
+                        let pairs = shape.conflicts.iter();
+                        let pairs = pairs.map(|pair| Pair::of(moved[&pair.a], moved[&pair.b]));
+                        let mut pairs: Vec<_> = pairs.collect();
+                        pairs.sort_unstable();
+                        pairs
+                    },
                 }
             })
             .collect(),

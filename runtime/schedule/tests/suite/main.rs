@@ -1,7 +1,8 @@
-//! What the scheduler makes, what the checker refuses and what a life costs.
+//! What the scheduler makes, what the checker refuses and what lives cost.
 
 mod bills;
 mod bills_properties;
+mod cost;
 mod exact;
 mod generate;
 mod mutations;

@@ -1,16 +1,18 @@
 //! What holds of every schedule, on random plans.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dva_plan::ExecutionPlan;
 use dva_plan::document::to_bytes;
+use dva_plan::exclusions::Exclusions;
 use dva_plan::plan::{CellIx, MachineIx, Policy, TestIx};
 use dva_plan::schedule::{PlannedExecution, PlannedLife, Schedule};
+use dva_plan::together::Together;
 use dva_plan::validate::validate;
 use dva_schedule::{Assumptions, check, schedule, schedule_isolated, summarize};
 use proptest::prelude::*;
 
-use crate::generate::{Random, Size, plan, reordered};
+use crate::generate::{Random, Size, plan, reordered, rich};
 
 const DIGEST: &str = "sha256:00";
 
@@ -29,11 +31,11 @@ fn assumptions() -> impl Strategy<Value = Assumptions> {
     })
 }
 
+/// Start, end, lane and whether it is a setup.
+type Place = (u64, u64, u32, bool);
+
 /// When and where each test of each cell runs, by names.
-fn by_name(
-    plan: &ExecutionPlan,
-    schedule: &Schedule,
-) -> BTreeMap<(String, String), (u64, u64, u32)> {
+fn by_name(plan: &ExecutionPlan, schedule: &Schedule) -> BTreeMap<(String, String), Vec<Place>> {
     schedule
         .lives
         .iter()
@@ -42,27 +44,111 @@ fn by_name(
                 .iter()
                 .map(move |execution| (life, execution))
         })
-        .map(|(life, execution)| {
+        .fold(BTreeMap::new(), |mut by_name, (life, execution)| {
             let cell = plan.cells[life.cell].id.as_str().to_owned();
             let test = plan.tests[execution.test].id.as_str().to_owned();
-            let at = (execution.start_ms, execution.end_ms, execution.lane);
-            ((cell, test), at)
+            let at = (
+                execution.start_ms,
+                execution.end_ms,
+                execution.lane,
+                execution.setup,
+            );
+            by_name
+                .entry((cell, test))
+                .or_insert_with(Vec::new)
+                .push(at);
+            by_name
         })
-        .collect()
+}
+
+/// Either kind of plan.
+fn any_plan(seed: u64, size: Size) -> ExecutionPlan {
+    match seed.is_multiple_of(3) {
+        true => plan(seed, size),
+        false => rich(seed, size),
+    }
+}
+
+/// The properties below say something only of plans that have what they are about.
+#[test]
+fn rich_plans_are_rich() {
+    let (mut several, mut setups, mut last, mut kept_apart) = (0, 0, 0, 0);
+    for seed in 0..200 {
+        let size = Size {
+            tests: 12,
+            cells: 1,
+            lanes: 4,
+        };
+        let plan = rich(seed, size);
+        let made = schedule(&plan, DIGEST, &Assumptions::default());
+        let summary = summarize(&plan, &made);
+        several += u32::from(summary.lives > 1);
+        setups += u32::from(summary.setup_executions > 0);
+        let executions = made.lives.iter().flat_map(|life| &life.executions);
+        let executions = executions.filter(|execution| !execution.setup);
+        last += u32::from(executions.count() > plan.test_runs());
+        let exclusions = Exclusions::of(&plan);
+        let mut tests = plan.tests.indices();
+        kept_apart += u32::from(tests.any(|test| exclusions.is_exclusive(test)));
+    }
+    let counts = [several, setups, last, kept_apart];
+    assert!(counts.iter().all(|count| *count >= 15), "{counts:?}");
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 250, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn an_isolated_schedule_keeps_every_rule(
         seed: u64, size in size(), assumptions in assumptions(),
     ) {
-        let plan = plan(seed, size);
+        let plan = any_plan(seed, size);
         let made = schedule_isolated(&plan, DIGEST, &assumptions);
         prop_assert_eq!(check(&plan, DIGEST, &made), vec![]);
         let packed = schedule(&plan, DIGEST, &assumptions);
         prop_assert!(made.lives.len() >= packed.lives.len());
+    }
+
+    #[test]
+    fn a_schedule_of_any_plan_keeps_every_rule(
+        seed: u64, size in size(), assumptions in assumptions(),
+    ) {
+        let plan = rich(seed, size);
+        prop_assert_eq!(validate(&plan), vec![]);
+        let made = schedule(&plan, DIGEST, &assumptions);
+        prop_assert_eq!(check(&plan, DIGEST, &made), vec![]);
+
+        let summary = summarize(&plan, &made);
+        prop_assert!(summary.makespan_lower_bound_ms <= made.makespan_ms);
+        prop_assert_eq!(summary.lives as usize, made.lives.len());
+        prop_assert_eq!(summary.test_runs as usize, plan.test_runs());
+        let defaulted = plan.cells.iter().flat_map(|cell| &plan.shapes[cell.shape].tests)
+            .filter(|test| plan.tests[**test].takes_ms.is_none()).count();
+        prop_assert_eq!(summary.defaulted_durations as usize, defaulted);
+    }
+
+    /// First fit leaves nothing that a look at two lives could better.
+    #[test]
+    fn no_two_lives_of_a_cell_could_be_one(seed: u64, size in size()) {
+        let plan = rich(seed, size);
+        let made = schedule(&plan, DIGEST, &Assumptions::default());
+        for (row, life) in made.lives.enumerate() {
+            let shape = &plan.shapes[plan.cells[life.cell].shape];
+            let together = Together::of(&plan, shape);
+            let tests = |life: &PlannedLife| -> BTreeSet<TestIx> {
+                life.executions.iter().map(|execution| execution.test).collect()
+            };
+            let judged = life.executions.iter().any(|execution| {
+                !execution.setup && (!plan.tests[execution.test].last || life.executions.len() == 1)
+            });
+            prop_assert!(judged || life.executions.iter().all(|execution| plan.tests[execution.test].last));
+            for (other, second) in made.lives.enumerate() {
+                if row < other && life.cell == second.cell {
+                    let both = tests(life).union(&tests(second)).copied().collect();
+                    prop_assert!(!together.fits(&both));
+                }
+            }
+        }
     }
 
     #[test]
@@ -120,7 +206,7 @@ proptest! {
 
     #[test]
     fn more_lanes_never_raise_the_makespan(seed: u64, size in size()) {
-        let mut plan = plan(seed, size);
+        let mut plan = any_plan(seed, size);
         let mut before_ms = u64::MAX;
         for lanes in 1..=8 {
             plan.policy = Policy { lanes };
@@ -133,7 +219,7 @@ proptest! {
 
     #[test]
     fn the_order_of_tests_and_cells_changes_nothing(seed: u64, size in size()) {
-        let plan = plan(seed, size);
+        let plan = any_plan(seed, size);
         let made = schedule(&plan, DIGEST, &Assumptions::default());
         let other_plan = reordered(&plan, seed);
         prop_assert_eq!(validate(&other_plan), vec![]);
@@ -145,13 +231,13 @@ proptest! {
 
     #[test]
     fn the_same_plan_gives_the_same_bytes(seed: u64, size in size()) {
-        let bytes = || to_bytes(&schedule(&plan(seed, size), DIGEST, &Assumptions::default()));
+        let bytes = || to_bytes(&schedule(&any_plan(seed, size), DIGEST, &Assumptions::default()));
         prop_assert_eq!(bytes(), bytes());
     }
 
     #[test]
     fn any_schedule_at_all_can_be_checked(seed: u64, size in size()) {
-        let plan = plan(seed, size);
+        let plan = any_plan(seed, size);
         let random = &mut Random(seed);
         let mut number = || match random.below(4) {
             0 => random.next(),

@@ -90,6 +90,8 @@ mod tests {
             memory_bytes: 1,
             arch: "x86_64".into(),
             quote: None,
+            partition: String::new(),
+            features: None,
         };
         let machine = understand("16\n1024\naarch64\n", &asserted).expect("three lines");
         assert_eq!((machine.vcpus, machine.memory_bytes), (16, 1 << 20));

@@ -23,6 +23,8 @@ fn machine() -> Machine {
         memory_bytes: 1,
         arch: "none".into(),
         quote: None,
+        partition: String::new(),
+        features: None,
     }
 }
 
