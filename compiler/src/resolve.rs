@@ -25,7 +25,11 @@ use crate::suggest::{did_you_mean, listed};
 use crate::syntax::ast;
 
 /// The fields of a disk.
-const DISK_FIELDS: [(&str, Given); 2] = [("size", Given::Always), ("attached", Given::Sometimes)];
+const DISK_FIELDS: [(&str, Given); 3] = [
+    ("size", Given::Always),
+    ("from", Given::Sometimes),
+    ("attached", Given::Sometimes),
+];
 
 /// Whether a field must be given.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Fields of images and disks, limits, and the conditions of a matrix.
 
-use dva_plan::expr::Node;
-use dva_plan::plan;
+use dva_plan::expr::{Comparison, MachineFact, Node, Operator};
+use dva_plan::plan::{self, DiskIx, DiskOrigin};
 use dva_plan::unit::display_size;
 use dva_plan::value::{Type, Value};
 
@@ -11,8 +11,10 @@ use crate::resolve::dotted;
 use crate::span::Span;
 use crate::suggest::did_you_mean;
 use crate::syntax::ast;
+use crate::types::choice::Required;
 use crate::types::image::Launch;
 use crate::types::scope::Scope;
+use crate::types::step::source_text;
 use crate::types::{Checker, Exclude, Operand, Uses, a_type};
 
 /// The largest disk, in bytes.
@@ -167,12 +169,123 @@ impl Checker<'_, '_> {
             let help = "a disk that a test attaches itself says `attached = false`";
             self.constant(&field.value, &Type::Bool, help)
         });
+        let from = match disk.fields.get("from") {
+            Some(field) => self.origin(&field.value),
+            None => Some(DiskOrigin::Volume),
+        };
         let size = disk.fields.get("size")?;
         let size_bytes = self.size_of_disk(&size.value)?;
+        let from = from?;
+        self.disk_fits_its_origin(disk, size, from)?;
         Some(plan::Disk {
             name: disk.name.text.clone(),
+            from,
             size_bytes,
             attached: attached.map_or(Some(Value::Bool(true)), |value| value)? == Value::Bool(true),
+        })
+    }
+
+    /// `ebs` or `instance_store`
+    fn origin(&mut self, value: &ast::Expr) -> Option<DiskOrigin> {
+        const ORIGINS: [&str; 2] = ["ebs", "instance_store"];
+        let word = match &value.kind {
+            ast::ExprKind::Error => return None,
+            ast::ExprKind::Path(path) => dotted(path),
+            _ => String::new(),
+        };
+        match word.as_str() {
+            "ebs" => Some(DiskOrigin::Volume),
+            "instance_store" => Some(DiskOrigin::InstanceStore),
+            other => {
+                let help = did_you_mean(other, ORIGINS).unwrap_or_else(|| {
+                    "A disk is a volume of its own, `from = ebs`, or comes with the machine, \
+                     `from = instance_store`."
+                        .to_owned()
+                });
+                let text = "no disk comes from there";
+                self.report(Code::P0304, value.span, text, help);
+                None
+            }
+        }
+    }
+
+    /// A volume has the size that is asked for; what comes with the machine is as large as it is, and
+    /// always there.
+    fn disk_fits_its_origin(
+        &mut self,
+        disk: &Disk<'_>,
+        size: &ast::Field,
+        from: DiskOrigin,
+    ) -> Option<()> {
+        match (from, size.at_least) {
+            (DiskOrigin::Volume, Some(span)) => {
+                let help = "Write `=`. With `from = instance_store`, `>=` says the least.";
+                let text = "a volume is made in one size";
+                self.report(Code::P0308, span, text, help);
+                return None;
+            }
+            (DiskOrigin::InstanceStore, None) => {
+                let help = "Write `size >= …`, the least that will do.";
+                let text = "what comes with a machine is as large as it is";
+                self.report(Code::P0308, size.value.span, text, help);
+                return None;
+            }
+            _ => {}
+        }
+        match (from, disk.fields.get("attached")) {
+            (DiskOrigin::InstanceStore, Some(field)) => {
+                let help = "It is there from the start, and stays. Leave `attached` out.";
+                let text = "a disk that comes with the machine cannot be attached";
+                self.report(Code::P0511, field.name.span, text, help);
+                None
+            }
+            _ => Some(()),
+        }
+    }
+
+    /// Whether `disk` comes with machines of a type.
+    pub(crate) fn comes_with_machine(&self, disk: DiskIx) -> bool {
+        let from = self.hir.disks[disk].fields.get("from");
+        from.is_some_and(|field| match &field.value.kind {
+            ast::ExprKind::Path(path) => dotted(path) == "instance_store",
+            _ => false,
+        })
+    }
+
+    /// What tests with an effect on `disk` need of their machine: of one that comes with it, that it has a
+    /// disk of that size.
+    pub(crate) fn storage_for(&mut self, disk: DiskIx, span: Span) -> Option<Required> {
+        // A field that was reported says nothing.
+        self.attached_at_start[disk]?;
+        if !self.comes_with_machine(disk) {
+            return None;
+        }
+        let row = &self.hir.disks[disk];
+        let bytes = self.size_of_disk(&row.fields.get("size")?.value)?;
+        let disks = self.nodes.add(Node::Machine(MachineFact::StorageDisks));
+        let one = self.nodes.add(Node::Const(Value::Int(1)));
+        let has_one = self.nodes.add(Node::Compare {
+            how: Comparison::AtLeast,
+            left: disks,
+            right: one,
+        });
+        // They are all of one size.
+        let size = self.nodes.add(Node::Const(Value::Bytes(bytes)));
+        let all = self.nodes.add(Node::Arithmetic {
+            how: Operator::Multiply,
+            left: size,
+            right: disks,
+        });
+        let storage = self.nodes.add(Node::Machine(MachineFact::Storage));
+        let is_large = self.nodes.add(Node::Compare {
+            how: Comparison::AtLeast,
+            left: storage,
+            right: all,
+        });
+        Some(Required {
+            span,
+            source: source_text(self.source, row.name.span),
+            condition: self.nodes.add(Node::And(has_one, is_large)),
         })
     }
 

@@ -177,7 +177,16 @@ impl Checker<'_, '_> {
             })
         };
         match self.hir.names.get(name.text.as_str()) {
-            Some((ItemRef::Disk(disk), _)) => {
+            Some((ItemRef::Disk(disk), place)) => {
+                if self.comes_with_machine(*disk) {
+                    let text = format!("`{}` comes with the machine and stays with it", name.text);
+                    self.bag.push(
+                        Diagnostic::new(Code::P0511, name.span, text)
+                            .and(*place, "declared here")
+                            .help("Only volumes are attached and detached."),
+                    );
+                    return None;
+                }
                 self.uses.moved.entry(*disk).or_insert(name.span);
                 return Some(*disk);
             }

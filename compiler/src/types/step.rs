@@ -1,7 +1,7 @@
 //! Tests and their steps.
 
 use dva_plan::expr::{Comparison, ExprIx, Node};
-use dva_plan::plan::TestIx;
+use dva_plan::plan::{Resource, TestIx};
 use dva_plan::step::{Capture, Run, Slot, SourceText, Step, StepKind};
 use dva_plan::unit::display_duration;
 use dva_plan::value::{Type, Value};
@@ -48,7 +48,12 @@ impl Checker<'_, '_> {
                 .push(finding.help("Raise `within`, or lower `takes`."));
         }
         self.course = Course::default();
-        let requires = self.needs(&row.needs);
+        let mut requires = self.needs(&row.needs);
+        for (_, mention) in &row.effects {
+            if let Resource::Disk(disk) = mention.to {
+                requires.extend(self.storage_for(disk, mention.span));
+            }
+        }
         let mut typed = Progress {
             count: 0,
             is_complete: true,

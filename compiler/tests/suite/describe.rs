@@ -64,8 +64,13 @@ pub fn describe(compilation: &Compilation) -> Vec<String> {
     }
     for disk in &plan.disks {
         let attached = if disk.attached { "" } else { " not attached" };
+        let from = if disk.from.is_volume() {
+            ""
+        } else {
+            "of the machine, at least "
+        };
         lines.push(format!(
-            "disk {}: {}{attached}",
+            "disk {}: {from}{}{attached}",
             disk.name,
             dva_plan::unit::display_size(disk.size_bytes)
         ));

@@ -153,11 +153,35 @@ impl ImageSource {
 pub struct Disk {
     /// Its name in the source.
     pub name: String,
-    /// Its size in bytes.
+    /// Where it comes from.
+    #[serde(default, skip_serializing_if = "DiskOrigin::is_volume")]
+    pub from: DiskOrigin,
+    /// Its size in bytes; of one that comes with the machine the least.
     pub size_bytes: u64,
     /// Whether it is attached before the first test of a life; else a step attaches it.
     #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
     pub attached: bool,
+}
+
+/// Where a disk comes from.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum DiskOrigin {
+    /// It is made for the machine, and can be attached and detached.
+    #[default]
+    Volume,
+    /// It comes with machines of the type, at no price of its own, and is there from the start.
+    InstanceStore,
+}
+
+impl DiskOrigin {
+    /// Whether it is a volume.
+    #[must_use]
+    pub fn is_volume(&self) -> bool {
+        *self == Self::Volume
+    }
 }
 
 fn yes() -> bool {

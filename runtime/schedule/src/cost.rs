@@ -122,6 +122,7 @@ fn usage(plan: &ExecutionPlan, life: &PlannedLife, quote: &Quote) -> Usage {
     };
     let disks = disks(plan, life)
         .into_iter()
+        .filter(|disk| plan.disks[*disk].from.is_volume())
         .map(|disk| plan.disks[disk].size_bytes.div_ceil(GIB));
     let hosts = quote.line(LineKind::Host).map(|_| alive_ms);
     Usage {

@@ -149,6 +149,7 @@ impl PlanBuilder {
     pub fn disk(&mut self, name: &str) -> DiskIx {
         self.disks.push(Disk {
             name: name.into(),
+            from: dva_plan::plan::DiskOrigin::Volume,
             size_bytes: 1 << 30,
             attached: true,
         })
@@ -158,6 +159,7 @@ impl PlanBuilder {
     pub fn loose_disk(&mut self, name: &str) -> DiskIx {
         self.disks.push(Disk {
             name: name.into(),
+            from: dva_plan::plan::DiskOrigin::Volume,
             size_bytes: 1 << 30,
             attached: false,
         })

@@ -166,6 +166,7 @@ pub fn plan() -> ExecutionPlan {
         }]),
         disks: Table::from(vec![Disk {
             name: "data".into(),
+            from: dva_plan::plan::DiskOrigin::Volume,
             size_bytes: 1 << 30,
             attached: true,
         }]),

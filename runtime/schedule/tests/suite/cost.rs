@@ -69,6 +69,7 @@ fn plan(machines: Vec<Machine>) -> ExecutionPlan {
     let mut plan = single(vec![write, read], &[(1, 0)], &[]);
     let disk = |name: &str, size_bytes| Disk {
         name: name.to_owned(),
+        from: dva_plan::plan::DiskOrigin::Volume,
         size_bytes,
         attached: true,
     };

@@ -108,6 +108,7 @@ fn an_edge_of_order_holds_a_writer_back() {
     let mut plan = single(tests, &[], &[(0, 1)]);
     plan.disks.push(Disk {
         name: "data".to_owned(),
+        from: dva_plan::plan::DiskOrigin::Volume,
         size_bytes: 1 << 30,
         attached: true,
     });

@@ -203,6 +203,7 @@ pub fn plan(seed: u64, size: Size) -> ExecutionPlan {
         disks: (0..disks)
             .map(|disk| Disk {
                 name: format!("disk_{disk}"),
+                from: dva_plan::plan::DiskOrigin::Volume,
                 size_bytes: 1 << 30,
                 attached: true,
             })
