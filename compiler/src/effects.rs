@@ -379,7 +379,7 @@ pub(crate) fn thing<'a>(hir: &Hir<'a>, of: Resource) -> &'a str {
 /// not write or borrow; and `last` tests that want what none of them can have.
 pub fn report_undeclared(hir: &Hir<'_>, typed: &Typed, bag: &mut Bag) {
     for (test, row) in hir.tests.enumerate() {
-        if !row.intact {
+        if !row.intact || row.is_setup {
             continue;
         }
         let mut effects = row.effects.iter();

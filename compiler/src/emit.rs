@@ -3,6 +3,7 @@
 //! Every plan of a source is laid out, so that its mistakes are found whichever one is compiled; one
 //! is written.
 
+mod policy;
 mod renumber;
 mod serve;
 mod values;
@@ -11,9 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use dva_plan::document::PRODUCER;
 use dva_plan::expr::ExprIx;
-use dva_plan::plan::{
-    Cell, ExecutionPlan, Machine, MachineIx, Policy, Shape, ShapeIx, TableIx, TestIx,
-};
+use dva_plan::plan::{Cell, ExecutionPlan, Machine, MachineIx, Shape, ShapeIx, TableIx, TestIx};
 use dva_plan::step::{Step, StepKind, WaitCondition, WithValue, every_step};
 use dva_plan::table::{Index, Table};
 use dva_plan::template::{Piece, Template};
@@ -124,14 +123,14 @@ pub fn lay_out(
         && hir.tests.iter().all(|test| test.intact);
     let layouts = hir
         .plans
-        .iter()
-        .map(|plan| {
+        .enumerate()
+        .map(|(row, plan)| {
             let Some(graph) = graph(hir, order, plan, bag) else {
                 all_known = false;
                 return None;
             };
             used.extend(graph.nodes.iter().map(|node| node.test));
-            layout(hir, typed, catalog, plan, graph, bag)
+            layout(hir, typed, catalog, (row, plan), graph, bag)
         })
         .collect();
     // What could not be resolved might have been a mention of any test.
@@ -159,7 +158,7 @@ fn layout(
     hir: &Hir<'_>,
     typed: &Typed,
     catalog: &Catalog,
-    plan: &Plan<'_>,
+    (row, plan): (PlanIx, &Plan<'_>),
     graph: Graph,
     bag: &mut Bag,
 ) -> Option<Layout> {
@@ -191,6 +190,7 @@ fn layout(
             None => fits = false,
         }
     }
+    fits &= policy::fits(hir, typed, (plan, &typed.policies[row]), &tests, bag);
     let tests_are_intact = tests.iter().all(|test| hir.tests[*test].intact);
     // Without cells it is not known what runs where; then everything does, so that no mistake waits
     // for another one.
@@ -211,6 +211,7 @@ fn layout(
                 graph: &graph,
                 applied,
                 cells: &cells,
+                setup: plan.policy.setup,
             };
             fits &= tables.entries_are_there(bag);
             without_entry = tables.without_entry();
@@ -218,7 +219,7 @@ fn layout(
     }
     let mut machines = Table::new();
     if let Some(applied) = &applied {
-        let mut serving = Serving::new((hir, typed, catalog), &graph, applied, bag);
+        let mut serving = Serving::new((hir, typed, catalog), plan, (&graph, applied), bag);
         for (place, part) in parts.iter_mut().enumerate() {
             match serving.serve(place, &part.cells) {
                 Some(served) => part.served = served,
@@ -420,12 +421,16 @@ pub fn emit(
     for state in renumbering.states.keys() {
         states.push(typed.states[*state].clone()?);
     }
+    let (row, policy) = (&hir.plans[plan], &typed.policies[plan]);
+    let setup = row.policy.setup;
     let nodes: Vec<NodeIx> = renumbering.nodes().collect();
-    let steps = nodes.iter().flat_map(|node| {
-        let test = &typed.tests[layout.graph.nodes[*node].test];
+    let tests = nodes.iter().map(|node| layout.graph.nodes[*node].test);
+    let steps = tests.chain(setup).flat_map(|test| {
+        let test = &typed.tests[test];
         every_step(test.steps.iter().chain(&test.finally))
     });
-    renumbering.resources(steps);
+    renumbering.resources(typed, steps);
+    let boots = renumbering.boots(typed)?;
     let blobs = renumbering.blobs.keys();
     let blobs = blobs.map(|blob| typed.blobs[*blob].clone()).collect();
     let secrets = renumbering.secrets.keys();
@@ -446,16 +451,27 @@ pub fn emit(
         )
     });
     let roots: Vec<(NodeIx, Vec<ExprIx>)> = roots.collect();
-    let expressions =
-        renumbering.expressions(&layout.graph, typed.expressions.expressions(), roots);
+    // What the plan says itself.
+    let steps = setup
+        .iter()
+        .flat_map(|setup| every_step(&typed.tests[*setup].steps));
+    let own = steps.flat_map(roots_of).chain(policy::roots(policy));
+    let own = own.collect();
+    let nodes_of_all = typed.expressions.expressions();
+    let expressions = renumbering.expressions(&layout.graph, nodes_of_all, roots, own);
     let tests = nodes
         .iter()
-        .map(|node| renumbering.test(hir, typed, source, &layout.graph, *node))
+        .map(|node| renumbering.test(hir, typed, source, &layout.graph, (*node, setup)))
         .collect::<Option<Table<_, _>>>()?;
+    let setup = renumbering.setup(typed, row)?;
     let declares_effects = tests.iter().any(|test| !test.effects.is_empty());
     let shapes = layout.applied.sets.iter().zip(&layout.shapes);
     let shapes: Table<ShapeIx, Shape> = shapes
-        .map(|(running, demands)| renumbering.shape(running, &demands.needs, &demands.implied))
+        .map(|(running, demands)| {
+            let mut shape = renumbering.shape(running, &demands.needs, &demands.implied);
+            shape.conflicts = policy::with_boots(&tests, &shape);
+            shape
+        })
         .collect();
     let mut cells = Table::new();
     for (part, sets) in layout.parts.iter().zip(&layout.applied.cells) {
@@ -498,9 +514,13 @@ pub fn emit(
         shapes,
         machines: layout.machines.clone(),
         cells,
-        policy: Policy {
-            lanes: if declares_effects { LANES } else { LANES_ALONE },
-        },
+        policy: renumbering.policy(
+            (hir, &layout.graph),
+            (row, policy),
+            if declares_effects { LANES } else { LANES_ALONE },
+        )?,
+        boots,
+        setup,
         blobs,
         secrets,
         inputs: renumbering.run_inputs(hir, typed)?,

@@ -229,7 +229,7 @@ pub(crate) fn axes_are_there(row: &Matrix<'_>, uses: &Uses, bag: &mut Bag) -> bo
 }
 
 /// Whether the images of `row` have a version, where it is named.
-fn versions_are_there(
+pub(crate) fn versions_are_there(
     hir: &Hir<'_>,
     typed: &Typed,
     row: &Matrix<'_>,

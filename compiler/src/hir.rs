@@ -4,14 +4,16 @@
 //! means depends on the type that is expected there, which is decided in [`crate::types`]. A row that
 //! is not `intact` had a reference or part that was reported; what would need that part stays silent.
 
+mod policy;
 mod values;
 
+pub use policy::{Gate, LimitOf, Policy, Waiver};
 pub use values::{Constant, Origin, RunInput};
 
 use std::collections::BTreeMap;
 
 use dva_plan::plan::{
-    DiskIx, EffectKind, ImageIx, InputIx, Resource, SecretIx, StateIx, TableIx, TestIx,
+    BootIx, DiskIx, EffectKind, ImageIx, InputIx, Resource, SecretIx, StateIx, TableIx, TestIx,
 };
 use dva_plan::table::{Index, Table};
 
@@ -65,6 +67,8 @@ pub struct Hir<'a> {
     pub facts: Table<FactIx, Fact<'a>>,
     /// Disks.
     pub disks: Table<DiskIx, Disk<'a>>,
+    /// Boots.
+    pub boots: Table<BootIx, Boot<'a>>,
     /// States.
     pub states: Table<StateIx, State<'a>>,
     /// Inputs that are secrets.
@@ -98,6 +102,8 @@ pub enum ItemRef {
     Fact(FactIx),
     /// A disk.
     Disk(DiskIx),
+    /// A boot.
+    Boot(BootIx),
     /// A state.
     State(StateIx),
     /// A secret.
@@ -129,6 +135,7 @@ impl ItemRef {
             Self::Axis(_) => "an axis",
             Self::Fact(_) => "a fact",
             Self::Disk(_) => "a disk",
+            Self::Boot(_) => "a boot",
             Self::State(_) => "a state",
             Self::Input(_) | Self::Setting(_) | Self::RunInput(_) => "an input",
             Self::Let(_) => "a value",
@@ -186,6 +193,15 @@ pub enum FactType<'a> {
 /// A disk, as [`Image`].
 #[derive(Debug)]
 pub struct Disk<'a> {
+    /// Its name.
+    pub name: &'a ast::Name,
+    /// Its fields, each once, all of them known ones.
+    pub fields: BTreeMap<&'a str, &'a ast::Field>,
+}
+
+/// A boot, as [`Image`].
+#[derive(Debug)]
+pub struct Boot<'a> {
     /// Its name.
     pub name: &'a ast::Name,
     /// Its fields, each once, all of them known ones.
@@ -312,6 +328,10 @@ pub struct Test<'a> {
     pub effects: Vec<(EffectKind, Mention<Resource>)>,
     /// What it says that its machine must be able to do.
     pub needs: Vec<&'a ast::Expr>,
+    /// The boot that its life must have.
+    pub boot: Option<Mention<BootIx>>,
+    /// How many further attempts it may have.
+    pub retry: Option<(Span, &'a ast::Expr)>,
     /// Its limit.
     pub within: Option<(Span, &'a ast::Expr)>,
     /// Its expected duration.
@@ -320,6 +340,8 @@ pub struct Test<'a> {
     pub steps: Vec<&'a ast::Step>,
     /// What is always done afterwards.
     pub finally: Vec<&'a ast::Step>,
+    /// Whether it is no test but what a plan does on every life before its first one.
+    pub is_setup: bool,
     /// Whether all that it is after and all its effects resolved.
     pub intact: bool,
 }
@@ -331,6 +353,8 @@ pub struct Plan<'a> {
     pub name: &'a ast::Name,
     /// What it runs where: what it says itself, then its `on` blocks in order.
     pub parts: Vec<PlanPart>,
+    /// The rules of its runs.
+    pub policy: Policy<'a>,
     /// Whether its matrices and all of its tests resolved.
     pub intact: bool,
 }

@@ -7,6 +7,7 @@ mod effect;
 mod image;
 mod matrix;
 mod name;
+mod policy;
 mod selection;
 mod value;
 
@@ -19,7 +20,7 @@ use dva_plan::table::Index;
 use dva_stdlib::Catalog;
 
 use crate::diagnostic::{Bag, Code, Diagnostic};
-use crate::hir::{Disk, Hir, ItemRef, MatrixIx, Mention, Plan, PlanPart, Test};
+use crate::hir::{Disk, Hir, ItemRef, MatrixIx, Mention, Plan, PlanPart, Policy, Test};
 use crate::span::Span;
 use crate::suggest::{did_you_mean, listed};
 use crate::syntax::ast;
@@ -45,6 +46,7 @@ pub fn resolve<'a>(module: &'a ast::Module, catalog: &Catalog, bag: &mut Bag) ->
         catalog,
         bag,
         hir: Hir::default(),
+        setups: Vec::new(),
     };
     resolution.declare(module);
     resolution.fill(module);
@@ -55,12 +57,14 @@ struct Resolution<'a, 'b> {
     catalog: &'b Catalog,
     bag: &'b mut Bag,
     hir: Hir<'a>,
+    /// The setups of plans, which have no rows yet.
+    setups: Vec<(Span, &'a [ast::Step])>,
 }
 
 impl<'a> Resolution<'a, '_> {
     /// Gives every item its number, so that items may name each other in any order.
     fn declare(&mut self, module: &'a ast::Module) {
-        let mut counts = [0_usize; 8];
+        let mut counts = [0_usize; 9];
         let mut next = |kind: usize| {
             counts[kind] += 1;
             counts[kind] - 1
@@ -77,8 +81,9 @@ impl<'a> Resolution<'a, '_> {
                 }
                 ast::ItemKind::Disk(disk) => (&disk.name, ItemRef::Disk(Index::from_row(next(3)))),
                 ast::ItemKind::State(state) => {
-                    (&state.name, ItemRef::State(Index::from_row(next(7))))
+                    (&state.name, ItemRef::State(Index::from_row(next(6))))
                 }
+                ast::ItemKind::Boot(boot) => (&boot.name, ItemRef::Boot(Index::from_row(next(8)))),
                 // These mention nothing that must be there before, so their rows are made here.
                 ast::ItemKind::Let(constant) => (&constant.name, self.constant(constant)),
                 ast::ItemKind::Input(input) => (&input.name, self.input(input)),
@@ -89,7 +94,7 @@ impl<'a> Resolution<'a, '_> {
                     self.hir.has_unread = true;
                     continue;
                 }
-                ast::ItemKind::Use(_) | ast::ItemKind::Boot(_) => {
+                ast::ItemKind::Use(_) => {
                     self.bag.push(Diagnostic::later(item.span));
                     self.hir.has_unread = true;
                     continue;
@@ -146,6 +151,10 @@ impl<'a> Resolution<'a, '_> {
                         fields,
                     });
                 }
+                ast::ItemKind::Boot(boot) => {
+                    let boot = self.boot(boot);
+                    self.hir.boots.push(boot);
+                }
                 ast::ItemKind::Axis(axis) => {
                     let axis = self.axis(axis);
                     self.hir.axes.push(axis);
@@ -163,7 +172,6 @@ impl<'a> Resolution<'a, '_> {
                 | ast::ItemKind::Let(_)
                 | ast::ItemKind::Table(_)
                 | ast::ItemKind::Fact(_)
-                | ast::ItemKind::Boot(_)
                 | ast::ItemKind::Error(_) => {}
             }
         }
@@ -199,6 +207,7 @@ impl<'a> Resolution<'a, '_> {
                 self.hir.plans.push(plan);
             }
         }
+        self.fill_setups();
     }
 
     /// The fields of `block`, each once, without unknown ones.
@@ -270,10 +279,13 @@ impl<'a> Resolution<'a, '_> {
             once: None,
             effects: Vec::new(),
             needs: Vec::new(),
+            boot: None,
+            retry: None,
             within: None,
             takes: None,
             steps: Vec::new(),
             finally: Vec::new(),
+            is_setup: false,
             intact: true,
         };
         row.head.end = last_of_head.end;
@@ -289,17 +301,19 @@ impl<'a> Resolution<'a, '_> {
                 ast::Clause::Reads(names) => self.effects(EffectKind::Reads, names, &mut row),
                 ast::Clause::Writes(names) => self.effects(EffectKind::Writes, names, &mut row),
                 ast::Clause::Needs(needs) => {
-                    row.needs.extend(needs.iter().filter_map(|need| match need {
-                        ast::Need::Holds(need) => Some(need),
-                        ast::Need::Boot(boot) => {
-                            self.bag.push(Diagnostic::later(boot.span));
-                            None
+                    for need in needs {
+                        match need {
+                            ast::Need::Holds(need) => row.needs.push(need),
+                            ast::Need::Boot(boot) => self.needs_boot(boot, &mut row),
                         }
-                    }));
+                    }
                 }
                 ast::Clause::Borrows(names) => self.effects(EffectKind::Borrows, names, &mut row),
                 ast::Clause::Tags(names) => self.each_once(names, &mut row.tags),
-                ast::Clause::Retry(span, _) => self.bag.push(Diagnostic::later(*span)),
+                ast::Clause::Retry(span, value) => match row.retry {
+                    Some((first, _)) => self.said_twice(*span, first, "`retry`"),
+                    None => row.retry = Some((*span, value)),
+                },
                 ast::Clause::When(span, condition) => match row.when {
                     Some((first, _)) => self.said_twice(*span, first, "`when`"),
                     None => row.when = Some((*span, condition)),
@@ -337,6 +351,7 @@ impl<'a> Resolution<'a, '_> {
         let mut row = Plan {
             name: &plan.name,
             parts: Vec::new(),
+            policy: Policy::default(),
             intact: true,
         };
         let mut own = PlanPart::default();
@@ -349,11 +364,13 @@ impl<'a> Resolution<'a, '_> {
                     row.intact &= self.plan_tests(clause, &mut own);
                 }
                 ast::PlanClause::On(path, clauses) => blocks.push((path, clauses)),
-                ast::PlanClause::Waive(waive) => self.bag.push(Diagnostic::later(waive.span)),
-                ast::PlanClause::Limit(span, _)
-                | ast::PlanClause::Market(span, _)
-                | ast::PlanClause::Gate(span, ..)
-                | ast::PlanClause::Setup(span, _) => self.bag.push(Diagnostic::later(*span)),
+                ast::PlanClause::Waive(_)
+                | ast::PlanClause::Limit(..)
+                | ast::PlanClause::Market(..)
+                | ast::PlanClause::Gate(..)
+                | ast::PlanClause::Setup(..) => {
+                    row.intact &= self.policy(clause, &mut row.policy);
+                }
             }
         }
         if let Some(first) = matrices.first() {

@@ -22,8 +22,11 @@
 //! | what stands behind a step | [`modifier`], [`with`] |
 //! | power, disks, waiting | [`machine`] |
 //! | files | [`transfer`] |
+//! | boots | [`boot`] |
+//! | limits, waivers, setups of plans | [`policy`] |
 
 pub mod arithmetic;
+pub mod boot;
 pub mod branch;
 pub mod call;
 pub mod capture;
@@ -42,6 +45,7 @@ pub mod lookup;
 pub mod machine;
 pub mod modifier;
 pub mod name;
+pub mod policy;
 pub mod prose;
 pub mod scope;
 pub mod step;
@@ -55,7 +59,7 @@ use std::rc::Rc;
 
 use dva_plan::expr::{ExprIx, ExpressionBuilder};
 use dva_plan::plan::{
-    Blob, BlobIx, Capability, DiskIx, ImageIx, InputIx, StateIx, TableIx, TestIx,
+    Blob, BlobIx, BootIx, Capability, DiskIx, ImageIx, InputIx, StateIx, TableIx, TestIx,
 };
 use dva_plan::step::{Slot, SlotIx, Step};
 use dva_plan::table::Table;
@@ -64,7 +68,7 @@ use dva_stdlib::Catalog;
 
 use crate::diagnostic::{Bag, Code, Diagnostic};
 use crate::files::{NoFiles, SourceLoader};
-use crate::hir::{AxisIx, AxisValue, Choice, ConstantIx, Hir, MatrixIx};
+use crate::hir::{AxisIx, AxisValue, Choice, ConstantIx, Hir, MatrixIx, PlanIx};
 use crate::order::Order;
 use crate::source::Source;
 use crate::span::Span;
@@ -74,6 +78,7 @@ use constant::{Lazy, unread};
 use image::Launch;
 use lets::Let;
 use machine::Course;
+pub use policy::{TypedPolicy, TypedWaiver};
 use scope::Scope;
 use table::TypedTable;
 use transfer::Files;
@@ -106,8 +111,12 @@ pub struct Typed {
     pub run_inputs: Table<InputIx, Option<Type>>,
     /// The inputs that the compiler was given, and the defaults of others, as text.
     pub settings: BTreeMap<String, String>,
-    /// Tests.
+    /// Boots; `None` where a field was reported.
+    pub boots: Table<BootIx, Option<plan::Boot>>,
+    /// Tests, and the setups of plans behind them.
     pub tests: Table<TestIx, TypedTest>,
+    /// What plans say of their runs.
+    pub policies: Table<PlanIx, TypedPolicy>,
 }
 
 /// A condition under which a combination is no cell, or a test applies to a cell.
@@ -128,6 +137,8 @@ pub struct TypedTest {
     pub within_ms: u64,
     /// Its expected duration in milliseconds.
     pub takes_ms: Option<u64>,
+    /// How many further attempts it may have.
+    pub retry: u32,
     /// What it captures.
     pub slots: Table<SlotIx, Slot>,
     /// Its steps.
@@ -256,12 +267,14 @@ pub fn check(
         .iter()
         .map(|matrix| checker.excludes(matrix))
         .collect();
+    let boots = hir.boots.iter().map(|boot| checker.boot(boot)).collect();
     // A test that reads a value of another one comes behind it, so that the value has its type.
     let mut tests = BTreeMap::new();
     for test in order.forwards(hir) {
         tests.insert(test, checker.test(test));
     }
     let tests = tests.into_values().collect();
+    let policies = hir.plans.iter().map(|plan| checker.policy(plan)).collect();
     let settings = checker.settings_in_force();
     let tables = checker.tables.iter().map(|table| match table {
         Lazy::Read(table) => table.clone(),
@@ -283,7 +296,9 @@ pub fn check(
         tables,
         run_inputs,
         settings,
+        boots,
         tests,
+        policies,
     }
 }
 

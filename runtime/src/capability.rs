@@ -96,6 +96,9 @@ fn word(capability: Capability) -> &'static str {
         Capability::Kernel => "a kernel of its own",
         Capability::Reboot => "a reboot from outside",
         Capability::StopStart => "a stop and start from outside",
+        Capability::UserData => "user data",
+        Capability::BootMode => "a boot mode that is chosen",
+        Capability::RootSize => "a root disk whose size is chosen",
         Capability::Hotplug => "disks to be attached and detached",
         Capability::Console => "a console that can be read",
     }

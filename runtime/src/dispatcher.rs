@@ -5,6 +5,7 @@
 //! event is recorded before the call it announces.
 
 mod log;
+pub(crate) mod setup;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::panic::resume_unwind;
@@ -13,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dva_plan::document::Loaded;
-use dva_plan::plan::CellIx;
+use dva_plan::plan::{CellIx, TestIx};
 use dva_plan::schedule::LifeIx;
 use dva_plan::verdict::SkipReason;
 use dva_plan::{ExecutionPlan, FailureClass, Schedule};
@@ -35,7 +36,7 @@ use crate::options::{Keep, MachineKept, MachineLeft, RunOptions, RunOutcome, Sto
 use crate::provider::{Backend, MachineToken, Provider};
 use crate::report::report;
 use crate::secrets::Secrets;
-use crate::state::{ExecutionState, LifePhase, RunState};
+use crate::state::{ExecutionState, GateState, Gates, LifePhase, RunState};
 
 /// Runs `plan` by `schedule` on `backend` to its end, with a verdict for every test run and every
 /// machine released, whatever happens to them.
@@ -128,6 +129,11 @@ struct Dispatcher {
     mark: RunMark,
     inputs: Arc<Inputs>,
     secrets: Arc<Secrets>,
+    /// The plan as lives get it: with its setup as one more test, this one.
+    with_setup: Arc<ExecutionPlan>,
+    setup: Option<TestIx>,
+    /// The gates as they stood when a life last ended.
+    gates: Gates,
     /// Hides them in all that is recorded.
     mask: Option<Arc<Mask>>,
     outbox: mpsc::UnboundedSender<(LifeIx, Message)>,
@@ -163,7 +169,11 @@ impl Dispatcher {
             .map(|journal| Box::new(journal) as Box<dyn Journal>);
         let inputs = Arc::new(std::mem::take(&mut options.inputs));
         let secrets = Arc::new(std::mem::take(&mut options.secrets));
+        let (with_setup, setup) = setup::with_setup(state.plan());
         Self {
+            with_setup,
+            setup,
+            gates: state.gates(),
             mask: Mask::of(secrets.values()).map(Arc::new),
             inputs,
             secrets,
@@ -221,6 +231,7 @@ impl Dispatcher {
                 });
             }
         }
+        self.heed_gates();
         self.launch();
     }
 
@@ -230,7 +241,10 @@ impl Dispatcher {
         let signal = *stop.borrow_and_update();
         self.on_signal(signal);
         let mut heeds_stop = true;
+        let limit_ms = self.state.plan().policy.limits.elapsed_ms;
+        let limit = limit_ms.map(|limit_ms| self.origin + Duration::from_millis(limit_ms));
         while !self.is_over() {
+            let limit = limit.filter(|_| self.state.stopping() != Some(Stopping::Now));
             let launch = self.next_launch();
             tokio::select! {
                 biased;
@@ -251,6 +265,9 @@ impl Dispatcher {
                         Ok((task, ())) => self.on_task_end(task),
                         Err(error) => self.on_task_crash(error),
                     }
+                }
+                () = sleep_until(limit.unwrap_or_else(Instant::now)), if limit.is_some() => {
+                    self.stop(Stopping::Now, StopCause::Limit(limit_ms.unwrap_or_default()));
                 }
                 () = sleep_until(launch.unwrap_or_else(Instant::now)), if launch.is_some() => {
                     self.launch();
@@ -308,15 +325,60 @@ impl Dispatcher {
         }
     }
 
+    /// How many machines there may be at once.
+    fn most_machines(&self) -> usize {
+        let own = self.options.machines.map_or(usize::MAX, |most| most.get());
+        let of_plan = self.state.plan().policy.limits.machines;
+        let of_plan = of_plan.and_then(|most| usize::try_from(most).ok());
+        own.min(of_plan.unwrap_or(usize::MAX))
+    }
+
+    /// Whether lives are launched as soon as gates and the limit of machines allow. Their times in the
+    /// schedule say then when that should be.
+    fn launches_early(&self) -> bool {
+        let policy = &self.state.plan().policy;
+        policy.limits.machines.is_some() || !policy.gates.is_empty()
+    }
+
+    /// Looks at the gates anew: gives up the cells behind those that are shut, and what waits for these in
+    /// turn.
+    fn heed_gates(&mut self) {
+        if self.state.plan().policy.gates.is_empty() {
+            return;
+        }
+        loop {
+            self.gates = self.state.gates();
+            let shut = self.unlaunched.iter().find_map(|life| {
+                match self.state.gate_of(&self.gates, *life) {
+                    GateState::Shut(cell, test) if self.state.is_wanted(*life) => {
+                        Some((self.state.schedule().lives[*life].cell, cell, test))
+                    }
+                    GateState::Shut(..) | GateState::Open | GateState::Closed => None,
+                }
+            });
+            let Some((cell, by, test)) = shut else {
+                break;
+            };
+            let (gate, message) = self.state.blocked_by(by, test);
+            self.record(Event::CellBlocked {
+                cell,
+                gate,
+                message,
+            });
+        }
+        self.unlaunched.retain(|life| self.state.is_wanted(*life));
+    }
+
     /// Launches what is to be launched by now.
     fn launch(&mut self) {
         let now_ms = self.now_ms();
-        let most = self.options.machines.map_or(usize::MAX, |most| most.get());
+        let (most, early) = (self.most_machines(), self.launches_early());
         let due: Vec<_> = self
             .unlaunched
             .iter()
             .copied()
-            .filter(|life| self.state.schedule().lives[*life].launch_ms <= now_ms)
+            .filter(|life| early || self.state.schedule().lives[*life].launch_ms <= now_ms)
+            .filter(|life| self.state.gate_of(&self.gates, *life) == GateState::Open)
             .take(most.saturating_sub(self.live.len()))
             .collect();
         for life in due {
@@ -329,8 +391,7 @@ impl Dispatcher {
 
     /// When the next life is to be launched that nothing but time keeps waiting.
     fn next_launch(&self) -> Option<Instant> {
-        let most = self.options.machines.map_or(usize::MAX, |most| most.get());
-        if self.live.len() >= most {
+        if self.launches_early() || self.live.len() >= self.most_machines() {
             return None;
         }
         self.unlaunched
@@ -348,7 +409,8 @@ impl Dispatcher {
         });
         let life = Arc::new(Life {
             index,
-            plan: Arc::clone(self.state.plan()),
+            plan: Arc::clone(&self.with_setup),
+            setup: self.setup,
             planned: self.state.schedule().lives[index].clone(),
             run: self.options.run.clone(),
             token,
@@ -385,10 +447,15 @@ impl Dispatcher {
         let releasing = phase == LifePhase::Releasing;
         match message {
             // Said before the order to end the life had arrived.
-            Message::Acquired { .. } | Message::Ready | Message::Failed { .. } if releasing => {}
+            Message::Acquired { .. }
+            | Message::SetUp(_)
+            | Message::Ready
+            | Message::Failed { .. }
+                if releasing => {}
             Message::Acquired { id, machine } => {
                 self.record(Event::LifeAcquired { life, id, machine });
             }
+            Message::SetUp(steps) => self.record(Event::LifeSetUp { life, steps }),
             Message::Ready => self.record(Event::LifeReady { life }),
             Message::Failed { trouble, message } => self.record(Event::LifeFailed {
                 life,
@@ -420,6 +487,9 @@ impl Dispatcher {
             }
         }
         self.advance(life);
+        if !self.live.contains_key(&life) {
+            self.heed_gates();
+        }
         self.launch();
         self.heed_folder();
     }
@@ -480,7 +550,7 @@ impl Dispatcher {
             return;
         }
         let ending = match why {
-            StopCause::Asked => Ending::Interrupted,
+            StopCause::Asked | StopCause::Limit(_) => Ending::Interrupted,
             StopCause::RunFolder(_) => Ending::Errored(FailureClass::RunFolder),
         };
         self.record(Event::Stopping { how, why });
@@ -520,6 +590,7 @@ impl Dispatcher {
         if live.crashed {
             self.live.remove(&life);
             self.record(Event::ReleaseFailed { life, message });
+            self.heed_gates();
             self.launch();
             return;
         }

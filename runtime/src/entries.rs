@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 
 use dva_plan::ExecutionPlan;
 use dva_plan::Value;
-use dva_plan::eval::{Entry, EvalFault, Facts, eval};
-use dva_plan::expr::CellFact;
-use dva_plan::plan::{CellIx, TableIx, TestIx};
+use dva_plan::eval::{EvalFault, eval};
+use dva_plan::plan::{CellIx, TestIx};
 use dva_plan::step::{Missing, StepKind};
 
+use crate::cell_facts::CellFacts;
 use crate::excerpt::escape;
 
 /// A test run that is skipped for want of data.
@@ -58,7 +58,11 @@ pub fn without_entry(plan: &ExecutionPlan) -> Vec<WithoutEntry> {
 
 /// Why `test` is skipped in `cell`, where it says so before it does anything else.
 fn lacks(plan: &ExecutionPlan, cell: CellIx, test: TestIx) -> Option<String> {
-    let facts = CellFacts { plan, cell };
+    let facts = CellFacts {
+        plan,
+        cell,
+        machine: None,
+    };
     let nodes = &plan.expressions;
     for step in &plan.tests[test].steps {
         let (value, otherwise) = match &step.kind {
@@ -84,46 +88,4 @@ fn lacks(plan: &ExecutionPlan, cell: CellIx, test: TestIx) -> Option<String> {
         };
     }
     None
-}
-
-/// What is known of a cell without a machine.
-struct CellFacts<'p> {
-    plan: &'p ExecutionPlan,
-    cell: CellIx,
-}
-
-impl Facts for CellFacts<'_> {
-    fn cell(&self, fact: &CellFact) -> Option<Value> {
-        cell_fact(self.plan, self.cell, fact)
-    }
-
-    fn entry(&self, table: TableIx) -> Entry {
-        entry(self.plan, table, |fact| self.cell(fact))
-    }
-}
-
-/// A fact of a cell, as the plan knows it.
-pub(crate) fn cell_fact(plan: &ExecutionPlan, cell: CellIx, fact: &CellFact) -> Option<Value> {
-    let cell = &plan.cells[cell];
-    match fact {
-        CellFact::Axis(axis) => cell.axes.get(axis).cloned().map(Value::Name),
-        of_image => plan.images[cell.image].fact(of_image),
-    }
-}
-
-/// What a table says where `fact` gives the facts of the cell.
-pub(crate) fn entry(
-    plan: &ExecutionPlan,
-    table: TableIx,
-    fact: impl Fn(&CellFact) -> Option<Value>,
-) -> Entry {
-    let Some(table) = plan.tables.get(table) else {
-        return Entry::Unknown;
-    };
-    match fact(&table.key) {
-        Some(Value::Name(key) | Value::Version(key) | Value::String(key)) => table
-            .value(&key)
-            .map_or(Entry::None, |value| Entry::Is(value.clone())),
-        Some(_) | None => Entry::Unknown,
-    }
 }

@@ -72,6 +72,22 @@ pub enum Event {
         /// What was obtained.
         machine: Box<Machine>,
     },
+    /// The steps of the plan's setup have run on the machine, or did not all hold; then the life fails.
+    LifeSetUp {
+        /// The life.
+        life: LifeIx,
+        /// What they did.
+        steps: Vec<StepReport>,
+    },
+    /// A cell is never launched: what comes first by a gate of the plan did not pass.
+    CellBlocked {
+        /// The cell.
+        cell: CellIx,
+        /// The matrix that comes first.
+        gate: String,
+        /// Why, in a sentence.
+        message: String,
+    },
     /// The machine has let us in: tests can start.
     LifeReady {
         /// The life.
@@ -166,34 +182,19 @@ impl Event {
             | Self::LifeFailed { message, .. }
             | Self::LifeCrashed { message, .. }
             | Self::ReleaseFailed { message, .. }
+            | Self::CellBlocked { message, .. }
             | Self::Stopping {
                 why: StopCause::RunFolder(message),
                 ..
             } => apply(message),
+            Self::LifeSetUp { steps, .. } => map_steps(steps, &apply),
             Self::ExecutionEnded { message, steps, .. } => {
                 apply(message);
-                for step in steps {
-                    apply(&mut step.label);
-                    apply(&mut step.message);
-                    step.command.iter_mut().for_each(apply);
-                    if let Some(CommandStatus::Signal(name)) = &mut step.status {
-                        apply(name);
-                    }
-                    if let Some(value) = &mut step.captured {
-                        map_value(value, &apply);
-                    }
-                    if let Some(operands) = &mut step.operands {
-                        apply(&mut operands.left);
-                        apply(&mut operands.right);
-                    }
-                    for stream in [&mut step.stdout, &mut step.stderr].into_iter().flatten() {
-                        apply(&mut stream.excerpt);
-                    }
-                }
+                map_steps(steps, &apply);
             }
             Self::ProcessesLeft { names, .. } => names.iter_mut().for_each(apply),
             Self::Stopping {
-                why: StopCause::Asked,
+                why: StopCause::Asked | StopCause::Limit(_),
                 ..
             }
             | Self::RunStarted { .. }
@@ -205,6 +206,27 @@ impl Event {
             | Self::LifeKept { .. }
             | Self::LifeEnded { .. }
             | Self::RunEnded { .. } => {}
+        }
+    }
+}
+
+fn map_steps(steps: &mut [StepReport], apply: &dyn Fn(&mut String)) {
+    for step in steps {
+        apply(&mut step.label);
+        apply(&mut step.message);
+        step.command.iter_mut().for_each(apply);
+        if let Some(CommandStatus::Signal(name)) = &mut step.status {
+            apply(name);
+        }
+        if let Some(value) = &mut step.captured {
+            map_value(value, &apply);
+        }
+        if let Some(operands) = &mut step.operands {
+            apply(&mut operands.left);
+            apply(&mut operands.right);
+        }
+        for stream in [&mut step.stdout, &mut step.stderr].into_iter().flatten() {
+            apply(&mut stream.excerpt);
         }
     }
 }
@@ -245,6 +267,8 @@ pub enum Stopping {
 pub enum StopCause {
     /// Somebody asked for it.
     Asked,
+    /// It has taken as long as the plan allows: so many milliseconds.
+    Limit(u64),
     /// Events could no longer be written; the text is the system's.
     RunFolder(String),
 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use dva_plan::plan::{Machine, TestIx};
 use dva_plan::schedule::{LifeIx, PlannedLife};
 use dva_plan::table::Index;
-use dva_plan::{ExecutionPlan, RunId};
+use dva_plan::{ExecutionPlan, FailureClass, RunId};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -47,7 +47,10 @@ const PARTING: Duration = Duration::from_secs(2);
 /// One life, as its executor needs to know it.
 pub(crate) struct Life {
     pub index: LifeIx,
+    /// The plan, with its setup as one more test.
     pub plan: Arc<ExecutionPlan>,
+    /// That test.
+    pub setup: Option<TestIx>,
     pub planned: PlannedLife,
     pub run: RunId,
     pub token: MachineToken,
@@ -81,6 +84,8 @@ pub(crate) enum Order {
 pub(crate) enum Message {
     /// The machine was started.
     Acquired { id: String, machine: Box<Machine> },
+    /// What the steps of the setup did.
+    SetUp(Vec<dva_plan::report::StepReport>),
     /// Tests can start.
     Ready,
     /// The life is of no more use. Every execution that runs will still end.
@@ -118,7 +123,7 @@ pub(crate) async fn live(
     let keep = match executor.begin(&mut orders).await {
         Begun::Ready(guest) => {
             executor.say(Message::Ready);
-            executor.work(&Arc::new(*guest), &mut orders).await
+            executor.work(&guest, &mut orders).await
         }
         Begun::Failed(trouble, message) => {
             executor.say(Message::Failed { trouble, message });
@@ -144,7 +149,7 @@ struct Executor {
 
 /// How the beginning of a life went.
 enum Begun {
-    Ready(Box<Guest>),
+    Ready(Arc<Guest>),
     Failed(LifeTrouble, String),
     Cancelled(Option<Duration>),
 }
@@ -184,7 +189,7 @@ impl Executor {
             });
             let (backend, token) = (self.life.backend.clone(), self.life.token.clone());
             match Guest::log_in(backend, token, machine, self.life.limits.connect).await {
-                Ok(guest) => Begun::Ready(Box::new(guest)),
+                Ok(guest) => self.set_up(Arc::new(guest)).await,
                 Err(refused) => Begun::Failed(LifeTrouble::Class(refused.class), refused.message),
             }
         };
@@ -195,9 +200,79 @@ impl Executor {
         }
     }
 
+    /// Runs the plan's setup, where it has one.
+    async fn set_up(&self, guest: Arc<Guest>) -> Begun {
+        let life = &self.life;
+        let Some(setup) = life.setup else {
+            return Begun::Ready(guest);
+        };
+        let cut = watch::channel(None).0;
+        let execution = self.execution(
+            setup,
+            Occasion::Setup(life.index),
+            &guest,
+            &Arc::default(),
+            &cut,
+        );
+        let end = execution::execute(execution).await;
+        self.say(Message::SetUp(end.steps));
+        let failed = |class, message| {
+            let trouble = LifeTrouble::Class(class);
+            Begun::Failed(
+                trouble,
+                format!("The setup of the plan did not pass: {message}"),
+            )
+        };
+        match (end.loss, end.ending) {
+            (Some(loss), _) => failed(loss.class, loss.message),
+            (None, Ending::Passed) => Begun::Ready(guest),
+            (
+                None,
+                Ending::Failed(_) | Ending::Skipped(_) | Ending::Errored(_) | Ending::Interrupted,
+            ) => {
+                guest.close().await;
+                failed(FailureClass::Setup, end.message)
+            }
+        }
+    }
+
+    /// What is needed to run a test on this life.
+    fn execution(
+        &self,
+        test: TestIx,
+        occasion: Occasion,
+        guest: &Arc<Guest>,
+        captured: &Arc<BTreeMap<TestIx, Slots>>,
+        cut: &watch::Sender<Option<Ending>>,
+    ) -> Execution {
+        let life = &self.life;
+        let cell = &life.plan.cells[life.planned.cell];
+        let id = &life.plan.tests[test].id;
+        let folder = life.folder.as_deref();
+        Execution {
+            plan: Arc::clone(&life.plan),
+            cell: life.planned.cell,
+            test,
+            guest: Arc::clone(guest),
+            mark: life.mark.execution(life.index, test),
+            captured: Arc::clone(captured),
+            logs: folder.map(|folder| LogFiles::new(folder, &cell.id, id, occasion)),
+            collected: folder.map(|folder| CollectedFiles::new(folder, &cell.id, id, occasion)),
+            inputs: Arc::clone(&life.inputs),
+            secrets: Arc::clone(&life.secrets),
+            mask: life.mask.clone(),
+            cut: cut.subscribe(),
+            finally_limit: life.limits.finally,
+        }
+    }
+
     /// Runs tests until the life is to end, then looks at what they have left and logs out. Gives how
     /// long the machine is to live on.
     async fn work(&self, guest: &Arc<Guest>, orders: &mut Orders) -> Option<Duration> {
+        let life = &self.life;
+        let setup = life
+            .setup
+            .map(|setup| life.mark.execution(life.index, setup));
         let mut work = Work {
             executor: self,
             guest,
@@ -206,7 +281,7 @@ impl Executor {
             executions: JoinSet::new(),
             cleaning: JoinSet::new(),
             unused: BTreeSet::new(),
-            used: Vec::new(),
+            used: setup.into_iter().collect(),
             lost: false,
             started: Vec::new(),
         };
@@ -307,7 +382,6 @@ impl Work<'_> {
 
     fn start(&mut self, test: TestIx) {
         let life = &self.executor.life;
-        let cell = &life.plan.cells[life.planned.cell];
         let setup = life
             .planned
             .executions
@@ -320,25 +394,12 @@ impl Work<'_> {
             (false, true) => Occasion::Last(life.index),
             (false, false) => Occasion::Verdict,
         };
-        let folder = life.folder.as_deref();
         debug!(target: "dva", life = life.index.row(), test = %id, "a test starts");
         self.started.push(test);
         self.unused.remove(&test);
-        self.executions.spawn(execution::execute(Execution {
-            plan: Arc::clone(&life.plan),
-            cell: life.planned.cell,
-            test,
-            guest: Arc::clone(self.guest),
-            mark: self.mark(test),
-            captured: Arc::clone(&self.captured),
-            logs: folder.map(|folder| LogFiles::new(folder, &cell.id, id, occasion)),
-            collected: folder.map(|folder| CollectedFiles::new(folder, &cell.id, id, occasion)),
-            inputs: Arc::clone(&life.inputs),
-            secrets: Arc::clone(&life.secrets),
-            mask: life.mask.clone(),
-            cut: self.cut.subscribe(),
-            finally_limit: life.limits.finally,
-        }));
+        let executor = self.executor;
+        let execution = executor.execution(test, occasion, self.guest, &self.captured, &self.cut);
+        self.executions.spawn(execution::execute(execution));
     }
 
     fn ended(&mut self, end: ExecutionEnd) {

@@ -30,6 +30,7 @@
 //! - All time is tokio's, so a paused clock and the simulator ([`sim`]) run all of this unchanged.
 
 pub mod capability;
+mod cell_facts;
 pub mod clock;
 pub mod dispatcher;
 pub mod entries;
@@ -47,6 +48,7 @@ pub mod mask;
 pub mod observe;
 pub mod options;
 pub mod provider;
+pub mod refusal;
 pub mod report;
 pub mod secrets;
 pub mod sim;
@@ -63,6 +65,7 @@ pub use inputs::{Inputs, UnboundInput, unbound_inputs};
 pub use observe::Observer;
 pub use options::{Keep, Limits, MachineKept, MachineLeft, RunOptions, RunOutcome, StopSignal};
 pub use provider::Backend;
+pub use refusal::refusals;
 pub use secrets::{Secrets, unbound_secrets};
 pub use sim::{SimBackend, SimScript};
 pub use state::RunState;

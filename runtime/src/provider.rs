@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use dva_plan::plan::{Capability, DiskIx, ImageSource, Machine};
+use dva_plan::plan::{BootMode, Capability, DiskIx, ImageSource, Machine};
+use dva_plan::quote::Market;
 use dva_plan::{CellId, RunId};
 use thiserror::Error;
 
@@ -27,6 +28,11 @@ pub trait Provider: Send + Sync {
     /// What its machines can do. Tests that need more are skipped before anything is launched.
     fn capabilities(&self) -> BTreeSet<Capability> {
         BTreeSet::new()
+    }
+
+    /// How its machines can be bought. A plan that wants none of these is not run.
+    fn markets(&self) -> &'static [Market] {
+        &[Market::OnDemand]
     }
 
     /// Starts a machine and returns once its SSH port can be dialled; the machine may still refuse.
@@ -188,8 +194,23 @@ pub struct MachineRequest {
     pub machine: Machine,
     /// Extra blank disks to attach before the first test.
     pub disks: Vec<DiskRequest>,
+    /// What it needs at its launch. Only of a provider whose machines can be given all of it.
+    pub boot: BootRequest,
+    /// How it may be bought, the best way first; empty for on demand.
+    pub market: Vec<Market>,
     /// How long it may live at most; it ends itself then, whoever is still there.
     pub lifetime: Duration,
+}
+
+/// What a machine needs at its launch. What is absent is left to the image.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BootRequest {
+    /// The user data.
+    pub user_data: Option<Vec<u8>>,
+    /// What starts its image.
+    pub mode: Option<BootMode>,
+    /// The size of its root disk in bytes.
+    pub root_bytes: Option<u64>,
 }
 
 /// An extra disk of a machine.

@@ -26,8 +26,8 @@ pub fn report(state: &RunState) -> Option<RunReport> {
             tests.iter().map(move |test| (index, cell, *test))
         })
         .map(|(index, cell, test)| {
-            let (verdict, message) = match state.judgement(index, test) {
-                Some(judgement) => (judgement.verdict.clone(), judgement.message.clone()),
+            let (verdict, message) = match state.final_judgement(index, test) {
+                Some(judgement) => (judgement.verdict, judgement.message),
                 None => (
                     Verdict::Interrupted,
                     "The run ended before this was judged.".to_owned(),
@@ -52,6 +52,7 @@ pub fn report(state: &RunState) -> Option<RunReport> {
         started_unix_ms: start.started_unix_ms,
         duration_ms: state.now_ms(),
         exit: state.exit(),
+        warnings: state.warnings(),
         lives: state
             .lives()
             .indices()
@@ -84,6 +85,7 @@ fn life_report(state: &RunState, index: LifeIx) -> LifeReport {
         ready_ms: life.ready_ms(),
         end_ms: life.end_ms(),
         problem: (!problems.is_empty()).then(|| problems.join(" ")),
+        setup: life.setup_steps().to_vec(),
     }
 }
 

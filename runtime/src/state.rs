@@ -7,8 +7,10 @@
 mod edges;
 mod excerpts;
 mod fold;
+mod gate;
 mod illegal;
 mod life;
+mod waive;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,6 +29,7 @@ pub use life::{ExecutionState, LifePhase, LifeState};
 use crate::event::{Ending, Record, Stopping};
 use edges::Edges;
 use excerpts::Excerpts;
+pub(crate) use gate::{GateState, Gates};
 
 /// What has become of a run so far.
 #[derive(Clone, Debug)]
@@ -45,6 +48,8 @@ pub struct RunState {
     /// Of `last` tests that have still to run on another life, the worst so far.
     worst: BTreeMap<(CellIx, TestIx), Judgement>,
     judged: Vec<(CellIx, TestIx)>,
+    /// The time that the plan allows, in milliseconds, where the run is stopped because it is over.
+    over_limit: Option<u64>,
     crashed: bool,
     exit: Option<ExitCode>,
 }
@@ -132,6 +137,7 @@ impl RunState {
             verdicts: BTreeMap::new(),
             worst: BTreeMap::new(),
             judged: Vec::new(),
+            over_limit: None,
             crashed: false,
             exit: None,
         }
@@ -275,8 +281,10 @@ impl RunState {
         } else {
             let open = self.verdicts.len() < self.plan.test_runs();
             let interrupted = open.then_some(&Verdict::Interrupted);
-            let verdicts = self.verdicts.values().map(|judgement| &judgement.verdict);
-            ExitCode::of_verdicts(verdicts.chain(interrupted))
+            let runs = self.verdicts.keys();
+            let verdicts = runs.filter_map(|(cell, test)| self.final_judgement(*cell, *test));
+            let verdicts: Vec<_> = verdicts.map(|judgement| judgement.verdict).collect();
+            ExitCode::of_verdicts(verdicts.iter().chain(interrupted))
         }
     }
 

@@ -29,6 +29,9 @@ pub fn text(report: &RunReport) -> String {
     if !text.is_empty() {
         text.push('\n');
     }
+    for warning in &report.warnings {
+        text.push_str(&format!("warning: {warning}\n"));
+    }
     text.push_str(&count(report));
     text
 }

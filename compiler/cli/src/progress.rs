@@ -8,7 +8,8 @@ use std::time::Duration;
 use dva_plan::ExecutionPlan;
 use dva_plan::plan::{CellIx, TestIx};
 use dva_plan::schedule::{LifeIx, Schedule};
-use dva_runtime::event::{Ending, Event, Stopping};
+use dva_plan::unit::display_duration;
+use dva_runtime::event::{Ending, Event, StopCause, Stopping};
 use dva_runtime::observe::Observer;
 use dva_runtime::state::RunState;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -68,20 +69,32 @@ impl Names {
 /// What is said of an event; nothing where it is not worth a line.
 fn sentence(names: &Names, event: &Event) -> Option<(Option<LifeIx>, String)> {
     match event {
-        Event::Stopping { how, .. } => Some((
+        Event::Stopping { how, why } => Some((
             None,
             match how {
                 Stopping::Finish => {
                     "stopping: running tests may end; once more ends the machines at once"
                         .to_owned()
                 }
-                Stopping::Now => "stopping: machines are ended at once".to_owned(),
+                Stopping::Now => match why {
+                    StopCause::Limit(ms) => format!(
+                        "stopping: the {} that the plan allows are over; machines are ended at once",
+                        display_duration(*ms)
+                    ),
+                    StopCause::Asked | StopCause::RunFolder(_) => {
+                        "stopping: machines are ended at once".to_owned()
+                    }
+                },
             },
         )),
         Event::LifeReady { life } => Some((Some(*life), "ready".to_owned())),
         Event::LifeFailed { life, message, .. } | Event::LifeCrashed { life, message } => {
             Some((Some(*life), message.clone()))
         }
+        Event::CellBlocked { gate, message, .. } => Some((
+            None,
+            format!("a cell behind {gate} is not started: {message}"),
+        )),
         Event::ReleaseFailed { life, message } => {
             Some((Some(*life), format!("may still be running: {message}")))
         }
@@ -110,6 +123,7 @@ fn sentence(names: &Names, event: &Event) -> Option<(Option<LifeIx>, String)> {
         Event::LifeEnded { life } => Some((Some(*life), "ended".to_owned())),
         Event::RunStarted { .. }
         | Event::TestSkipped { .. }
+        | Event::LifeSetUp { .. }
         | Event::LifeLaunching { .. }
         | Event::LifeAcquired { .. }
         | Event::LifeReleasing { .. }
@@ -210,6 +224,7 @@ impl Observer for Bars {
             Event::LifeReleasing { life } => self.bar(*life).bar.set_message("ending"),
             Event::LifeEnded { life } => self.bar(*life).bar.finish_with_message("ended"),
             Event::Stopping { .. }
+            | Event::CellBlocked { .. }
             | Event::LifeFailed { .. }
             | Event::LifeCrashed { .. }
             | Event::ReleaseFailed { .. }
@@ -224,6 +239,7 @@ impl Observer for Bars {
             Event::RunStarted { .. }
             | Event::TestSkipped { .. }
             | Event::LifeAcquired { .. }
+            | Event::LifeSetUp { .. }
             | Event::RunEnded { .. } => {}
         }
     }

@@ -176,6 +176,16 @@ define_codes! {
     P0722 Warning "a test is excepted and runs all the same";
     P0723 Warning "the exception takes nothing away";
     P0724 Error "the selection selects nothing";
+    P0730 Error "nothing of this name can be limited";
+    P0731 Error "a life would have two boots";
+    P0732 Error "a waiver is for a test that the plan does not run";
+    P0733 Error "a gate is for a matrix that the plan does not run";
+    P0734 Error "gates wait for each other";
+    P0735 Error "a boot says nothing";
+    P0736 Error "the user data is too large";
+    P0737 Error "this is no day";
+    P0738 Error "a setup cannot do this";
+    P0740 Error "a waiver gives no reason";
 
     P0801 Error "the file cannot be read";
     P0802 Error "the file is too large for a plan";

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use dva_plan::expr::{ExprIx, ExpressionBuilder, Expressions, Node};
 use dva_plan::id::TestId;
 use dva_plan::plan::{
-    BlobIx, DiskIx, Edge, Effect, ImageIx, InputIx, Pair, Requirement, Resource, SecretIx, Shape,
-    StateIx, TableIx, Test, TestIx,
+    BlobIx, BootIx, DiskIx, Edge, Effect, ImageIx, InputIx, Pair, Requirement, Resource, SecretIx,
+    Shape, StateIx, TableIx, Test, TestIx,
 };
 use dva_plan::step::{Run, Step, StepKind, WaitCondition, With, WithValue};
 use dva_plan::table::{Index, Table};
@@ -19,6 +19,7 @@ use crate::graph::{Graph, Need, name};
 use crate::hir::{Hir, NodeIx};
 use crate::source::Source;
 use crate::types::Typed;
+use crate::types::boot;
 use crate::types::step::source_text;
 
 /// The new number of each row that is kept.
@@ -33,6 +34,8 @@ pub(super) struct Renumbering {
     pub(super) blobs: BTreeMap<BlobIx, BlobIx>,
     /// Secrets.
     pub(super) secrets: BTreeMap<SecretIx, SecretIx>,
+    /// Boots.
+    pub(super) boots: BTreeMap<BootIx, BootIx>,
     /// Tables.
     pub(super) tables: BTreeMap<TableIx, TableIx>,
     /// Inputs that are bound when the tests run.
@@ -66,8 +69,11 @@ impl Renumbering {
             .map(|(place, node)| (node, TestIx::from_row(place)))
             .collect();
         let (mut disks, mut states) = (BTreeSet::new(), BTreeSet::new());
+        let mut boots = BTreeSet::new();
         for node in tests.keys() {
-            for (_, mention) in &hir.tests[layout.graph.nodes[*node].test].effects {
+            let row = &hir.tests[layout.graph.nodes[*node].test];
+            boots.extend(row.boot.map(|boot| boot.to));
+            for (_, mention) in &row.effects {
                 match mention.to {
                     Resource::Machine => {}
                     Resource::Disk(disk) => {
@@ -83,6 +89,7 @@ impl Renumbering {
             images: numbered(images),
             disks: numbered(disks),
             states: numbered(states),
+            boots: numbered(boots),
             blobs: BTreeMap::new(),
             secrets: BTreeMap::new(),
             tables: BTreeMap::new(),
@@ -97,9 +104,19 @@ impl Renumbering {
         self.tests.keys().copied()
     }
 
-    /// Notes the files and secrets that `steps` need.
-    pub(super) fn resources<'t>(&mut self, steps: impl Iterator<Item = &'t Step>) {
+    /// Those tests.
+    pub(super) fn all_tests(&self) -> impl Iterator<Item = TestIx> {
+        self.tests.values().copied()
+    }
+
+    /// Notes the files and secrets that `steps` and the boots need.
+    pub(super) fn resources<'t>(&mut self, typed: &Typed, steps: impl Iterator<Item = &'t Step>) {
         let (mut blobs, mut secrets) = (BTreeSet::new(), BTreeSet::new());
+        let boots = self
+            .boots
+            .keys()
+            .filter_map(|boot| typed.boots[*boot].as_ref());
+        blobs.extend(boots.filter_map(|boot| boot.user_data));
         for step in steps {
             match &step.kind {
                 StepKind::Upload { blob, .. } => {
@@ -132,12 +149,14 @@ impl Renumbering {
         self.secrets = numbered(secrets);
     }
 
-    /// The nodes that `roots` need, those of each test, in their order.
+    /// The nodes that `roots` need, those of each test, in their order; and `own`, what the plan says
+    /// itself, which names no values of tests.
     pub(super) fn expressions(
         &mut self,
         graph: &Graph,
         nodes: &Expressions,
         roots: Vec<(NodeIx, Vec<ExprIx>)>,
+        own: Vec<ExprIx>,
     ) -> Expressions {
         let mut by_repeat: BTreeMap<Option<TestIx>, (NodeIx, Vec<ExprIx>)> = BTreeMap::new();
         for (node, roots) in roots {
@@ -145,6 +164,11 @@ impl Renumbering {
             let known = by_repeat.entry(again).or_insert((node, Vec::new()));
             known.1.extend(roots);
         }
+        let of_plan = by_repeat.entry(None);
+        of_plan
+            .or_insert_with(|| (NodeIx::from_row(0), Vec::new()))
+            .1
+            .extend(own);
         // The reader, and which expressions it and those like it need.
         let mut groups: Vec<(Option<TestIx>, NodeIx, BTreeSet<ExprIx>)> = Vec::new();
         for (again, (reader, mut waiting)) in by_repeat {
@@ -248,7 +272,7 @@ impl Renumbering {
         typed: &Typed,
         source: &Source,
         graph: &Graph,
-        node: NodeIx,
+        (node, setup): (NodeIx, Option<TestIx>),
     ) -> Option<Test> {
         let of = graph.nodes[node];
         let (row, made) = (&hir.tests[of.test], &typed.tests[of.test]);
@@ -272,6 +296,14 @@ impl Renumbering {
         if !made.is_complete {
             return None;
         }
+        let mut needs = made.needs.clone();
+        let boot = row.boot.and_then(|boot| typed.boots[boot.to].as_ref());
+        needs.extend(boot.into_iter().flat_map(boot::needs));
+        needs.extend(
+            setup
+                .into_iter()
+                .flat_map(|setup| &typed.tests[setup].needs),
+        );
         Some(Test {
             id: TestId::new(name(hir, of)),
             doc: docs.join("\n"),
@@ -293,7 +325,9 @@ impl Renumbering {
                 .map(|step| self.step(of.again, step))
                 .collect(),
             source: source_text(source, row.head),
-            needs: made.needs.iter().copied().collect(),
+            boot: row.boot.map(|boot| self.boots[&boot.to]),
+            retry: made.retry,
+            needs: needs.into_iter().collect(),
             requires: made
                 .requires
                 .iter()

@@ -19,7 +19,7 @@ use crate::diagnostic::{Bag, Code, Diagnostic};
 use crate::expand::Cells;
 use crate::graph::Graph;
 use crate::graph::apply::Applied;
-use crate::hir::Hir;
+use crate::hir::{Hir, Plan};
 use crate::quote::{hourly, quote};
 use crate::suggest::listed;
 use crate::types::Typed;
@@ -44,6 +44,8 @@ pub(super) struct Serving<'e, 'a> {
     catalog: &'e Catalog,
     graph: &'e Graph,
     applied: &'e Applied,
+    /// How machines are bought where that is possible.
+    market: Market,
     bag: &'e mut Bag,
     machines: Table<MachineIx, Machine>,
     rows: BTreeMap<Machine, MachineIx>,
@@ -52,8 +54,8 @@ pub(super) struct Serving<'e, 'a> {
 impl<'e, 'a> Serving<'e, 'a> {
     pub(super) fn new(
         (hir, typed, catalog): (&'e Hir<'a>, &'e Typed, &'e Catalog),
-        graph: &'e Graph,
-        applied: &'e Applied,
+        plan: &Plan<'_>,
+        (graph, applied): (&'e Graph, &'e Applied),
         bag: &'e mut Bag,
     ) -> Self {
         Self {
@@ -62,6 +64,7 @@ impl<'e, 'a> Serving<'e, 'a> {
             catalog,
             graph,
             applied,
+            market: plan.policy.first_market(),
             bag,
             machines: Table::new(),
             rows: BTreeMap::new(),
@@ -97,6 +100,7 @@ impl<'e, 'a> Serving<'e, 'a> {
         let mut prices = Prices {
             catalog: self.catalog,
             cells,
+            market: self.market,
             known: BTreeMap::new(),
         };
         let mut rows: BTreeMap<MachineIx, MachineIx> = BTreeMap::new();
@@ -158,13 +162,7 @@ impl<'e, 'a> Serving<'e, 'a> {
         let row = &cells.machines[machine];
         let class = cells.classes[machine];
         let priced = Machine {
-            quote: quote(
-                self.catalog,
-                &row.region,
-                &row.r#type,
-                class,
-                Market::OnDemand,
-            ),
+            quote: quote(self.catalog, &row.region, &row.r#type, class, self.market),
             ..row.clone()
         };
         let machines = &mut self.machines;
@@ -206,6 +204,7 @@ impl Needs {
 struct Prices<'e> {
     catalog: &'e Catalog,
     cells: &'e Cells,
+    market: Market,
     known: BTreeMap<MachineIx, Option<Money>>,
 }
 
@@ -214,9 +213,10 @@ impl<'e> Prices<'e> {
     fn rank(&mut self, machine: MachineIx) -> (bool, Option<Money>, &'e str, &'e str) {
         let row: &'e Machine = &self.cells.machines[machine];
         let os = self.cells.classes[machine];
-        let price = *self.known.entry(machine).or_insert_with(|| {
-            hourly(self.catalog, &row.region, &row.r#type, os, Market::OnDemand)
-        });
+        let price = *self
+            .known
+            .entry(machine)
+            .or_insert_with(|| hourly(self.catalog, &row.region, &row.r#type, os, self.market));
         (price.is_none(), price, &row.r#type, &row.region)
     }
 }

@@ -50,19 +50,23 @@ pub(super) struct Rows<'e, 'a> {
     pub(super) applied: &'e Applied,
     /// The cells of each part of the plan.
     pub(super) cells: &'e [&'e Cells],
+    /// What every life of the plan does first.
+    pub(super) setup: Option<TestIx>,
 }
 
 impl Rows<'_, '_> {
-    /// The tests, each once.
+    /// The tests, each once, and the setup.
     fn tests(&self) -> BTreeSet<TestIx> {
-        self.graph.nodes.iter().map(|node| node.test).collect()
+        let tests = self.graph.nodes.iter().map(|node| node.test);
+        tests.chain(self.setup).collect()
     }
 
     /// For each cell that `test` runs in, the keys of `fact`.
     fn keys(&self, test: TestIx, fact: &CellFact) -> Vec<BTreeSet<String>> {
         let runs = |set: &usize| {
             let mut running = self.applied.sets[*set].enumerate();
-            running.any(|(node, runs)| *runs && self.graph.nodes[node].test == test)
+            let is_setup = self.setup == Some(test);
+            running.any(|(node, runs)| *runs && (is_setup || self.graph.nodes[node].test == test))
         };
         let runs: Vec<bool> = (0..self.applied.sets.len()).map(|set| runs(&set)).collect();
         let mut keys = Vec::new();

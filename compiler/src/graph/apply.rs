@@ -62,7 +62,7 @@ pub(crate) fn apply(
     let mut known: BTreeMap<Vec<bool>, usize> = BTreeMap::new();
     for ((part, cells), applying) in (0..).zip(cells.iter().copied()).zip(&applying) {
         let wanted = wanted(
-            (hir, catalog),
+            (hir, catalog, plan.policy.first_market()),
             graph,
             &graph.selected[part],
             cells,
@@ -225,7 +225,7 @@ fn report_apart(hir: &Hir<'_>, graph: &Graph, applying: &[Vec<Running>], bag: &m
 
 /// For each cell, what runs there because the plan selects it.
 fn wanted(
-    (hir, catalog): (&Hir<'_>, &Catalog),
+    (hir, catalog, market): (&Hir<'_>, &Catalog, Market),
     graph: &Graph,
     selected: &BTreeSet<NodeIx>,
     cells: &Cells,
@@ -235,7 +235,9 @@ fn wanted(
     let mut wanted = vec![none; cells.cells.len()];
     let rate = |cell: &Cell| {
         let machines = cell.candidates.iter();
-        machines.map(|machine| rate(catalog, cells, *machine)).min()
+        machines
+            .map(|machine| rate(catalog, market, cells, *machine))
+            .min()
     };
     let rates: Vec<_> = cells.cells.iter().map(rate).collect();
     // By its axes, the cell of each combination of values.
@@ -265,9 +267,14 @@ fn wanted(
 }
 
 /// What an hour of `machine` costs, as far as that is known; what is not known comes last.
-fn rate(catalog: &Catalog, cells: &Cells, machine: MachineIx) -> (bool, Option<Money>) {
+fn rate(
+    catalog: &Catalog,
+    market: Market,
+    cells: &Cells,
+    machine: MachineIx,
+) -> (bool, Option<Money>) {
     let row = &cells.machines[machine];
     let class = cells.classes[machine];
-    let price = hourly(catalog, &row.region, &row.r#type, class, Market::OnDemand);
+    let price = hourly(catalog, &row.region, &row.r#type, class, market);
     (price.is_none(), price)
 }

@@ -7,14 +7,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dva_plan::plan::{EffectKind, Resource};
+use dva_plan::plan::{BootIx, EffectKind, Resource};
 use dva_plan::table::Table;
 
 use super::apply::Running;
 use super::{Graph, Need, name};
 use crate::diagnostic::{Bag, Code, Diagnostic};
 use crate::effects::{Implied, Reason, thing};
-use crate::hir::{Hir, NodeIx};
+use crate::hir::{Hir, Mention, NodeIx};
 use crate::order::{Reach, knots, shortest_cycle};
 use crate::span::Span;
 
@@ -47,6 +47,9 @@ enum Why {
 /// What a message says of one edge: whether an author wrote it, its place and words, and a second place.
 type Label = (bool, Span, String, Option<(Span, String)>);
 
+/// A test, and the boot that it needs.
+type Booted = (NodeIx, Mention<BootIx>);
+
 /// What waits for what among some tests, and why.
 type Waits = BTreeMap<NodeIx, BTreeMap<NodeIx, Why>>;
 
@@ -68,8 +71,9 @@ impl Lives<'_, '_> {
             }
         }
         let none = Vec::new();
-        let mut sound = true;
+        let mut sound = self.last_tests_boot_anywhere(bag);
         for (atom, tests) in &groups {
+            sound &= self.have_one_boot(tests, bag);
             let effects = effects.get(atom).unwrap_or(&none);
             if effects.is_empty() && !tests.iter().any(|test| self.is_special(*test)) {
                 continue;
@@ -114,6 +118,101 @@ impl Lives<'_, '_> {
             self.report(way, &waits, bag);
         }
         way.is_none()
+    }
+
+    /// A `last` test is on lives of any boot, so it has none of its own.
+    fn last_tests_boot_anywhere(&self, bag: &mut Bag) -> bool {
+        let mut sound = true;
+        for (node, _) in self.running.enumerate().filter(|(_, runs)| **runs) {
+            if let (Some(boot), Some(last)) = (self.row(node).boot, self.last(node)) {
+                sound = false;
+                let text = format!(
+                    "`{}` is on every life",
+                    name(self.hir, self.graph.nodes[node])
+                );
+                bag.push(
+                    Diagnostic::new(Code::P0731, boot.span, text)
+                        .and(last, "since it is the last")
+                        .help("Lives have different boots. Remove one of them."),
+                );
+            }
+        }
+        sound
+    }
+
+    /// Reports tests of one atom whose life would have two boots.
+    fn have_one_boot(&self, tests: &[NodeIx], bag: &mut Bag) -> bool {
+        let booted = tests
+            .iter()
+            .filter_map(|test| Some(self.row(*test).boot?.to));
+        if booted.collect::<BTreeSet<_>>().len() < 2 {
+            return true;
+        }
+        let mut sound = true;
+        for part in self.parts(tests) {
+            let own = |test: NodeIx| Some((test, self.row(test).boot?));
+            let booted: Vec<_> = part.iter().filter_map(|test| own(*test)).collect();
+            // The first two that differ among what `test` is and what it needs on its life.
+            let clash = |test: NodeIx| {
+                let mut on_life = booted
+                    .iter()
+                    .filter(|(other, _)| self.graph.is_after(test, *other))
+                    .copied();
+                let first = own(test).or_else(|| on_life.next())?;
+                let second = on_life.find(|(_, boot)| boot.to != first.1.to)?;
+                Some((first, second))
+            };
+            let mut is_whole = true;
+            for test in &part {
+                let Some(both) = clash(*test) else {
+                    continue;
+                };
+                is_whole = false;
+                // Whoever comes later has the same fault; it is said once.
+                let mut earlier = self.needs[*test].iter();
+                if !earlier.any(|earlier| clash(earlier.on).is_some()) {
+                    self.report_boots(*test, both, bag);
+                }
+            }
+            // A test that runs but once ties those together that need it.
+            let once = part.iter().find(|test| self.row(**test).once.is_some());
+            if let (true, Some(first), Some(once)) = (is_whole, booted.first(), once)
+                && let Some(second) = booted.iter().find(|(_, boot)| boot.to != first.1.to)
+            {
+                is_whole = false;
+                self.report_boots(*once, (*first, *second), bag);
+            }
+            sound &= is_whole;
+        }
+        sound
+    }
+
+    fn report_boots(&self, test: NodeIx, (first, second): (Booted, Booted), bag: &mut Bag) {
+        let name = |test: NodeIx| name(self.hir, self.graph.nodes[test]);
+        let label = |test: NodeIx, boot: BootIx| {
+            let boot = &self.hir.boots[boot].name.text;
+            format!("`{}` needs the boot `{boot}`", name(test))
+        };
+        let ((one, boot), (other, other_boot)) = (first, second);
+        let row = self.row(test);
+        let finding = if one == test {
+            Diagnostic::new(Code::P0731, boot.span, label(one, boot.to))
+        } else if self.graph.is_after(test, one) {
+            let text = format!("`{}` is after tests of two boots", name(test));
+            Diagnostic::new(Code::P0731, row.name.span, text).and(boot.span, label(one, boot.to))
+        } else {
+            let text = format!("`{}` runs but once, for tests of two boots", name(test));
+            let span = row.once.unwrap_or(row.name.span);
+            Diagnostic::new(Code::P0731, span, text).and(boot.span, label(one, boot.to))
+        };
+        bag.push(
+            finding
+                .and(other_boot.span, label(other, other_boot.to))
+                .help(
+                    "What a test is after ran on the same life, and a life has one boot. Put both \
+                     needs into one boot, or remove an edge.",
+                ),
+        );
     }
 
     fn row(&self, node: NodeIx) -> &crate::hir::Test<'_> {

@@ -185,6 +185,7 @@ fn is_seen_by_steps(item: ItemRef) -> bool {
         | ItemRef::Table(_)
         | ItemRef::Test(_) => true,
         ItemRef::Image(_)
+        | ItemRef::Boot(_)
         | ItemRef::Fact(_)
         | ItemRef::State(_)
         | ItemRef::Matrix(_)

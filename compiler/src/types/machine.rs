@@ -398,7 +398,7 @@ impl Course {
 }
 
 /// `steps` with all that stand in them.
-fn with_inner<'s>(steps: impl Iterator<Item = &'s ast::Step>) -> Vec<&'s ast::Step> {
+pub(crate) fn with_inner<'s>(steps: impl Iterator<Item = &'s ast::Step>) -> Vec<&'s ast::Step> {
     let mut all = Vec::new();
     for step in steps {
         all.push(step);

@@ -389,6 +389,12 @@ impl<'c, 'a> Checker<'c, 'a> {
             );
             return None;
         }
+        if self.hir.tests[test].is_setup {
+            let text = "no test has run before the setup";
+            let help = "Steps of a setup use what it captured itself.";
+            self.report(Code::P0210, span, text, help);
+            return None;
+        }
         if value.block != OUTERMOST {
             let text = "it is captured in a branch or loop, which may not run";
             self.bag.push(

@@ -2,7 +2,8 @@
 
 use dva_plan::expr::{Comparison, ExprIx, Node};
 use dva_plan::plan::{Resource, TestIx};
-use dva_plan::step::{Capture, Run, Slot, SourceText, Step, StepKind};
+use dva_plan::step::{Capture, Run, Slot, SlotIx, SourceText, Step, StepKind};
+use dva_plan::table::Table;
 use dva_plan::unit::display_duration;
 use dva_plan::value::{Type, Value};
 
@@ -25,6 +26,9 @@ impl Checker<'_, '_> {
     pub(crate) fn test(&mut self, test: TestIx) -> TypedTest {
         let hir = self.hir;
         let row = &hir.tests[test];
+        if row.is_setup {
+            return self.setup(test);
+        }
         let applies = self.applies(test);
         self.uses = Uses::default();
         self.scope = Scope::Constant;
@@ -32,6 +36,7 @@ impl Checker<'_, '_> {
         let takes = row
             .takes
             .map(|(_, value)| self.duration(value, "an expected duration"));
+        let retry = row.retry.and_then(|(_, times)| self.retries(times));
         let within_ms = within.flatten().unwrap_or(DEFAULT_WITHIN_MS);
         let takes_ms = takes.flatten();
         if let (Some(takes_ms), Some((_, value))) = (takes_ms, row.takes)
@@ -54,12 +59,7 @@ impl Checker<'_, '_> {
                 requires.extend(self.storage_for(disk, mention.span));
             }
         }
-        let mut typed = Progress {
-            count: 0,
-            is_complete: true,
-            blocks: OUTERMOST,
-            in_finally: false,
-        };
+        let mut typed = Progress::begin();
         self.open_blocks = vec![OUTERMOST];
         // A limit that was reported limits nothing here.
         let limit_ms = if within == Some(None) {
@@ -80,19 +80,11 @@ impl Checker<'_, '_> {
             let help = "It passes whatever the image is like. Add a `check`, or let a command `expect` something.";
             self.report(Code::P0505, row.name.span, text, help);
         }
-        let lets = &self.lets[test];
-        let slots = lets
-            .iter()
-            .map(|value| Slot {
-                name: value.name.text.clone(),
-                // A type that was reported leaves no plan that could hold this one.
-                r#type: value.r#type.clone().unwrap_or(Type::String),
-            })
-            .collect();
         TypedTest {
             within_ms,
             takes_ms,
-            slots,
+            retry: retry.unwrap_or(0),
+            slots: self.slots(test),
             steps,
             finally,
             is_complete: typed.is_complete,
@@ -101,6 +93,16 @@ impl Checker<'_, '_> {
             uses: std::mem::take(&mut self.uses),
             applies,
         }
+    }
+
+    /// What a test captures.
+    pub(crate) fn slots(&self, test: TestIx) -> Table<SlotIx, Slot> {
+        let slots = self.lets[test].iter().map(|value| Slot {
+            name: value.name.text.clone(),
+            // A type that was reported leaves no plan that could hold this one.
+            r#type: value.r#type.clone().unwrap_or(Type::String),
+        });
+        slots.collect()
     }
 
     /// The condition behind `when`.
@@ -116,7 +118,7 @@ impl Checker<'_, '_> {
         })
     }
 
-    fn steps(
+    pub(crate) fn steps(
         &mut self,
         test: TestIx,
         steps: &[&ast::Step],
@@ -357,6 +359,16 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
+    /// Nothing was read yet.
+    pub(crate) fn begin() -> Self {
+        Self {
+            count: 0,
+            is_complete: true,
+            blocks: OUTERMOST,
+            in_finally: false,
+        }
+    }
+
     /// Begins a branch or loop.
     pub(crate) fn enter(&mut self) -> u32 {
         self.blocks += 1;

@@ -42,7 +42,7 @@ impl<'c> Files<'c> {
         }
     }
 
-    fn intern(&mut self, name: &str, content: &[u8]) -> BlobIx {
+    pub(crate) fn intern(&mut self, name: &str, content: &[u8]) -> BlobIx {
         let digest = digest(content);
         if let Some(known) = self.by_digest.get(&digest) {
             return *known;
@@ -54,6 +54,13 @@ impl<'c> Files<'c> {
         });
         self.by_digest.insert(digest, blob);
         blob
+    }
+
+    /// The size of a content, in bytes.
+    pub(crate) fn size_of(&self, blob: BlobIx) -> usize {
+        let base64 = &self.blobs[blob].base64;
+        let filling = base64.bytes().rev().take_while(|byte| *byte == b'=');
+        (base64.len() / 4 * 3).saturating_sub(filling.count())
     }
 }
 
@@ -94,7 +101,7 @@ impl Checker<'_, '_> {
     }
 
     /// The content of a file beside the source.
-    fn blob(&mut self, file: &Text) -> Option<BlobIx> {
+    pub(crate) fn blob(&mut self, file: &Text) -> Option<BlobIx> {
         let path = file.text.as_deref()?;
         if let Some(known) = self.files.by_path.get(path) {
             return *known;

@@ -17,6 +17,7 @@ impl SourceLoader for Beside {
             "./services.json" => Ok(SERVICES.into()),
             "./limits.toml" => Ok(LIMITS.into()),
             "./tuning.json" => Ok(TUNING.into()),
+            "./minimum.json" => Ok(br#"{ "host": "2GiB" }"#.into()),
             "./builds/7.json" => Ok(BUILD.into()),
             "./wrong/value.toml" => Ok(b"rhel = ['a', 7]\nsles = 'b'\n'*' = []\n".into()),
             "./wrong/key.toml" => Ok(b"xfs = 1\next3 = 2\n".into()),

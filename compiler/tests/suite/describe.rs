@@ -7,11 +7,14 @@
 //! check mount 3: fstype == filesystem
 //! ```
 
+use std::collections::BTreeMap;
+
 use dva_compiler::Compilation;
 use dva_plan::ExecutionPlan;
 use dva_plan::expr::{DiskFact, ExprIx, Node, Operator};
 use dva_plan::plan::{EffectKind, ImageSource, MachineIx, Resource, Test, TestIx};
 use dva_plan::step::{CaptureFrom, DetachMode, Missing, Step, StepKind, WaitCondition, WithValue};
+use dva_plan::table::Table;
 use dva_plan::template::{Piece, Place, Template};
 use dva_plan::unit::display_duration;
 
@@ -193,10 +196,89 @@ pub fn describe(compilation: &Compilation) -> Vec<String> {
             shape.conflicts.len()
         ));
     }
+    describe_policy(plan, &mut lines);
     for test in &plan.tests {
         describe_test(plan, test, &mut lines);
     }
     lines
+}
+
+fn describe_policy(plan: &ExecutionPlan, lines: &mut Vec<String>) {
+    let policy = &plan.policy;
+    let limits = policy.limits;
+    lines.extend(
+        limits
+            .cost_nano_usd
+            .map(|cost| format!("limit cost {cost}")),
+    );
+    let elapsed = limits.elapsed_ms.map(display_duration);
+    lines.extend(elapsed.map(|elapsed| format!("limit elapsed {elapsed}")));
+    let machines = limits.machines;
+    lines.extend(machines.map(|machines| format!("limit machines {machines}")));
+    if !policy.market.is_empty() {
+        lines.push(format!("market {:?}", policy.market));
+    }
+    // A waiver's condition and a setup see no values of any test.
+    let of_none = Test {
+        slots: plan
+            .setup
+            .as_ref()
+            .map_or(Table::new(), |setup| setup.slots.clone()),
+        ..plan.tests[TestIx(0)].clone()
+    };
+    for waiver in &policy.waivers {
+        let tests: Vec<_> = waiver
+            .tests
+            .iter()
+            .map(|test| plan.tests[*test].id.as_str())
+            .collect();
+        let condition = waiver
+            .condition
+            .map(|condition| show(plan, &of_none, condition));
+        let condition = condition.map_or(String::new(), |condition| format!(" where {condition}"));
+        let until = waiver
+            .until
+            .as_ref()
+            .map_or(String::new(), |until| format!(" until {until}"));
+        lines.push(format!(
+            "waive {}{condition} because {}{until}",
+            tests.join(", "),
+            waiver.because
+        ));
+    }
+    for gate in &policy.gates {
+        lines.push(format!("gate {} before {}", gate.first, gate.then));
+    }
+    let sizes: BTreeMap<_, _> = plan
+        .blobs
+        .enumerate()
+        .map(|(index, blob)| (index, blob.base64.trim_end_matches('=').len() * 3 / 4))
+        .collect();
+    for boot in &plan.boots {
+        let name = &boot.name;
+        if let Some(blob) = boot.user_data {
+            let blob_name = &plan.blobs[blob].name;
+            lines.push(format!(
+                "boot {name} user data {} bytes: {blob_name}",
+                sizes[&blob]
+            ));
+        }
+        lines.extend(
+            boot.mode
+                .map(|mode| format!("boot {name} mode {}", mode.name())),
+        );
+        let root = boot.root_bytes.map(dva_plan::unit::display_size);
+        lines.extend(root.map(|root| format!("boot {name} root {root}")));
+    }
+    if let Some(setup) = &plan.setup {
+        lines.push(format!(
+            "setup within {}",
+            display_duration(setup.within_ms)
+        ));
+        for (number, step) in (1..).zip(&setup.steps) {
+            describe_step(plan, &of_none, &format!("setup {number}"), step, lines);
+        }
+    }
 }
 
 /// The first machines of a cell, the best first.
@@ -232,6 +314,12 @@ fn describe_test(plan: &ExecutionPlan, test: &Test, lines: &mut Vec<String>) {
             Resource::State(state) => &plan.states[state].name,
         };
         lines.push(format!("test {id} {kind} {of}"));
+    }
+    if let Some(boot) = test.boot {
+        lines.push(format!("test {id} boots {}", plan.boots[boot].name));
+    }
+    if test.retry > 0 {
+        lines.push(format!("test {id} retries {}", test.retry));
     }
     if !test.tags.is_empty() {
         lines.push(format!("test {id} tags {}", test.tags.join(", ")));

@@ -108,6 +108,8 @@ async fn first_command(provider: &LocalProvider, token: &MachineToken) {
             features: None,
         },
         disks: Vec::new(),
+        boot: Default::default(),
+        market: Vec::new(),
         lifetime: Duration::from_secs(600),
     };
     let machine = provider.acquire(&request).await.expect("a machine");

@@ -85,6 +85,8 @@ fn plan() -> ExecutionPlan {
             needs: Vec::new(),
             within_ms: 600_000,
             takes_ms: Some(10_000),
+            boot: None,
+            retry: 0,
             slots: Table::new(),
             steps: (0..4).map(step).collect(),
             finally: vec![],
@@ -154,12 +156,17 @@ fn plan() -> ExecutionPlan {
         machines,
         cells: cells.collect(),
         expressions: nodes.finish(),
-        policy: Policy { lanes: 4 },
+        policy: Policy {
+            lanes: 4,
+            ..Policy::default()
+        },
         blobs: Table::new(),
         secrets: Table::new(),
         inputs: Table::new(),
         settings: std::collections::BTreeMap::new(),
         tables: Table::new(),
         states: Table::new(),
+        boots: Table::new(),
+        setup: None,
     }
 }

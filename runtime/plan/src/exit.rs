@@ -87,7 +87,7 @@ impl ExitCode {
                 Verdict::Interrupted => interrupted = true,
                 // What blocked it counts itself; a binding that is missing refuses the run before.
                 Verdict::Blocked {
-                    by: Blocker::Test(_) | Blocker::Binding,
+                    by: Blocker::Test(_) | Blocker::Binding | Blocker::Gate(_),
                 }
                 | Verdict::Skipped { .. }
                 | Verdict::Waived { .. } => {}

@@ -24,6 +24,7 @@ pub mod label;
 pub mod money;
 pub mod parse;
 pub mod plan;
+pub mod policy;
 pub mod quote;
 pub mod report;
 pub mod schedule;

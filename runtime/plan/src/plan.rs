@@ -9,9 +9,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::expr::{CellFact, ExprIx, Expressions};
+pub use crate::features::BootMode;
 use crate::features::Features;
 use crate::id::{CellId, TestId};
 use crate::label::CellLabels;
+pub use crate::policy::{Boot, Gate, Limits, Policy, Setup, Waiver};
 use crate::quote::Quote;
 use crate::step::{Slot, SlotIx, SourceText, Step};
 use crate::table::{Table, define_index};
@@ -40,6 +42,8 @@ define_index! {
     MachineIx;
     /// A row of [`ExecutionPlan::cells`].
     CellIx;
+    /// A row of [`ExecutionPlan::boots`].
+    BootIx;
 }
 
 /// What to test, where it may run, and by which rules. See [`crate::document`] for its file.
@@ -58,6 +62,12 @@ pub struct ExecutionPlan {
     /// What else of a machine tests read and write.
     #[serde(default, skip_serializing_if = "Table::is_empty")]
     pub states: Table<StateIx, State>,
+    /// What lives need at their launch.
+    #[serde(default, skip_serializing_if = "Table::is_empty")]
+    pub boots: Table<BootIx, Boot>,
+    /// What is done on every life before its first test.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub setup: Option<Setup>,
     /// Contents of files that tests put onto machines.
     #[serde(default, skip_serializing_if = "Table::is_empty")]
     pub blobs: Table<BlobIx, Blob>,
@@ -188,6 +198,10 @@ fn yes() -> bool {
     true
 }
 
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
 /// Something of a machine that tests change and look at, which has a name for that purpose alone:
 /// `packages_db`, `mounts`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -259,6 +273,12 @@ pub enum Capability {
     StopStart,
     /// Disks can be attached and detached while it runs.
     Hotplug,
+    /// It can be given user data at its launch.
+    UserData,
+    /// What starts its image can be chosen.
+    BootMode,
+    /// The size of its root disk can be chosen.
+    RootSize,
     /// What it says on its console can be read from outside.
     Console,
 }
@@ -284,6 +304,13 @@ pub struct Test {
     /// Whether it is never repeated to prepare another life.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub once: bool,
+    /// The boot that its life must have. Tests of different boots are in conflict; one without runs on a
+    /// life of any boot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot: Option<BootIx>,
+    /// How many further attempts there may be after a failure, each on a fresh life.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub retry: u32,
     /// What its machine must be able to do, ascending; steps imply it, authors may ask for more.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub needs: Vec<Capability>,
@@ -474,13 +501,6 @@ impl Network {
     pub fn is_any(&self) -> bool {
         *self == Self::default()
     }
-}
-
-/// The rules of a run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Policy {
-    /// How many tests may run at once on one machine, at least 1.
-    pub lanes: u32,
 }
 
 impl Effect {

@@ -9,6 +9,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::date::Day;
 use crate::money::Money;
 
 /// The price lines of one machine. Without lines it costs nothing; a machine whose price nobody
@@ -417,7 +418,10 @@ impl QuoteLine {
                 self.baseline.is_some() == is_credits && !matches!(self.baseline, Some((_, 0))),
                 "a baseline belongs to credits, and there only",
             ),
-            (is_day(&self.as_of), "its date is no YYYY-MM-DD"),
+            (
+                Day::parse(&self.as_of).is_some(),
+                "its date is no YYYY-MM-DD",
+            ),
         ];
         let broken = rules.into_iter().filter(|(holds, _)| !holds);
         broken.map(|(_, fault)| fault).collect()
@@ -435,19 +439,4 @@ pub struct Rate {
     pub source: String,
     /// See [`QuoteLine::as_of`].
     pub as_of: String,
-}
-
-/// Whether `text` has the form of a day; months are not told apart.
-fn is_day(text: &str) -> bool {
-    let number = |at: std::ops::Range<usize>| {
-        let digits = text.get(at)?;
-        let all = digits.bytes().all(|byte| byte.is_ascii_digit());
-        all.then(|| digits.parse::<u32>().ok())?
-    };
-    text.len() == 10
-        && text.get(4..5) == Some("-")
-        && text.get(7..8) == Some("-")
-        && number(0..4).is_some()
-        && number(5..7).is_some_and(|month| (1..=12).contains(&month))
-        && number(8..10).is_some_and(|day| (1..=31).contains(&day))
 }

@@ -32,6 +32,9 @@ pub struct RunReport {
     pub duration_ms: u64,
     /// How it ended.
     pub exit: ExitCode,
+    /// What somebody should look at before it becomes a failure, in sentences: a waiver that ends soon.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// The lives, in the order of their launch.
     pub lives: Table<LifeIx, LifeReport>,
     /// The test runs, by cell as in the plan, then by test as in the plan.
@@ -61,6 +64,9 @@ pub struct LifeReport {
     /// What went wrong with it, if anything did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+    /// What the steps of the plan's setup did on it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub setup: Vec<StepReport>,
 }
 
 /// One test in one cell.

@@ -6,7 +6,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::plan::{CellIx, MachineIx, TestIx};
+use crate::plan::{BootIx, CellIx, MachineIx, TestIx};
 use crate::table::{Table, define_index};
 
 define_index! {
@@ -36,6 +36,9 @@ pub struct PlannedLife {
     pub cell: CellIx,
     /// The machine it asks for, one of the cell's candidates.
     pub machine: MachineIx,
+    /// The boot that it has, where one of its tests needs one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot: Option<BootIx>,
     /// How many tests may run at once, at least 1.
     pub lanes: u32,
     /// When it is launched.

@@ -4,16 +4,17 @@
 //! indexed without fear and run without a surprise of form. Types of expressions are not checked
 //! again: an ill-typed one is a fault of its test, see [`crate::eval::EvalFault::Ill`].
 
+mod policy;
 mod values;
 
 use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::expr::{ExprIx, Node};
-use crate::plan::{DiskIx, ExecutionPlan, Resource, Shape, Test, TestIx};
+use crate::plan::{DiskIx, ExecutionPlan, Resource, Shape, TestIx};
 use crate::quote::Quote;
-use crate::step::{CaptureFrom, Run, Step, StepKind, WaitCondition, WithValue};
-use crate::table::Index;
+use crate::step::{CaptureFrom, Run, Slot, SlotIx, Step, StepKind, WaitCondition, WithValue};
+use crate::table::{Index, Table};
 use crate::template::{Piece, Template};
 use crate::together::{Together, is_acyclic};
 use crate::value::{Type, Value};
@@ -46,13 +47,14 @@ pub fn validate(plan: &ExecutionPlan) -> Vec<Fault> {
     validation.shapes();
     validation.machines();
     validation.cells();
-    validation.expect(
-        plan.policy.lanes >= 1,
-        "policy",
-        "there must be at least one lane",
-    );
+    validation.boots();
+    validation.setup();
+    validation.policy();
     validation.faults
 }
+
+/// What a test or a setup captures.
+type Slots = Table<SlotIx, Slot>;
 
 struct Validation<'a> {
     plan: &'a ExecutionPlan,
@@ -146,25 +148,25 @@ impl Validation<'_> {
                 }
             }
             for required in &test.requires {
-                self.expression(test, required.condition, &place);
+                self.expression(&test.slots, required.condition, &place);
             }
             for (list, steps) in [("steps", &test.steps), ("finally", &test.finally)] {
                 for (number, step) in steps.iter().enumerate() {
-                    self.step(test, step, &format!("{place}.{list}[{number}]"));
+                    self.step(&test.slots, step, &format!("{place}.{list}[{number}]"));
                 }
             }
         }
     }
 
-    fn step(&mut self, test: &Test, step: &Step, place: &str) {
+    fn step(&mut self, slots: &Slots, step: &Step, place: &str) {
         match &step.kind {
-            StepKind::Check(condition) => self.expression(test, *condition, place),
+            StepKind::Check(condition) => self.expression(slots, *condition, place),
             StepKind::Let { .. }
             | StepKind::Assume { .. }
             | StepKind::Note(_)
             | StepKind::When { .. }
             | StepKind::For { .. }
-            | StepKind::Console(_) => self.step_of_values(test, step, place),
+            | StepKind::Console(_) => self.step_of_values(slots, step, place),
             StepKind::Reboot | StepKind::Stop | StepKind::Start | StepKind::Wait { .. } => {}
             StepKind::Attach(disk) | StepKind::Detach { disk, how: _ } => self.disk(*disk, place),
             StepKind::WaitUntil {
@@ -173,16 +175,16 @@ impl Validation<'_> {
             } => {
                 self.expect(*every_ms > 0, place, "it looks again without a pause");
                 match condition {
-                    WaitCondition::Holds(condition) => self.expression(test, *condition, place),
-                    WaitCondition::Succeeds(command) => self.template(test, command, place),
+                    WaitCondition::Holds(condition) => self.expression(slots, *condition, place),
+                    WaitCondition::Succeeds(command) => self.template(slots, command, place),
                 }
             }
             StepKind::Upload { blob, to, mode: _ } => {
                 let known = self.plan.blobs.get(*blob).is_some();
                 self.expect(known, place, "it names a blob that is not there");
-                self.template(test, to, place);
+                self.template(slots, to, place);
             }
-            StepKind::Collect { path } => self.template(test, path, place),
+            StepKind::Collect { path } => self.template(slots, path, place),
             StepKind::Run(Run {
                 command,
                 expect,
@@ -191,10 +193,10 @@ impl Validation<'_> {
                 retry: _,
                 with,
             }) => {
-                self.template(test, command, place);
+                self.template(slots, command, place);
                 for with in with {
                     match with.value {
-                        WithValue::Expr(expr) => self.expression(test, expr, place),
+                        WithValue::Expr(expr) => self.expression(slots, expr, place),
                         WithValue::Secret(secret) => {
                             let known = self.plan.secrets.get(secret).is_some();
                             self.expect(known, place, "it names a secret that is not there");
@@ -202,10 +204,10 @@ impl Validation<'_> {
                     }
                 }
                 if let Some(expect) = expect {
-                    self.expression(test, *expect, place);
+                    self.expression(slots, *expect, place);
                 }
                 if let Some(capture) = capture {
-                    let fits = test.slots.get(capture.slot).is_some_and(|slot| {
+                    let fits = slots.get(capture.slot).is_some_and(|slot| {
                         let is_list = matches!(slot.r#type, Type::List(_));
                         let is_record = matches!(slot.r#type, Type::Record(_));
                         let form = match capture.from {
@@ -236,10 +238,10 @@ impl Validation<'_> {
         self.expect(known, place, "it names a disk that is not there");
     }
 
-    fn template(&mut self, test: &Test, template: &Template, place: &str) {
+    fn template(&mut self, slots: &Slots, template: &Template, place: &str) {
         for piece in &template.0 {
             match piece {
-                Piece::Arg { expr, .. } | Piece::Raw(expr) => self.expression(test, *expr, place),
+                Piece::Arg { expr, .. } | Piece::Raw(expr) => self.expression(slots, *expr, place),
                 Piece::Lit(text) => {
                     self.expect(!text.contains('\0'), place, "a command holds a NUL");
                 }
@@ -247,8 +249,8 @@ impl Validation<'_> {
         }
     }
 
-    /// Checks that `root` exists and reads no slots but the test's own.
-    fn expression(&mut self, test: &Test, root: ExprIx, place: &str) {
+    /// Checks that `root` exists and reads no slots but these.
+    fn expression(&mut self, slots: &Slots, root: ExprIx, place: &str) {
         let nodes = &self.plan.expressions;
         let (mut waiting, mut seen) = (vec![root], BTreeSet::new());
         while let Some(index) = waiting.pop() {
@@ -258,7 +260,7 @@ impl Validation<'_> {
             };
             if let Node::Slot(slot) = node {
                 self.expect(
-                    test.slots.get(*slot).is_some(),
+                    slots.get(*slot).is_some(),
                     place,
                     "it names a slot that is not there",
                 );

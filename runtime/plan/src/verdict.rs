@@ -59,6 +59,8 @@ pub enum Blocker {
     Limit,
     /// Something in the configuration is not bound.
     Binding,
+    /// A cell of this matrix, which comes before, did not pass.
+    Gate(String),
 }
 
 /// Why a test run was never meant to run.
@@ -140,6 +142,7 @@ impl fmt::Display for Verdict {
                 Blocker::Quota => f.write_str("blocked (quota)"),
                 Blocker::Limit => f.write_str("blocked (limit)"),
                 Blocker::Binding => f.write_str("blocked (binding)"),
+                Blocker::Gate(matrix) => write!(f, "blocked (gate {matrix})"),
             },
             Self::Skipped { reason } => write!(
                 f,

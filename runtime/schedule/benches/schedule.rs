@@ -78,7 +78,10 @@ fn plan(shapes: usize, conflicts: usize) -> ExecutionPlan {
         })
         .collect();
     let mut plan = single(tests, &[], &[]);
-    plan.policy = Policy { lanes: 4 };
+    plan.policy = Policy {
+        lanes: 4,
+        ..Policy::default()
+    };
     plan.shapes = (0..shapes).map(|_| shape(random, conflicts)).collect();
     plan.cells = (0..CELLS)
         .map(|number| {

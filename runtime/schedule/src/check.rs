@@ -3,10 +3,11 @@
 //! Independent of the scheduler: it knows the types of plan and schedule and nothing else, works out
 //! by itself what the effects of tests demand, and never panics on a schedule, wherever it is from.
 //!
-//! Not checked, since plans cannot express them as yet: boot profiles, states of an account, quotas and
+//! Not checked, since plans cannot express them as yet: states of an account, quotas and
 //! launch rates, memory, deadline and budget.
 
 mod effects;
+mod launch;
 mod life;
 mod rule;
 mod shape;
@@ -58,7 +59,9 @@ pub fn check(plan: &ExecutionPlan, plan_digest: &str, schedule: &Schedule) -> Ve
     check.document(plan_digest, schedule);
     for (index, life) in schedule.lives.enumerate() {
         check.life(index, life);
+        check.boot(index, life);
     }
+    check.launches(schedule);
     check.verdicts();
     check.setups();
     check.violations

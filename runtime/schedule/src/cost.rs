@@ -6,7 +6,7 @@
 //! | what | is assumed |
 //! |---|---|
 //! | running | from the launch to the end of the life: its boot counts as running, though a part of it is free |
-//! | root volume | [`ROOT_VOLUME_GIB`], from launch to end |
+//! | root volume | the size that its boot says, [`ROOT_VOLUME_GIB`] where it says none; from launch to end |
 //! | data disks | those of the life's tests, from launch to end, also where a step attaches them later |
 //! | addresses | one public IPv4 address |
 //! | hosts | one for each life of a machine that is billed by hosts |
@@ -125,11 +125,10 @@ fn usage(plan: &ExecutionPlan, life: &PlannedLife, quote: &Quote) -> Usage {
         .filter(|disk| plan.disks[*disk].from.is_volume())
         .map(|disk| plan.disks[disk].size_bytes.div_ceil(GIB));
     let hosts = quote.line(LineKind::Host).map(|_| alive_ms);
+    let root = life.boot.and_then(|boot| plan.boots[boot].root_bytes);
+    let root = root.map_or(ROOT_VOLUME_GIB, |bytes| bytes.div_ceil(GIB));
     Usage {
-        volumes: std::iter::once(ROOT_VOLUME_GIB)
-            .chain(disks)
-            .map(volume)
-            .collect(),
+        volumes: std::iter::once(root).chain(disks).map(volume).collect(),
         addresses_ms: vec![alive_ms],
         hosts_ms: hosts.into_iter().collect(),
         ..Usage::of_one_period(alive_ms)

@@ -6,6 +6,7 @@
 //! | [`schedule_isolated()`] | the same with lives of its own for each atom |
 //! | [`summarize()`] | counts what a schedule comes to, and what no schedule of its lives could beat |
 //! | [`check()`] | judges any schedule by the rules below, without a line of the code that made it |
+//! | [`over_cost()`] | says whether a schedule is expected to cost more than the plan allows |
 //! | [`bill()`] | says what a life costs, by its quote's rates and Amazon's billing rules |
 //! | [`cost()`] | adds up what the lives of a schedule should cost |
 //!
@@ -19,6 +20,7 @@
 //! | `one-verdict` | each test of each cell has exactly one execution that gives its verdict, a `last` test at least one |
 //! | `life-closed` | what a test is `after`, regardless of its ending or not, is on the same life |
 //! | `conflicts-apart` | tests that conflict do not share a life |
+//! | `one-boot` | a life has the boot that its tests need, and none where none of them does |
 //! | `order-kept` | a test starts when what it is `after` has ended, and so with `order` on one life |
 //! | `as-shipped` | who reads or borrows a state or disk has ended before any test writes it on that life that it is not `after` |
 //! | `one-writer-chain` | the writers of a state or disk on one life lie on one chain of `after` |
@@ -31,6 +33,8 @@
 //! | `once-only` | a test that may run but once has no setup execution |
 //! | `lanes` | a lane runs one test at a time, and there are no more lanes than the policy has |
 //! | `machine-fits` | a life's machine is a candidate of its cell and has its image's architecture |
+//! | `machine-limit` | there are never more lives at once than the policy allows machines |
+//! | `gate-kept` | a life behind a gate is launched when all lives of its image have ended that come before it |
 //! | `setup-elsewhere` | a setup execution's test has its verdict on another life |
 //! | `times` | launch, readiness, executions and ends follow each other; the makespan is the last end |
 //! | `row-order` | lives are listed by launch, then cell; executions by start, then lane |
@@ -39,11 +43,13 @@
 pub mod bill;
 pub mod check;
 pub mod cost;
+pub mod limit;
 pub mod packing;
 pub mod summary;
 
 pub use bill::{Bill, BillError, BillLine, BillingRule, Usage, bill};
 pub use check::{Rule, Violation, check};
 pub use cost::{Cost, ROOT_VOLUME_GIB, cost};
+pub use limit::over_cost;
 pub use packing::{Assumptions, schedule, schedule_isolated};
 pub use summary::{Summary, summarize};

@@ -1,12 +1,13 @@
 //! Makes a schedule: which lives there are, and what runs on them when.
 //!
 //! The packing is simple as yet: the tests of a cell go to as few lives as first fit finds (or to a life
-//! for each of its atoms, where that is asked for), on its first candidate, and all are launched at the
-//! start of the run. Cells do not touch each other, so each shape is solved once for all cells
-//! that have it: [`lives`] says what shares a life, [`network`] when it runs there. It does not know
-//! prices, quotas or more than one kind of boot, and it reads no clock: its effort is bounded by the
-//! numbers of tests and lanes.
+//! for each of its atoms, where that is asked for), on its first candidate, and all are launched as soon as
+//! gates and the limit of machines allow. Cells do not touch each other but for that, so each shape is
+//! solved once for all cells that have it: [`lives`] says what shares a life, [`network`] when it runs
+//! there, [`launch`] when the life begins. Tests of different boots are in conflict, so they never meet. It does not
+//! know prices or quotas, and it reads no clock: its effort is bounded by the numbers of tests and lanes.
 
+mod launch;
 mod lives;
 mod network;
 
@@ -17,7 +18,6 @@ use dva_plan::document::PRODUCER;
 use dva_plan::exclusions::Exclusions;
 use dva_plan::plan::{CellIx, ShapeIx};
 use dva_plan::schedule::{PlannedExecution, PlannedLife, Schedule};
-use dva_plan::table::Table;
 use dva_plan::together::Together;
 
 use lives::LifeTests;
@@ -85,8 +85,8 @@ fn pack(
 ) -> Schedule {
     let exclusions = Exclusions::of(plan);
     let mut batches = BTreeMap::new();
-    let mut lives = Table::new();
-    let (mut makespan_ms, mut defaulted_durations) = (0, 0_u32);
+    let mut lives = Vec::new();
+    let mut defaulted_durations = 0_u32;
     for (index, cell) in plan.cells.enumerate() {
         let (batches, defaulted): &(Vec<Batch>, u32) =
             batches.entry(cell.shape).or_insert_with(|| {
@@ -99,15 +99,15 @@ fn pack(
             });
         defaulted_durations = defaulted_durations.saturating_add(*defaulted);
         for batch in batches {
-            let life = batch.on_a_life_of(plan, index, assumptions);
-            makespan_ms = makespan_ms.max(life.end_ms);
-            lives.push(life);
+            lives.push(batch.on_a_life_of(plan, index, assumptions));
         }
     }
+    launch::assign(plan, &mut lives);
+    let makespan_ms = lives.iter().map(|life| life.end_ms).max().unwrap_or(0);
     Schedule {
         producer: PRODUCER.into(),
         plan_digest: plan_digest.to_owned(),
-        lives,
+        lives: lives.into(),
         makespan_ms,
         defaulted_durations,
     }
@@ -162,6 +162,11 @@ impl Batch {
         PlannedLife {
             cell,
             machine: plan.cells[cell].candidates[0],
+            boot: self
+                .order
+                .executions
+                .iter()
+                .find_map(|execution| plan.tests[execution.test].boot),
             lanes: self.order.lanes,
             launch_ms,
             ready_ms,

@@ -40,7 +40,11 @@ pub(super) fn tell(event: &Event) {
             info!(target: "dva", life = life.row(), for_ms, "a machine is kept");
         }
         Event::RunEnded { exit } => info!(target: "dva", ?exit, "the run is over"),
+        Event::CellBlocked { cell, gate, .. } => {
+            info!(target: "dva", cell = cell.row(), gate, "a cell is blocked");
+        }
         Event::RunStarted { .. }
+        | Event::LifeSetUp { .. }
         | Event::TestSkipped { .. }
         | Event::ExecutionStarted { .. }
         | Event::LifeReleasing { .. }

@@ -10,7 +10,7 @@ use dva_plan::step::SlotIx;
 use dva_plan::{Type, Value};
 
 use super::{Execution, SlotValue, Slots};
-use crate::entries::{cell_fact, entry};
+use crate::cell_facts::CellFacts;
 use crate::inputs::Inputs;
 use crate::provider::AttachedDisk;
 use crate::transport::{ExecOutcome, ExecStatus, StreamOutput};
@@ -82,6 +82,14 @@ impl<'a> StepFacts<'a> {
         self.unreadable.get()
     }
 
+    fn of_cell(&self) -> CellFacts<'_> {
+        CellFacts {
+            plan: self.plan,
+            cell: self.cell,
+            machine: Some(self.machine),
+        }
+    }
+
     fn unknown(&self) -> Option<Value> {
         self.assumed.set(true);
         None
@@ -150,17 +158,11 @@ impl Facts for StepFacts<'_> {
     }
 
     fn cell(&self, fact: &CellFact) -> Option<Value> {
-        let known = cell_fact(self.plan, self.cell, fact);
-        known.or_else(|| match fact {
-            // What the cell leaves open is as it was obtained.
-            CellFact::Axis(axis) if axis == "region" => self.machine(MachineFact::Region),
-            CellFact::Axis(axis) if axis == "instance" => self.machine(MachineFact::Type),
-            _ => None,
-        })
+        self.of_cell().cell(fact)
     }
 
     fn entry(&self, table: TableIx) -> Entry {
-        entry(self.plan, table, |fact| self.cell(fact))
+        self.of_cell().entry(table)
     }
 
     fn input(&self, input: InputIx) -> Option<Value> {
@@ -169,7 +171,7 @@ impl Facts for StepFacts<'_> {
     }
 
     fn machine(&self, fact: MachineFact) -> Option<Value> {
-        self.machine.fact(fact)
+        self.of_cell().machine(fact)
     }
 
     fn disk(&self, disk: DiskIx, fact: DiskFact) -> Option<Value> {

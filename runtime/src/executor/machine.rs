@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use base64ct::{Base64, Encoding};
 use dva_plan::FailureClass;
 use dva_plan::plan::{DiskIx, ExecutionPlan, Resource};
 use dva_plan::schedule::PlannedLife;
@@ -13,7 +14,7 @@ use super::Life;
 use crate::event::LifeTrouble;
 use crate::guest::disk_request;
 use crate::options::Limits;
-use crate::provider::{AcquireErrorKind, AcquiredMachine, MachineRequest};
+use crate::provider::{AcquireErrorKind, AcquiredMachine, BootRequest, MachineRequest};
 
 /// How often a machine is asked to end, and the pause in between.
 const RELEASE_ATTEMPTS: u32 = 3;
@@ -100,7 +101,24 @@ fn request(life: &Life) -> Option<MachineRequest> {
             .into_iter()
             .map(|disk| disk_request(plan, disk))
             .collect(),
+        boot: boot(life).ok()?,
+        market: plan.policy.market.clone(),
         lifetime: lifetime(plan, &life.planned, &life.limits),
+    })
+}
+
+/// What the life needs at its launch.
+fn boot(life: &Life) -> Result<BootRequest, base64ct::Error> {
+    let Some(boot) = life.planned.boot.map(|boot| &life.plan.boots[boot]) else {
+        return Ok(BootRequest::default());
+    };
+    let content = boot.user_data.map(|blob| &life.plan.blobs[blob].base64);
+    Ok(BootRequest {
+        user_data: content
+            .map(|content| Base64::decode_vec(content))
+            .transpose()?,
+        mode: boot.mode,
+        root_bytes: boot.root_bytes,
     })
 }
 
@@ -130,7 +148,10 @@ fn lifetime(plan: &ExecutionPlan, planned: &PlannedLife, limits: &Limits) -> Dur
             within + limits.finally + SLACK
         })
         .sum();
-    limits.acquire + limits.connect + tests + limits.release + SLACK
+    let setup = plan.setup.as_ref().map_or(Duration::ZERO, |setup| {
+        Duration::from_millis(setup.within_ms) + SLACK
+    });
+    limits.acquire + limits.connect + setup + tests + limits.release + SLACK
 }
 
 fn milliseconds(duration: Duration) -> u64 {

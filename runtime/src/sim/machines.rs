@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use dva_plan::ExecutionPlan;
 use dva_plan::plan::{Capability, CellIx, DiskIx, ImageSource, Machine};
+use dva_plan::quote::Market;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -160,8 +161,15 @@ impl Provider for SimMachines {
             Capability::Reboot,
             Capability::StopStart,
             Capability::Hotplug,
+            Capability::UserData,
+            Capability::BootMode,
+            Capability::RootSize,
             Capability::Console,
         ])
+    }
+
+    fn markets(&self) -> &'static [Market] {
+        &[Market::OnDemand, Market::Spot]
     }
 
     async fn acquire(&self, request: &MachineRequest) -> Result<AcquiredMachine, AcquireError> {

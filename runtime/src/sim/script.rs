@@ -9,6 +9,7 @@ use dva_plan::{TestId, unit::display_duration};
 use thiserror::Error;
 use toml::{Table, Value};
 
+use crate::dispatcher::setup::SETUP_ID;
 use crate::execution::commands_in;
 use crate::transport::ExecStatus;
 
@@ -233,11 +234,16 @@ impl<'a> Entry<'a> {
             .text("test")?
             .ok_or_else(|| self.error(ScriptErrorKind::Missing("test")))?;
         let tests = &self.plan.tests;
-        let Some(test) = tests.iter().find(|test| test.id.as_str() == name) else {
-            let known = tests.iter().map(|test| test.id.as_str());
-            return Err(self.unknown("test", name, known));
+        let test = tests.iter().find(|test| test.id.as_str() == name);
+        let setup = self.plan.setup.as_ref().filter(|_| name == SETUP_ID);
+        let runs = match (test, setup) {
+            (Some(test), _) => commands_in(&test.steps) + commands_in(&test.finally),
+            (None, Some(setup)) => commands_in(&setup.steps),
+            (None, None) => {
+                let known = tests.iter().map(|test| test.id.as_str());
+                return Err(self.unknown("test", name, known));
+            }
         };
-        let runs = commands_in(&test.steps) + commands_in(&test.finally);
         let run = self.number("run")?.unwrap_or(0);
         if run >= runs {
             return Err(self.unfit("run", format!("below {runs}, the number of its commands")));
@@ -261,7 +267,7 @@ impl<'a> Entry<'a> {
             leaves: self.texts("leaves")?,
             fault,
         };
-        Ok((self.lives()?, test.id.clone(), run, command))
+        Ok((self.lives()?, TestId::new(name), run, command))
     }
 
     fn life(&self) -> Result<(Lives, Option<u64>, Option<LifeFault>), ScriptError> {

@@ -6,9 +6,12 @@ use dva_plan::FailureClass;
 use dva_plan::plan::{CellIx, TestIx};
 use dva_plan::report::StepReport;
 use dva_plan::schedule::LifeIx;
+use dva_plan::unit::display_duration;
 use dva_plan::verdict::{Blocker, SkipReason, Verdict};
 
-use super::{ExecutionState, IllegalKind, Judgement, LifePhase, LifeState, RunState, Start};
+use super::{
+    ExecutionState, GateState, IllegalKind, Judgement, LifePhase, LifeState, RunState, Start,
+};
 use crate::event::{Ending, Event, LifeTrouble, Record, StopCause, Stopping};
 
 impl RunState {
@@ -54,11 +57,27 @@ impl RunState {
                 if self.stopping.is_some() {
                     return Err(IllegalKind::Stopping);
                 }
+                self.known_life(*life)?;
+                if !self.plan.policy.gates.is_empty()
+                    && self.gate_of(&self.gates(), *life) != GateState::Open
+                {
+                    return Err(IllegalKind::Gate);
+                }
                 self.life(*life, &[LifePhase::Planned])?.launching(at_ms);
             }
             Event::LifeAcquired { life, id, machine } => self
                 .life(*life, &[LifePhase::Launching])?
                 .acquired(id, machine),
+            Event::LifeSetUp { life, steps } => {
+                self.life(*life, &[LifePhase::Acquired])?;
+                let steps = self.excerpts.admit(steps);
+                self.lives[*life].set_up(steps);
+            }
+            Event::CellBlocked {
+                cell,
+                gate,
+                message,
+            } => self.block_cell(*cell, gate, message)?,
             Event::LifeReady { life } => {
                 self.life(*life, &[LifePhase::Acquired])?.ready(at_ms);
             }
@@ -212,6 +231,16 @@ impl RunState {
                 Verdict::Interrupted,
                 "The run was stopped before it started.".to_owned(),
             ),
+            StopCause::Limit(ms) => {
+                self.over_limit = Some(*ms);
+                (
+                    Verdict::Blocked { by: Blocker::Limit },
+                    format!(
+                        "The {} that the plan allows were over before it started.",
+                        display_duration(*ms)
+                    ),
+                )
+            }
             StopCause::RunFolder(error) => (
                 Verdict::Errored {
                     class: FailureClass::RunFolder,
@@ -221,6 +250,22 @@ impl RunState {
         };
         for life in self.lives.indices() {
             self.give_up(life, &verdict, &message);
+        }
+        Ok(())
+    }
+
+    /// Nothing of a cell will start, for what comes first by a gate did not pass.
+    fn block_cell(&mut self, cell: CellIx, gate: &str, message: &str) -> Result<(), IllegalKind> {
+        if self.plan.cells.get(cell).is_none() {
+            return Err(IllegalKind::UnknownTestRun);
+        }
+        let lives = self.lives_of_cells.get(&cell).cloned().unwrap_or_default();
+        for life in &lives {
+            self.life(*life, &[LifePhase::Planned])?;
+        }
+        let by = Blocker::Gate(gate.to_owned());
+        for life in lives {
+            self.give_up(life, &Verdict::Blocked { by: by.clone() }, message);
         }
         Ok(())
     }
@@ -321,7 +366,16 @@ impl RunState {
         let steps = self.excerpts.admit(steps);
         self.lives[life].end(test, ending, steps, at_ms);
         if !setup {
-            self.judge(cell, test, ending.verdict(), message);
+            match (ending, self.over_limit) {
+                (Ending::Interrupted, Some(ms)) => {
+                    let verdict = Verdict::Blocked { by: Blocker::Limit };
+                    let allowed = display_duration(ms);
+                    let message =
+                        format!("It ran when the {allowed} that the plan allows were over.");
+                    self.judge(cell, test, verdict, &message);
+                }
+                _ => self.judge(cell, test, ending.verdict(), message),
+            }
         }
         if ending != Ending::Passed {
             let (verdict, why) = self.fate_of_dependents(cell, test, ending, message);

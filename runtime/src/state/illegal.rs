@@ -47,6 +47,9 @@ pub enum IllegalKind {
     /// The run is being stopped, as urgently as this or more.
     #[error("the run is being stopped")]
     Stopping,
+    /// A gate of the plan is not open.
+    #[error("a gate before it is not open")]
+    Gate,
     /// The test has started already, or never will.
     #[error("its test has started already, or never will")]
     NotWaiting,

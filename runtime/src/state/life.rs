@@ -20,6 +20,7 @@ pub struct LifeState {
     end_ms: Option<u64>,
     trouble: Option<(LifeTrouble, String)>,
     release_problem: Option<String>,
+    setup_steps: Vec<StepReport>,
     places: BTreeMap<TestIx, usize>,
     executions: Vec<ExecutionState>,
 }
@@ -129,6 +130,7 @@ impl LifeState {
             end_ms: None,
             trouble: None,
             release_problem: None,
+            setup_steps: Vec::new(),
             places,
             executions: vec![ExecutionState::Waiting; planned.executions.len()],
         }
@@ -182,6 +184,12 @@ impl LifeState {
     #[must_use]
     pub fn release_problem(&self) -> Option<&str> {
         self.release_problem.as_deref()
+    }
+
+    /// What the steps of the plan's setup did on it.
+    #[must_use]
+    pub fn setup_steps(&self) -> &[StepReport] {
+        &self.setup_steps
     }
 
     /// Its executions, in the order of the schedule's.
@@ -245,6 +253,10 @@ impl LifeState {
         self.phase = LifePhase::Acquired;
         self.id = Some(id.to_owned());
         self.machine = Some(machine.clone());
+    }
+
+    pub(super) fn set_up(&mut self, steps: Vec<StepReport>) {
+        self.setup_steps = steps;
     }
 
     pub(super) fn ready(&mut self, at_ms: u64) {

@@ -196,6 +196,7 @@ async fn a_setup_execution_prepares_and_has_no_say() {
     let life = |tests: [(dva_plan::plan::TestIx, bool); 2], launch_ms| PlannedLife {
         cell: CellIx(0),
         machine: MachineIx(0),
+        boot: None,
         lanes: 1,
         launch_ms,
         ready_ms: launch_ms + 30_000,

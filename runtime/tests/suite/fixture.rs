@@ -6,10 +6,11 @@ use std::sync::Arc;
 use dva_plan::document::{Loaded, PRODUCER, read, to_bytes};
 use dva_plan::expr::{Comparison, ExprIx, ExpressionBuilder, Node};
 use dva_plan::plan::{
-    Blob, BlobIx, Cell, Disk, DiskIx, Edge, Effect, Image, ImageIx, ImageSource, Input, InputIx,
-    Lookup, Machine, MachineIx, Pair, Policy, Resource, SecretIx, Shape, ShapeIx, State, StateIx,
-    TableIx, Test, TestIx,
+    Blob, BlobIx, Boot, BootIx, Cell, Disk, DiskIx, Edge, Effect, Image, ImageIx, ImageSource,
+    Input, InputIx, Lookup, Machine, MachineIx, Pair, Policy, Resource, SecretIx, Setup, Shape,
+    ShapeIx, State, StateIx, TableIx, Test, TestIx,
 };
+use dva_plan::quote::Quote;
 use dva_plan::report::{RunReport, TestRunReport};
 use dva_plan::step::{Capture, CaptureFrom, Run, Slot, SlotIx, SourceText, Step, StepKind};
 use dva_plan::table::{Index, Table};
@@ -35,6 +36,12 @@ pub struct PlanBuilder {
     shape: Shape,
     lanes: u32,
     filesystems: Vec<String>,
+    pub policy: Policy,
+    pub boots: Table<BootIx, Boot>,
+    pub setup: Option<Setup>,
+    /// The matrix of the cell of each file system, where it is another one.
+    pub matrices: BTreeMap<String, String>,
+    pub quote: Option<Quote>,
 }
 
 impl PlanBuilder {
@@ -51,6 +58,11 @@ impl PlanBuilder {
             shape: Shape::default(),
             lanes: 4,
             filesystems: vec!["xfs".into()],
+            policy: Policy::default(),
+            boots: Table::new(),
+            setup: None,
+            matrices: BTreeMap::new(),
+            quote: None,
         }
     }
 
@@ -87,6 +99,8 @@ impl PlanBuilder {
             effects: Vec::new(),
             within_ms: 600_000,
             takes_ms: Some(takes_s * 1_000),
+            boot: None,
+            retry: 0,
             slots: Table::new(),
             steps,
             finally: Vec::new(),
@@ -295,7 +309,11 @@ impl PlanBuilder {
             let axes = [("image", "host"), ("filesystem", filesystem)];
             Cell {
                 id: CellId::of("matrix", axes),
-                matrix: "matrix".into(),
+                matrix: self
+                    .matrices
+                    .get(filesystem)
+                    .cloned()
+                    .unwrap_or("matrix".into()),
                 axes: axes
                     .iter()
                     .map(|(axis, value)| ((*axis).to_owned(), (*value).to_owned()))
@@ -331,12 +349,17 @@ impl PlanBuilder {
                 vcpus: 1,
                 memory_bytes: 512 << 20,
                 arch: "x86_64".into(),
-                quote: None,
+                quote: self.quote,
                 partition: String::new(),
                 features: None,
             }]),
             cells: cells.collect(),
-            policy: Policy { lanes: self.lanes },
+            policy: Policy {
+                lanes: self.lanes,
+                ..self.policy
+            },
+            boots: self.boots,
+            setup: self.setup,
             blobs: self.blobs,
             secrets: self.secrets,
             inputs: self.inputs,

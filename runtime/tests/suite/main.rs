@@ -8,6 +8,7 @@ mod files;
 mod fixture;
 mod lives;
 mod output;
+mod policy;
 mod random;
 mod real;
 mod script;

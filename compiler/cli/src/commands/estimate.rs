@@ -6,6 +6,7 @@ use std::io::{Write, stdout};
 
 use dva_plan::money::Money;
 use dva_plan::quote::{LineKind, Quality};
+use dva_plan::schedule::PlannedLife;
 use dva_plan::unit::display_duration;
 use dva_plan::{ExecutionPlan, ExitCode, Schedule};
 use dva_schedule::{Assumptions, Cost, ROOT_VOLUME_GIB, Summary, summarize};
@@ -91,7 +92,11 @@ pub fn run(arguments: &EstimateArguments) -> Result<ExitCode, Failure> {
         human(&plan.body, &schedule, &assumptions, &summary, &cost)
     };
     let _ = stdout().write_all(text.as_bytes());
-    Ok(ExitCode::Ok)
+    // What a run would be refused for, by the same words.
+    match dva_schedule::over_cost(&plan.body, &schedule) {
+        Some(reason) => Err(Failure::new(ExitCode::Refused, reason)),
+        None => Ok(ExitCode::Ok),
+    }
 }
 
 fn json(plan: &ExecutionPlan, assumptions: &Assumptions, summary: &Summary, cost: &Cost) -> String {
@@ -195,7 +200,9 @@ fn human(
             ),
         },
     );
-    line("assumed", assumed(assumptions, cost));
+    let root = |life: &PlannedLife| life.boot.and_then(|boot| plan.boots[boot].root_bytes);
+    let root_is_assumed = schedule.lives.iter().any(|life| root(life).is_none());
+    line("assumed", assumed(assumptions, root_is_assumed, cost));
     for (name, value) in money(cost) {
         line(name, value);
     }
@@ -203,10 +210,10 @@ fn human(
 }
 
 /// What is taken for true, as far as it has a part in the figures.
-fn assumed(assumptions: &Assumptions, cost: &Cost) -> String {
+fn assumed(assumptions: &Assumptions, root_is_assumed: bool, cost: &Cost) -> String {
     let mut parts = vec![format!("{} to boot", display_duration(assumptions.boot_ms))];
     let kinds = by_kind(cost);
-    if kinds.contains_key(&LineKind::Disk) {
+    if root_is_assumed && kinds.contains_key(&LineKind::Disk) {
         parts.push(format!("a root volume of {ROOT_VOLUME_GIB}GiB"));
     }
     if kinds.contains_key(&LineKind::Ipv4) {

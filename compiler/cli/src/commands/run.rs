@@ -33,6 +33,7 @@ pub fn run(arguments: &RunArguments) -> Result<ExitCode, Failure> {
     let secrets = secrets::bind(&config, &plan.body)?;
     let assumptions = providers::assumptions(arguments.provider);
     let schedule = providers::schedule(&plan, &assumptions, arguments.isolate);
+    refuse(&plan.body, &schedule, &backend)?;
     let violations = dva_schedule::check(&plan.body, &plan.header.digest, &schedule);
     assert!(
         violations.is_empty(),
@@ -116,6 +117,17 @@ fn refuse_unserved(plan: &ExecutionPlan, backend: &Backend) -> Result<(), Failur
                 .label(&plan.cells[*first].axes, &plan.name),
         ),
     ))
+}
+
+/// Refuses a plan that cannot keep its limits, or asks for what this provider has not.
+fn refuse(plan: &ExecutionPlan, schedule: &Schedule, backend: &Backend) -> Result<(), Failure> {
+    let mut reasons = dva_runtime::refusals(plan, backend.provider.as_ref());
+    reasons.extend(dva_schedule::over_cost(plan, schedule));
+    if reasons.is_empty() {
+        return Ok(());
+    }
+    reasons.push("Nothing was started.".to_owned());
+    Err(Failure::new(ExitCode::Refused, reasons.join("\n")))
 }
 
 /// Runs to the end, on virtual time where nothing real is waited for.

@@ -91,6 +91,8 @@ fn lifetime() -> Done {
     let ground = Ground::new();
     block_on(async {
         let request = MachineRequest {
+            boot: Default::default(),
+            market: Vec::new(),
             lifetime: Duration::from_millis(1500),
             ..request(1)
         };

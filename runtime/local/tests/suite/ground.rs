@@ -125,6 +125,8 @@ pub(crate) fn request(life: u32) -> MachineRequest {
             features: None,
         },
         disks: Vec::new(),
+        boot: Default::default(),
+        market: Vec::new(),
         lifetime: Duration::from_secs(600),
     }
 }

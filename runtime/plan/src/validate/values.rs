@@ -1,7 +1,6 @@
 //! Whether what a plan says of values makes sense: tables, and the steps that make, use and judge them.
 
-use super::Validation;
-use crate::plan::Test;
+use super::{Slots, Validation};
 use crate::step::{SlotIx, Step, StepKind};
 use crate::table::Index;
 use crate::value::Type;
@@ -15,38 +14,38 @@ impl Validation<'_> {
         }
     }
 
-    pub(super) fn step_of_values(&mut self, test: &Test, step: &Step, place: &str) {
+    pub(super) fn step_of_values(&mut self, slots: &Slots, step: &Step, place: &str) {
         match &step.kind {
             StepKind::Let {
                 slot,
                 value,
                 otherwise,
             } => {
-                self.slot(test, *slot, place);
-                self.expression(test, *value, place);
+                self.slot(slots, *slot, place);
+                self.expression(slots, *value, place);
                 if let Some(otherwise) = otherwise {
-                    self.expression(test, otherwise.message, place);
+                    self.expression(slots, otherwise.message, place);
                 }
             }
             StepKind::Assume { condition, because } => {
-                self.expression(test, *condition, place);
-                self.expression(test, *because, place);
+                self.expression(slots, *condition, place);
+                self.expression(slots, *because, place);
             }
-            StepKind::Note(text) => self.expression(test, *text, place),
+            StepKind::Note(text) => self.expression(slots, *text, place),
             StepKind::When {
                 condition,
                 then,
                 otherwise,
             } => {
-                self.expression(test, *condition, place);
+                self.expression(slots, *condition, place);
                 for (list, steps) in [("then", then), ("otherwise", otherwise)] {
-                    self.block(test, steps, &format!("{place}.{list}"));
+                    self.block(slots, steps, &format!("{place}.{list}"));
                 }
             }
             StepKind::For { slot, list, steps } => {
-                self.slot(test, *slot, place);
-                self.expression(test, *list, place);
-                self.block(test, steps, &format!("{place}.steps"));
+                self.slot(slots, *slot, place);
+                self.expression(slots, *list, place);
+                self.block(slots, steps, &format!("{place}.steps"));
             }
             StepKind::Console(pattern) => {
                 let parses = regex::Regex::new(pattern).is_ok();
@@ -56,14 +55,14 @@ impl Validation<'_> {
         }
     }
 
-    fn block(&mut self, test: &Test, steps: &[Step], place: &str) {
+    fn block(&mut self, slots: &Slots, steps: &[Step], place: &str) {
         for (number, step) in steps.iter().enumerate() {
-            self.step(test, step, &format!("{place}[{number}]"));
+            self.step(slots, step, &format!("{place}[{number}]"));
         }
     }
 
-    fn slot(&mut self, test: &Test, slot: SlotIx, place: &str) {
-        let known: Option<&Type> = test.slots.get(slot).map(|slot| &slot.r#type);
+    fn slot(&mut self, slots: &Slots, slot: SlotIx, place: &str) {
+        let known: Option<&Type> = slots.get(slot).map(|slot| &slot.r#type);
         self.expect(known.is_some(), place, "it names a slot that is not there");
     }
 }

@@ -62,6 +62,8 @@ pub fn plan() -> ExecutionPlan {
         effects: vec![Effect::writes(Resource::Disk(DiskIx(0)))],
         within_ms: 600_000,
         takes_ms: Some(2_000),
+        boot: None,
+        retry: 0,
         slots: Table::new(),
         steps: vec![step(
             StepKind::Run(Run {
@@ -99,6 +101,8 @@ pub fn plan() -> ExecutionPlan {
         effects: vec![],
         within_ms: 600_000,
         takes_ms: None,
+        boot: None,
+        retry: 0,
         slots: Table::from(vec![Slot {
             name: "total".into(),
             r#type: Type::Bytes,
@@ -193,13 +197,18 @@ pub fn plan() -> ExecutionPlan {
             features: Some(features()),
         }]),
         cells: Table::from(vec![cell("xfs"), cell("ext4")]),
-        policy: Policy { lanes: 4 },
+        policy: Policy {
+            lanes: 4,
+            ..Policy::default()
+        },
         blobs: Table::new(),
         secrets: Table::new(),
         inputs: Table::new(),
         settings: std::collections::BTreeMap::new(),
         tables: Table::new(),
         states: Table::new(),
+        boots: Table::new(),
+        setup: None,
     }
 }
 

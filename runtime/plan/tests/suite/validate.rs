@@ -4,7 +4,7 @@ use dva_plan::ExecutionPlan;
 use dva_plan::expr::{CellFact, ExprIx, Node};
 use dva_plan::money::Money;
 use dva_plan::plan::*;
-use dva_plan::quote::{QuoteLine, RateUnit};
+use dva_plan::quote::{Market, QuoteLine, RateUnit};
 use dva_plan::step::{CaptureFrom, SlotIx, Step, StepKind};
 use dva_plan::table::Table;
 use dva_plan::template::Piece;
@@ -36,6 +36,79 @@ fn the_fixture_holds_together() {
 fn lines(plan: &mut ExecutionPlan) -> &mut Vec<QuoteLine> {
     let quote = plan.machines[MachineIx(0)].quote.as_mut();
     &mut quote.expect("the fixture has a price").lines
+}
+
+fn waive(plan: &mut ExecutionPlan) -> &mut Waiver {
+    plan.policy.waivers.push(Waiver {
+        tests: vec![TestIx(1)],
+        condition: None,
+        because: "BZ 1234567".into(),
+        until: Some("2028-02-29".into()),
+    });
+    &mut plan.policy.waivers[0]
+}
+
+fn gate(first: &str, then: &str) -> Gate {
+    Gate {
+        first: first.into(),
+        then: then.into(),
+    }
+}
+
+fn boot(plan: &mut ExecutionPlan) -> &mut Boot {
+    let boot = plan.boots.push(Boot {
+        name: "marker".into(),
+        user_data: None,
+        mode: Some(BootMode::Uefi),
+        root_bytes: Some(15 << 30),
+    });
+    &mut plan.boots[boot]
+}
+
+fn blob(plan: &mut ExecutionPlan, bytes: usize) -> BlobIx {
+    let thirds = bytes.div_ceil(3);
+    let filling = ["", "==", "="][bytes % 3];
+    let mut base64 = "A".repeat(thirds * 4 - filling.len());
+    base64.push_str(filling);
+    plan.blobs.push(Blob {
+        name: "marker.yaml".into(),
+        digest: String::new(),
+        base64,
+    })
+}
+
+fn setup(plan: &mut ExecutionPlan) -> &mut Setup {
+    let steps = plan.tests[TestIx(0)].steps.clone();
+    plan.setup.insert(Setup {
+        within_ms: 1,
+        needs: Vec::new(),
+        slots: Table::new(),
+        steps,
+    })
+}
+
+#[test]
+fn boots_waivers_limits_gates_and_setup_hold_together() {
+    let mut plan = fixture::plan();
+    waive(&mut plan);
+    setup(&mut plan);
+    let user_data = blob(&mut plan, 16 * 1024);
+    boot(&mut plan).user_data = Some(user_data);
+    boot(&mut plan).name = "other".into();
+    plan.shapes[ShapeIx(0)].after.clear();
+    plan.shapes[ShapeIx(0)].conflicts = vec![PAIR];
+    plan.tests[TestIx(0)].boot = Some(BootIx(0));
+    plan.tests[TestIx(1)].boot = Some(BootIx(1));
+    plan.tests[TestIx(1)].retry = 10;
+    plan.cells[CellIx(1)].matrix = "large".into();
+    plan.policy.gates = vec![gate("sizes", "large")];
+    plan.policy.market = vec![Market::Spot, Market::OnDemand];
+    plan.policy.limits.machines = Some(1);
+    plan.policy.limits.cost_nano_usd = Some(Money::ZERO);
+    assert_eq!(validate(&plan), vec![]);
+    let bytes = dva_plan::document::to_bytes(&plan);
+    let read = dva_plan::document::read::<ExecutionPlan>(bytes.as_slice()).expect("it is read");
+    assert_eq!(read.body, plan);
 }
 
 #[test]
@@ -257,6 +330,95 @@ fn each_rule_is_broken_once() {
         }),
         ("there must be at least one lane", |plan| {
             plan.policy.lanes = 0;
+        }),
+        ("the cost is negative", |plan| {
+            plan.policy.limits.cost_nano_usd = Some(Money::from_nano_usd(-1));
+        }),
+        ("a limit allows nothing", |plan| {
+            plan.policy.limits.elapsed_ms = Some(0);
+        }),
+        ("a limit allows nothing", |plan| {
+            plan.policy.limits.machines = Some(0);
+        }),
+        ("a way to buy is there twice", |plan| {
+            plan.policy.market = vec![Market::Spot, Market::OnDemand, Market::Spot];
+        }),
+        ("it names a test that is not there", |plan| {
+            waive(plan).tests.push(TestIx(2));
+        }),
+        ("its tests are none or not ascending", |plan| {
+            waive(plan).tests.clear();
+        }),
+        ("its tests are none or not ascending", |plan| {
+            waive(plan).tests.push(TestIx(0));
+        }),
+        ("it names an expression that is not there", |plan| {
+            waive(plan).condition = Some(ExprIx(999));
+        }),
+        ("it names a slot that is not there", |plan| {
+            let slot = plan.expressions.push(Node::Slot(SlotIx(0)));
+            waive(plan).condition = Some(slot);
+        }),
+        ("its date is no day", |plan| {
+            waive(plan).until = Some("2027-02-29".into());
+        }),
+        ("they are not ascending", |plan| {
+            plan.policy.gates = vec![gate("sizes", "sizes"), gate("sizes", "sizes")];
+        }),
+        ("one names a matrix that has no cells", |plan| {
+            plan.policy.gates = vec![gate("smoke", "sizes")];
+        }),
+        ("they form a cycle", |plan| {
+            plan.policy.gates = vec![gate("sizes", "sizes")];
+        }),
+        ("they form a cycle", |plan| {
+            plan.cells[CellIx(1)].matrix = "large".into();
+            plan.policy.gates = vec![gate("large", "sizes"), gate("sizes", "large")];
+        }),
+        ("another boot has the same name", |plan| {
+            boot(plan);
+            boot(plan);
+        }),
+        ("its root disk is empty", |plan| {
+            boot(plan).root_bytes = Some(0);
+        }),
+        ("it names a blob that is not there", |plan| {
+            boot(plan).user_data = Some(BlobIx(0));
+        }),
+        ("its user data is too large", |plan| {
+            let user_data = blob(plan, 16 * 1024 + 1);
+            boot(plan).user_data = Some(user_data);
+        }),
+        ("it names a boot that is not there", |plan| {
+            plan.tests[TestIx(0)].boot = Some(BootIx(0));
+        }),
+        ("a `last` test needs a boot", |plan| {
+            boot(plan);
+            plan.tests[TestIx(1)].boot = Some(BootIx(0));
+            plan.tests[TestIx(1)].last = true;
+        }),
+        ("it is retried too often", |plan| {
+            plan.tests[TestIx(0)].retry = 11;
+        }),
+        ("tests of two boots are in no conflict", |plan| {
+            boot(plan);
+            boot(plan).name = "other".into();
+            plan.shapes[ShapeIx(0)].after.clear();
+            plan.tests[TestIx(0)].boot = Some(BootIx(0));
+            plan.tests[TestIx(1)].boot = Some(BootIx(1));
+        }),
+        ("it has no steps", |plan| {
+            setup(plan).steps.clear();
+        }),
+        ("its needs are not ascending", |plan| {
+            setup(plan).needs = vec![Capability::Reboot, Capability::Reboot];
+        }),
+        ("it is no step of a setup", |plan| {
+            setup(plan).steps[0].kind = StepKind::Attach(DiskIx(0));
+        }),
+        ("it names a slot that is not there", |plan| {
+            let check = plan.tests[TestIx(1)].steps[1].clone();
+            setup(plan).steps.push(check);
         }),
     ];
     for (what, break_it) in cases {

@@ -13,6 +13,8 @@ pub enum Rule {
     LifeClosed,
     /// Tests that conflict do not share a life.
     ConflictsApart,
+    /// A life has the boot that its tests need.
+    OneBoot,
     /// `after`, `regardless`, and `order` on one life, hold in time.
     OrderKept,
     /// Readers and borrowers of a state or disk end before those of its writers start that they are not
@@ -38,6 +40,10 @@ pub enum Rule {
     Lanes,
     /// The machine may serve the cell and can run its image.
     MachineFits,
+    /// There are no more machines at once than allowed.
+    MachineLimit,
+    /// What waits at a gate is launched when what comes first has ended.
+    GateKept,
     /// Setup executions are only of tests that have their verdict on another life.
     SetupElsewhere,
     /// The times of a life follow each other, and the makespan is the last end.
@@ -50,11 +56,12 @@ pub enum Rule {
 
 impl Rule {
     /// All of them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 23] = [
         Self::References,
         Self::OneVerdict,
         Self::LifeClosed,
         Self::ConflictsApart,
+        Self::OneBoot,
         Self::OrderKept,
         Self::AsShipped,
         Self::OneWriterChain,
@@ -67,6 +74,8 @@ impl Rule {
         Self::OnceOnly,
         Self::Lanes,
         Self::MachineFits,
+        Self::MachineLimit,
+        Self::GateKept,
         Self::SetupElsewhere,
         Self::Times,
         Self::RowOrder,
@@ -81,6 +90,7 @@ impl Rule {
             Self::OneVerdict => "one-verdict",
             Self::LifeClosed => "life-closed",
             Self::ConflictsApart => "conflicts-apart",
+            Self::OneBoot => "one-boot",
             Self::OrderKept => "order-kept",
             Self::AsShipped => "as-shipped",
             Self::OneWriterChain => "one-writer-chain",
@@ -93,6 +103,8 @@ impl Rule {
             Self::OnceOnly => "once-only",
             Self::Lanes => "lanes",
             Self::MachineFits => "machine-fits",
+            Self::MachineLimit => "machine-limit",
+            Self::GateKept => "gate-kept",
             Self::SetupElsewhere => "setup-elsewhere",
             Self::Times => "times",
             Self::RowOrder => "row-order",

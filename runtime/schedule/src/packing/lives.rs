@@ -75,8 +75,7 @@ fn first_fit(
     lives
 }
 
-/// Whether `piece` can join `life`. What else a life has only one of, such as a boot profile, is to be
-/// compared here.
+/// Whether `piece` can join `life`. A life has one boot, too: tests of different ones are in conflict.
 fn has_room(together: &Together, life: &BTreeSet<TestIx>, piece: &BTreeSet<TestIx>) -> bool {
     together.fits(&life.union(piece).copied().collect())
 }

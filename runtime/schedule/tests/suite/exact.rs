@@ -67,7 +67,10 @@ fn a_test_after_two_of_different_depth_starts_when_the_later_one_ends() {
         test("after_alone", Some(2)),
     ];
     let mut plan = single(tests, &[(1, 0), (2, 1), (4, 2), (4, 3), (5, 3)], &[]);
-    plan.policy = Policy { lanes: 4 };
+    plan.policy = Policy {
+        lanes: 4,
+        ..Policy::default()
+    };
     let expected = BTreeMap::from([
         ("first", (100, 0)),
         ("alone", (100, 1)),
@@ -88,7 +91,10 @@ fn the_longest_remaining_chain_goes_first() {
         test("unknown", None),
     ];
     let mut plan = single(tests, &[(2, 1)], &[]);
-    plan.policy = Policy { lanes: 1 };
+    plan.policy = Policy {
+        lanes: 1,
+        ..Policy::default()
+    };
     let expected = BTreeMap::from([
         ("head", (100, 0)),
         ("tail", (101, 0)),
@@ -147,9 +153,15 @@ fn a_lane_that_delays_the_end_is_left_out() {
         (7, 1),
     ];
     let mut plan = single(tests.collect(), &after, &[]);
-    plan.policy = Policy { lanes: 2 };
+    plan.policy = Policy {
+        lanes: 2,
+        ..Policy::default()
+    };
     let on_two = schedule(&plan, DIGEST, &ASSUMPTIONS);
-    plan.policy = Policy { lanes: 3 };
+    plan.policy = Policy {
+        lanes: 3,
+        ..Policy::default()
+    };
     let on_three = schedule(&plan, DIGEST, &ASSUMPTIONS);
     assert_eq!(on_two.makespan_ms, 112);
     assert_eq!(on_three, on_two);
@@ -247,7 +259,10 @@ fn a_reboot_has_the_machine_to_itself_and_nothing_goes_past_it() {
     ];
     tests[1].steps.push(reboot());
     let mut plan = single(tests, &[(2, 1)], &[]);
-    plan.policy = Policy { lanes: 3 };
+    plan.policy = Policy {
+        lanes: 3,
+        ..Policy::default()
+    };
     assert_eq!(
         lives(&plan),
         [["long 100", "reboots 130", "behind 135", "short 135"]]
@@ -270,7 +285,10 @@ fn a_borrower_is_alone_on_what_it_borrows_and_nowhere_else() {
         lost_on_reboot: false,
         per_account: None,
     });
-    plan.policy = Policy { lanes: 3 };
+    plan.policy = Policy {
+        lanes: 3,
+        ..Policy::default()
+    };
     assert_eq!(lives(&plan), [["borrows 100", "other 100", "reads 110"]]);
 }
 

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use dva_plan::document::PRODUCER;
 use dva_plan::expr::Expressions;
 use dva_plan::plan::{
-    Cell, CellIx, Disk, DiskIx, Edge, Effect, EffectKind, ExecutionPlan, Image, ImageIx,
+    Boot, Cell, CellIx, Disk, DiskIx, Edge, Effect, EffectKind, ExecutionPlan, Image, ImageIx,
     ImageSource, Machine, MachineIx, Pair, Policy, Resource, Shape, ShapeIx, State, Test, TestIx,
 };
 use dva_plan::step::{SourceText, Step, StepKind};
@@ -60,6 +60,8 @@ pub fn test(id: &str, takes_ms: Option<u64>) -> Test {
         effects: Vec::new(),
         within_ms: 60_000,
         takes_ms,
+        boot: None,
+        retry: 0,
         slots: Table::new(),
         steps: Vec::new(),
         finally: Vec::new(),
@@ -138,13 +140,18 @@ pub fn single(tests: Vec<Test>, after: &[(u32, u32)], order: &[(u32, u32)]) -> E
         shapes: vec![shape].into(),
         machines: vec![machine("local.small", "x86_64")].into(),
         cells: vec![cell(0, ImageIx(0), ShapeIx(0), vec![MachineIx(0)])].into(),
-        policy: Policy { lanes: 2 },
+        policy: Policy {
+            lanes: 2,
+            ..Policy::default()
+        },
         blobs: Table::new(),
         secrets: Table::new(),
         inputs: Table::new(),
         settings: std::collections::BTreeMap::new(),
         tables: Table::new(),
         states: Table::new(),
+        boots: Table::new(),
+        setup: None,
     }
 }
 
@@ -213,13 +220,18 @@ pub fn plan(seed: u64, size: Size) -> ExecutionPlan {
         shapes,
         machines,
         cells,
-        policy: Policy { lanes: size.lanes },
+        policy: Policy {
+            lanes: size.lanes,
+            ..Policy::default()
+        },
         blobs: Table::new(),
         secrets: Table::new(),
         inputs: Table::new(),
         settings: std::collections::BTreeMap::new(),
         tables: Table::new(),
         states: Table::new(),
+        boots: Table::new(),
+        setup: None,
     }
 }
 
@@ -377,6 +389,20 @@ fn enrich(plan: &mut ExecutionPlan, random: &mut Random, rarity: usize) {
         }
         test.once = random.one_in(6 * rarity);
     }
+    for number in 0..random.below(3) {
+        plan.boots.push(Boot {
+            name: format!("boot_{number}"),
+            user_data: None,
+            mode: None,
+            root_bytes: None,
+        });
+    }
+    let boots: Vec<_> = plan.boots.indices().collect();
+    for test in plan.tests.indices() {
+        if random.one_in(rarity) {
+            plan.tests[test].boot = random.pick(&boots).copied();
+        }
+    }
     let last = random.below(3);
     let last: Vec<TestIx> = (0..last)
         .map(|number| {
@@ -459,6 +485,14 @@ fn imply(plan: &ExecutionPlan, shape: &mut Shape) {
                 if both_write && !ordered {
                     conflicts.insert(Pair::of(*writer, *other));
                 }
+            }
+        }
+    }
+    for one in &shape.tests {
+        for other in &shape.tests {
+            let (mine, theirs) = (plan.tests[*one].boot, plan.tests[*other].boot);
+            if mine.is_some() && theirs.is_some() && mine != theirs {
+                conflicts.insert(Pair::of(*one, *other));
             }
         }
     }

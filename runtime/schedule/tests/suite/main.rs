@@ -5,5 +5,6 @@ mod bills_properties;
 mod cost;
 mod exact;
 mod generate;
+mod limit;
 mod mutations;
 mod properties;

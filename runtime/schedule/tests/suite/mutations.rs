@@ -2,6 +2,7 @@
 //! are in files by what the rules are about.
 
 mod effects;
+mod launch;
 mod order;
 mod presence;
 mod rows;
@@ -20,6 +21,7 @@ use dva_schedule::{Assumptions, Rule, check, schedule};
 
 use crate::generate::{Random, Size, plan, test};
 use effects::*;
+use launch::*;
 use order::*;
 use presence::*;
 use rows::*;
@@ -60,7 +62,7 @@ macro_rules! mutations {
 }
 
 const MUTATIONS: &[Mutation] = mutations! {
-    References []: machine_that_is_not test_that_is_not test_of_another_cell cell_that_is_not;
+    References []: boot_that_is_not machine_that_is_not test_that_is_not test_of_another_cell cell_that_is_not;
     // A row that names no test has left the one it stood for without a verdict.
     References [Rule::OneVerdict]: test_lost_to_a_wrong_row;
     OneVerdict []: sink_dropped life_dropped life_doubled verdict_twice_on_a_life setup_made_a_verdict;
@@ -68,6 +70,7 @@ const MUTATIONS: &[Mutation] = mutations! {
     OneVerdict [Rule::SetupElsewhere]: verdict_made_a_setup;
     LifeClosed []: setup_dropped setup_dropped_of_regardless dependent_moved_alone;
     ConflictsApart []: conflict_on_a_life;
+    OneBoot []: life_without_its_boot life_of_another_boot boot_for_nothing;
     OrderKept []: starts_before_what_it_is_after starts_before_regardless starts_before_its_order;
     AsShipped []: reader_after_the_writer reader_beside_the_writer;
     // The plan's own edge of order says the same of the same two tests.
@@ -84,6 +87,10 @@ const MUTATIONS: &[Mutation] = mutations! {
     OnceOnly []: once_set_up;
     Lanes []: lane_too_high two_on_one_lane no_lanes more_lanes_than_allowed;
     MachineFits []: machine_of_another_cell machine_of_another_architecture;
+    MachineLimit []: too_many_machines;
+    GateKept []: launched_before_the_gate;
+    // With one machine there are two at the time.
+    GateKept [Rule::MachineLimit]: launched_before_the_gate_of_few;
     SetupElsewhere []: setup_beside_its_verdict setup_twice_on_a_life;
     Times []: launched_after_ready started_before_ready ended_before_started life_ended_too_soon
         makespan_too_long makespan_too_short;

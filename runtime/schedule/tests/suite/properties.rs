@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use dva_plan::ExecutionPlan;
 use dva_plan::document::to_bytes;
 use dva_plan::exclusions::Exclusions;
-use dva_plan::plan::{CellIx, MachineIx, Policy, TestIx};
+use dva_plan::plan::{BootIx, CellIx, Gate, MachineIx, Policy, TestIx};
 use dva_plan::schedule::{PlannedExecution, PlannedLife, Schedule};
 use dva_plan::together::Together;
 use dva_plan::validate::validate;
@@ -127,6 +127,42 @@ proptest! {
         prop_assert_eq!(summary.defaulted_durations as usize, defaulted);
     }
 
+    /// Launches move lives as wholes and nothing else, keep what the policy says, and lose no time that one
+    /// machine more would not have saved either.
+    #[test]
+    fn gates_and_a_limit_of_machines_are_kept(
+        seed: u64, size in size(), machines in proptest::option::of(1..=6_u32),
+    ) {
+        let mut plan = any_plan(seed, size);
+        let at_once = schedule(&plan, DIGEST, &Assumptions::default());
+        let random = &mut Random(seed);
+        let names = ["a", "b", "c", "d"];
+        for cell in plan.cells.indices() {
+            plan.cells[cell].matrix = names[random.below(4)].to_owned();
+        }
+        let used: BTreeSet<&str> = plan.cells.iter().map(|cell| cell.matrix.as_str()).collect();
+        for first in &used {
+            for then in &used {
+                if first < then && random.one_in(2) {
+                    let gate = Gate { first: (*first).to_owned(), then: (*then).to_owned() };
+                    plan.policy.gates.push(gate);
+                }
+            }
+        }
+        plan.policy.limits.machines = machines;
+        prop_assert_eq!(validate(&plan), vec![]);
+        let made = schedule(&plan, DIGEST, &Assumptions::default());
+        prop_assert_eq!(check(&plan, DIGEST, &made), vec![]);
+        prop_assert_eq!(made.lives.len(), at_once.lives.len());
+        let work: u64 = at_once.lives.iter().map(|life| life.end_ms).sum();
+        prop_assert!(made.makespan_ms <= work);
+        let summary = summarize(&plan, &made);
+        prop_assert!(summary.makespan_lower_bound_ms <= made.makespan_ms);
+        if machines == Some(1) {
+            prop_assert_eq!(made.makespan_ms, work);
+        }
+    }
+
     /// First fit leaves nothing that a look at two lives could better.
     #[test]
     fn no_two_lives_of_a_cell_could_be_one(seed: u64, size in size()) {
@@ -209,7 +245,7 @@ proptest! {
         let mut plan = any_plan(seed, size);
         let mut before_ms = u64::MAX;
         for lanes in 1..=8 {
-            plan.policy = Policy { lanes };
+            plan.policy = Policy { lanes, ..Policy::default() };
             let made = schedule(&plan, DIGEST, &Assumptions::default());
             prop_assert_eq!(check(&plan, DIGEST, &made), vec![]);
             prop_assert!(made.makespan_ms <= before_ms);
@@ -250,6 +286,7 @@ proptest! {
             lives: (0..number() % 5).map(|_| PlannedLife {
                 cell: CellIx(number() as u32),
                 machine: MachineIx(number() as u32),
+                boot: (number() % 2 == 0).then(|| BootIx(number() as u32)),
                 lanes: number() as u32,
                 launch_ms: number(),
                 ready_ms: number(),

@@ -40,6 +40,8 @@ fn request(life: u32) -> MachineRequest {
         image: ImageSource::LocalHost,
         machine: machine(),
         disks: Vec::new(),
+        boot: Default::default(),
+        market: Vec::new(),
         lifetime: Duration::from_secs(60),
     }
 }

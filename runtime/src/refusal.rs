@@ -1,0 +1,43 @@
+//! Why a plan is not run at all by a provider. Known before anything is launched.
+//!
+//! What it would cost is the business of `dva_schedule::over_cost`.
+
+use dva_plan::ExecutionPlan;
+use dva_plan::quote::Market;
+
+use crate::provider::Provider;
+
+/// All that keeps `plan` from being run on machines of `provider`, a sentence each; empty where it can be.
+/// Cells and tests that it cannot serve are in [`crate::unserved`] and [`crate::unsupported`].
+#[must_use]
+pub fn refusals(plan: &ExecutionPlan, provider: &dyn Provider) -> Vec<String> {
+    let mut refusals = Vec::new();
+    let market = &plan.policy.market;
+    let sold = provider.markets();
+    if !market.is_empty() && !market.iter().any(|market| sold.contains(market)) {
+        let wanted: Vec<_> = market.iter().map(|market| name(*market)).collect();
+        refusals.push(format!(
+            "The plan buys its machines {}, and the provider `{}` does not sell them so. Add `else \
+             on_demand` to its `market` where that will do.",
+            wanted.join(" or "),
+            provider.name()
+        ));
+    }
+    let retried = plan.tests.iter().filter(|test| test.retry > 0);
+    let retried: Vec<_> = retried.map(|test| test.id.as_str()).collect();
+    if !retried.is_empty() {
+        refusals.push(format!(
+            "A test with `retry` runs again on a fresh machine, which this version cannot do. Leave it \
+             out of {}.",
+            retried.join(", ")
+        ));
+    }
+    refusals
+}
+
+fn name(market: Market) -> &'static str {
+    match market {
+        Market::OnDemand => "`on_demand`",
+        Market::Spot => "`spot`",
+    }
+}
