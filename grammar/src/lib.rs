@@ -198,7 +198,10 @@ pub fn rule_name(rule: Rule) -> Option<&'static str> {
         | Rule::word_rest
         | Rule::word_char
         | Rule::reserved
-        | Rule::WHITESPACE
-        | Rule::COMMENT => return None,
+        | Rule::modifier_start
+        | Rule::operand
+        | Rule::infix_start
+        | Rule::rest_of_line
+        | Rule::WHITESPACE => return None,
     })
 }

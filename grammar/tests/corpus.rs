@@ -8,16 +8,19 @@ use pest::Parser;
 use pest::iterators::Pair;
 
 /// The rules that match no text of their own, so that no pair shows them.
-const SILENT: [Rule; 10] = [
+const SILENT: [Rule; 13] = [
     Rule::item,
     Rule::test_head,
     Rule::modifiers,
+    Rule::modifier_start,
+    Rule::operand,
     Rule::infix,
+    Rule::infix_start,
     Rule::segment_start,
     Rule::word_rest,
     Rule::word_char,
     Rule::reserved,
-    Rule::COMMENT,
+    Rule::rest_of_line,
     Rule::WHITESPACE,
 ];
 

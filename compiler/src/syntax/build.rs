@@ -163,23 +163,23 @@ impl Builder<'_> {
     }
 
     fn paths(&mut self, pair: Pair<'_, Rule>) -> Vec<ast::Path> {
-        Parts::of(pair).map(|path| self.path(path)).collect()
+        collected(Parts::of(pair).map(|path| self.path(path)))
     }
 
     fn path(&self, pair: Pair<'_, Rule>) -> ast::Path {
-        ast::Path {
-            span: self.span(&pair),
-            segments: pair.into_inner().map(|word| self.name(&word)).collect(),
-        }
+        let span = self.span(&pair);
+        let words = pair.into_inner();
+        let mut segments = Vec::with_capacity(words.len());
+        segments.extend(words.map(|word| self.name(&word)));
+        ast::Path { segments, span }
     }
 
-    /// The span of the keyword that a pair begins with.
+    /// The span of the keyword that a pair begins with. Keywords are small letters, and none stands
+    /// behind them, so the text tells where one ends.
     fn keyword(&self, pair: &Pair<'_, Rule>) -> Span {
-        let mut first = pair.clone();
-        while let Some(inner) = first.clone().into_inner().next() {
-            first = inner;
-        }
-        self.span(&first)
+        let start = pair.as_span().start();
+        let letters = pair.as_str().bytes().take_while(u8::is_ascii_lowercase);
+        self.shift(start, start + letters.count())
     }
 
     /// The span of a pair that ends with a word or a mark.
@@ -192,6 +192,14 @@ impl Builder<'_> {
     fn shift(&self, start: usize, end: usize) -> Span {
         Span::new(self.base + start, self.base + end)
     }
+}
+
+/// The values of an iterator without room for more: most lists of a tree hold one value or two, and
+/// trees of large files are large.
+fn collected<T>(values: impl Iterator<Item = T>) -> Vec<T> {
+    let mut values: Vec<T> = values.collect();
+    values.shrink_to_fit();
+    values
 }
 
 /// The parts of a pair that carry meaning: keywords and marks left out.

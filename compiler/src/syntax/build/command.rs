@@ -28,6 +28,7 @@ impl Builder<'_> {
                 other => bug(other),
             }
         }
+        pieces.shrink_to_fit();
         Command { span, pieces }
     }
 

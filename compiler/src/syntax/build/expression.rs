@@ -64,6 +64,12 @@ impl Builder<'_> {
 
     /// An expression that is known not to be too deep.
     fn levels(&mut self, pair: Pair<'_, Rule>) -> Expr {
+        let mut parts = pair.into_inner();
+        if parts.len() == 1
+            && let Some(primary) = parts.next()
+        {
+            return self.primary(Parts::of(primary).one());
+        }
         let base = self.base;
         LEVELS
             .map_primary(|primary| self.primary(Parts::of(primary).one()))
@@ -89,7 +95,7 @@ impl Builder<'_> {
                     },
                 }
             })
-            .parse(pair.into_inner())
+            .parse(parts)
     }
 
     fn primary(&mut self, pair: Pair<'_, Rule>) -> Expr {
@@ -164,6 +170,7 @@ impl Builder<'_> {
                 }),
             }
         }
+        values.shrink_to_fit();
         let kind = match (entries.first(), values.first()) {
             (None, _) => ExprKind::List(values),
             (Some(_), None) => ExprKind::Entries(entries),
@@ -236,7 +243,8 @@ pub(super) fn is_too_deep(pair: &Pair<'_, Rule>) -> bool {
         }
         operators + deepest
     }
-    depth(pair.clone()) > MAX_TREE_DEPTH
+    // Each operator has a value behind it, so a short text is known to be shallow without a look.
+    pair.as_str().len() > 2 * MAX_TREE_DEPTH && depth(pair.clone()) > MAX_TREE_DEPTH
 }
 
 fn binary_operator(rule: Rule) -> BinaryOperator {

@@ -3,7 +3,7 @@
 use dva_grammar::Rule;
 use pest::iterators::Pair;
 
-use super::{Builder, Parts, bug};
+use super::{Builder, Parts, bug, collected};
 use crate::span::Span;
 use crate::syntax::ast::{
     Bound, Detach, Missing, Modifier, ModifierKind, Otherwise, Run, Step, StepKind, Text, Until,
@@ -147,10 +147,10 @@ impl Builder<'_> {
             }
             other => bug(other),
         };
-        let modifiers: Vec<_> = parts
+        let modifiers = parts
             .flat_map(Parts::of)
-            .map(|modifier| self.modifier(modifier))
-            .collect();
+            .map(|modifier| self.modifier(modifier));
+        let modifiers = collected(modifiers);
         if let Some(last) = modifiers.last() {
             span = span.to(last.span);
         }
@@ -211,10 +211,11 @@ impl Builder<'_> {
     fn modifier(&mut self, pair: Pair<'_, Rule>) -> Modifier {
         let keyword = self.keyword(&pair);
         let rule = pair.as_rule();
-        let any = pair
-            .clone()
-            .into_inner()
-            .find(|part| part.as_rule() == Rule::kw_any);
+        let is_any = |part: &Pair<'_, Rule>| part.as_rule() == Rule::kw_any;
+        let any = match rule {
+            Rule::expect => pair.clone().into_inner().find(is_any),
+            _ => None,
+        };
         let mut parts = Parts::of(pair);
         let (span, kind) = match (rule, any) {
             (Rule::expect, Some(any)) => (self.span(&any), ModifierKind::ExpectAny),

@@ -3,7 +3,7 @@
 use dva_grammar::Rule;
 use pest::iterators::Pair;
 
-use super::{Builder, Parts, bug};
+use super::{Builder, Parts, bug, collected};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::syntax::ast::{self, ExprKind};
 
@@ -20,13 +20,14 @@ impl Builder<'_> {
             match part.as_rule() {
                 Rule::parameters => test.parameters = Some(self.parameters(part)),
                 Rule::after_clause => {
-                    test.after = Parts::of(part).map(|after| self.after(after)).collect();
+                    test.after = collected(Parts::of(part).map(|after| self.after(after)));
                 }
                 Rule::per_clause => test.per = self.names(part),
                 Rule::clause => test.body.push(self.clause(Parts::of(part).one())),
                 other => bug(other),
             }
         }
+        test.body.shrink_to_fit();
         test
     }
 
