@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{ErrorKind, Read};
+use std::io::{ErrorKind, Read, Write, stderr};
 use std::path::Path;
 
 use dva_compiler::files::{MAX_FILE_BYTES, ReadProblem, SourceLoader};
@@ -14,7 +14,7 @@ use dva_compiler::{Compilation, Options};
 use dva_plan::document::{Loaded, MAX_DOCUMENT_BYTES, read, to_bytes};
 use dva_plan::{ExecutionPlan, ExitCode};
 
-use crate::args::{InputArguments, SourceArguments};
+use crate::args::{Format, InputArguments, SourceArguments};
 use crate::failure::Failure;
 use crate::render::{self, Stream};
 
@@ -93,6 +93,12 @@ pub fn plan(arguments: &InputArguments) -> Result<Input, Failure> {
         .file
         .extension()
         .is_some_and(|extension| extension == "json");
+    if is_plan && arguments.plan.is_some() {
+        return Err(Failure::new(
+            ExitCode::Invocation,
+            "An execution plan holds one plan. Give `--plan` where its source is compiled.",
+        ));
+    }
     if is_plan && !arguments.set.is_empty() {
         return Err(Failure::new(
             ExitCode::Invocation,
@@ -108,7 +114,10 @@ pub fn plan(arguments: &InputArguments) -> Result<Input, Failure> {
             set: arguments.set.clone(),
             format: arguments.format,
         };
-        let (_, bytes) = compile(&source, Stream::Error)?;
+        let (compilation, bytes) = compile(&source, Stream::Error)?;
+        if arguments.format != Format::Json {
+            let _ = write!(stderr(), "{}", render::left_out(&compilation));
+        }
         bytes
     };
     let plan =

@@ -8,6 +8,7 @@ use std::io::{IsTerminal, Write};
 use dva_compiler::diagnostic::report::Report;
 use dva_compiler::diagnostic::view::Findings;
 use dva_compiler::diagnostic::{Diagnostic, Severity, github, shown};
+use dva_compiler::expand::Reason;
 use dva_compiler::source::Source;
 use dva_compiler::{Compilation, Outcome};
 use dva_plan::money::Money;
@@ -114,15 +115,41 @@ fn summary(name: &str, found: &[Diagnostic]) -> String {
     format!("{} in {name}.{more}", parts.join(" and "))
 }
 
-/// In how many cells tests find no entry in a table, a line for each test and table.
-pub fn without_entry(outcome: &Outcome) -> String {
-    let counts = outcome.without_entry.iter();
-    counts
-        .map(|((test, table), count)| {
-            let cells = counted(*count, "cell");
-            format!("{test}: `{table}` has no entry for {cells}; its `else` holds there\n")
-        })
-        .collect()
+/// What a source leaves out without a mistake and without saying so: combinations that are no cells, tests
+/// that do not apply everywhere, tables without an entry. A line each; empty where nothing is.
+pub fn left_out(compilation: &Compilation) -> String {
+    let Outcome {
+        combinations,
+        dropped,
+        not_applicable,
+        without_entry,
+    } = &compilation.outcome;
+    let mut text = String::new();
+    let unsaid = dropped
+        .iter()
+        .filter(|(reason, _)| **reason != Reason::Excluded);
+    for (reason, count) in unsaid {
+        text.push_str(&format!(
+            "{count} of {combinations} combinations are no cells: {reason}\n"
+        ));
+    }
+    for (test, count) in not_applicable {
+        let tests = compilation.plan.iter().flat_map(|plan| &plan.tests);
+        let runs = tests.into_iter().any(|own| own.id.as_str() == test);
+        let cells = counted(*count, "cell");
+        text.push_str(&if runs {
+            format!("{test}: does not apply to {cells}\n")
+        } else {
+            format!("{test}: applies to no cell, so it never runs\n")
+        });
+    }
+    for ((test, table), count) in without_entry {
+        let cells = counted(*count, "cell");
+        text.push_str(&format!(
+            "{test}: `{table}` has no entry for {cells}; its `else` holds there\n"
+        ));
+    }
+    text
 }
 
 /// `1 test`, `2 tests`.

@@ -8,7 +8,7 @@ use dva_plan::ExitCode;
 use crate::args::{Format, SourceArguments};
 use crate::failure::Failure;
 use crate::input;
-use crate::render::{Stream, counted, without_entry};
+use crate::render::{Stream, counted, left_out};
 
 /// Compiles and throws the plan away. The findings are what is asked for, so those for programs go to
 /// standard output, and nothing else beside JSON.
@@ -26,7 +26,7 @@ pub fn run(arguments: &SourceArguments) -> Result<ExitCode, Failure> {
             counted(plan.tests.len(), "test"),
             counted(plan.test_runs(), "test run"),
         );
-        let _ = write!(stdout(), "{}", without_entry(&compilation.outcome));
+        let _ = write!(stdout(), "{}", left_out(&compilation));
     }
     Ok(ExitCode::Ok)
 }

@@ -18,7 +18,7 @@ use crate::providers;
 use crate::render::{amount, counted};
 use crate::{input, render};
 
-/// How many machines without a price are named; `--json` names all.
+/// How many types, and machines without a price, are named; `--json` names all.
 const NAMED: usize = 8;
 
 /// What `--json` prints.
@@ -158,11 +158,15 @@ fn human(
     summary: &Summary,
     cost: &Cost,
 ) -> String {
-    let types: Vec<_> = summary
-        .machines_by_type
-        .iter()
+    let by_type = summary.machines_by_type.iter();
+    let mut types: Vec<_> = by_type
         .map(|(name, number)| format!("{number} × {name}"))
         .collect();
+    let hidden = types.len().saturating_sub(NAMED);
+    if hidden > 0 {
+        types.truncate(NAMED);
+        types.push(format!("and {hidden} more types"));
+    }
     let mut text = format!(
         "{}: {}, {}\n",
         plan.name,

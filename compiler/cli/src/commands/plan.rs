@@ -7,12 +7,12 @@ use dva_plan::ExitCode;
 use crate::args::PlanArguments;
 use crate::failure::Failure;
 use crate::input;
-use crate::render::{Stream, without_entry};
+use crate::render::{Stream, left_out};
 
 /// Writes the plan's bytes to a file, whole or not at all, or to standard output.
 pub fn run(arguments: &PlanArguments) -> Result<ExitCode, Failure> {
     let (compilation, bytes) = input::compile(&arguments.source, Stream::Error)?;
-    let _ = write!(stderr(), "{}", without_entry(&compilation.outcome));
+    let _ = write!(stderr(), "{}", left_out(&compilation));
     match &arguments.output {
         Some(path) => {
             std::fs::write(path, bytes).map_err(|error| Failure::file("write", path, &error))?;

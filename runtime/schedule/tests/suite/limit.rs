@@ -93,6 +93,7 @@ fn disks_of_the_tests_and_the_root_disk_of_the_boot_are_counted() {
     assert!(bare > 0);
     plan.disks.push(Disk {
         name: "data".into(),
+        from: dva_plan::plan::DiskOrigin::Volume,
         size_bytes: 10 << 30,
         attached: true,
     });
