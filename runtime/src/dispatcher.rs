@@ -487,6 +487,7 @@ impl Dispatcher {
             }
         }
         self.advance(life);
+        self.advance_others(life);
         if !self.live.contains_key(&life) {
             self.heed_gates();
         }
@@ -504,6 +505,22 @@ impl Dispatcher {
             let keep = self.keeps(life).then_some(self.options.keep_for);
             self.record(Event::LifeReleasing { life });
             self.order(life, Order::End { keep });
+        }
+    }
+
+    /// Starts on other lives than `life` what may have waited for it to leave a state of the account.
+    fn advance_others(&mut self, life: LifeIx) {
+        if !self.state.has_account_limits() {
+            return;
+        }
+        let others: Vec<_> = self
+            .live
+            .keys()
+            .copied()
+            .filter(|other| *other != life)
+            .collect();
+        for other in others {
+            self.advance(other);
         }
     }
 
@@ -614,6 +631,7 @@ impl Dispatcher {
             });
         }
         self.advance(life);
+        self.advance_others(life);
         let task = self.tasks.spawn(release);
         self.lives_of_tasks.insert(task.id(), life);
         self.heed_folder();

@@ -4,6 +4,7 @@
 //! nothing itself: [`crate::dispatcher`] does, and the fold holds it to the rules. The same records
 //! give the same state, so a report can be made of a journal alone.
 
+mod account;
 mod edges;
 mod excerpts;
 mod fold;
@@ -209,7 +210,8 @@ impl RunState {
     ///
     /// What a test has to itself, such as the machine that it reboots or a state that it borrows, nobody
     /// else touches while it runs. Nothing that it excludes goes past a test that is next and has to
-    /// wait, or that one might wait for ever.
+    /// wait, or that one might wait for ever. A test that waits for a state of the account, which other
+    /// machines have, is not next: they will end.
     #[must_use]
     pub fn startable(&self, life: LifeIx) -> Vec<(TestIx, u32)> {
         let state = &self.lives[life];
@@ -225,6 +227,7 @@ impl RunState {
             .filter(|(planned, execution)| {
                 **execution == ExecutionState::Waiting
                     && self.missing_predecessor(life, planned.test).is_none()
+                    && self.account_allows(life, planned.test)
             })
             .map(|(planned, _)| planned)
             .collect();

@@ -547,6 +547,19 @@ impl Test {
 }
 
 impl ExecutionPlan {
+    /// The states of the account that `test` touches, each with how many lives may use it at once.
+    pub fn account_states(&self, test: TestIx) -> impl Iterator<Item = (StateIx, u32)> + '_ {
+        let effects = self
+            .tests
+            .get(test)
+            .into_iter()
+            .flat_map(|test| &test.effects);
+        effects.filter_map(|effect| match effect.of {
+            Resource::State(state) => Some((state, self.states.get(state)?.per_account?)),
+            Resource::Machine | Resource::Disk(_) => None,
+        })
+    }
+
     /// What the cells are called where people read.
     #[must_use]
     pub fn cell_labels(&self) -> CellLabels {

@@ -22,7 +22,7 @@
 //! | `conflicts-apart` | tests that conflict do not share a life |
 //! | `one-boot` | a life has the boot that its tests need, and none where none of them does |
 //! | `order-kept` | a test starts when what it is `after` has ended, and so with `order` on one life |
-//! | `as-shipped` | who reads or borrows a state or disk has ended before any test writes it on that life that it is not `after` |
+//! | `as-shipped` | who reads or borrows a state or disk has ended before any test writes it on that life that it is not `after`, and its writers as well before a reboot that loses it; what a reboot has lost is not seen |
 //! | `one-writer-chain` | the writers of a state or disk on one life lie on one chain of `after` |
 //! | `borrowed-alone` | while a test runs that borrows a state or disk, nobody else runs who reads, writes or borrows it |
 //! | `fresh-first` | who reads the machine has ended before any test writes anything or reboots that it is not `after` |

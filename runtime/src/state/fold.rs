@@ -328,6 +328,9 @@ impl RunState {
         if self.lives[life].running().any(beside) {
             return Err(IllegalKind::NotAlone);
         }
+        if !self.account_allows(life, test) {
+            return Err(IllegalKind::AccountLimit);
+        }
         if lane >= self.schedule.lives[life].lanes || self.lives[life].lane_is_taken(lane) {
             return Err(IllegalKind::NoLane);
         }

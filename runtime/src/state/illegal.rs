@@ -72,6 +72,9 @@ pub enum IllegalKind {
     /// other one touches.
     #[error("it must not run beside a test that runs")]
     NotAlone,
+    /// The test borrows a state of the account that as many machines have as may.
+    #[error("as many machines as may have a state of the account that it borrows")]
+    AccountLimit,
     /// There is no such test in this cell.
     #[error("there is no such test in this cell")]
     UnknownTestRun,

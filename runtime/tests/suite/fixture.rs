@@ -155,6 +155,24 @@ impl PlanBuilder {
         }))
     }
 
+    /// A state that a reboot loses.
+    pub fn lost_state(&mut self, name: &str) -> Resource {
+        Resource::State(self.states.push(State {
+            name: name.into(),
+            lost_on_reboot: true,
+            per_account: None,
+        }))
+    }
+
+    /// A state of the account that so many lives may use at once.
+    pub fn account_state(&mut self, name: &str, most: u32) -> Resource {
+        Resource::State(self.states.push(State {
+            name: name.into(),
+            lost_on_reboot: false,
+            per_account: Some(most),
+        }))
+    }
+
     pub fn effect(&mut self, test: TestIx, effect: Effect) {
         self.tests[test].effects.push(effect);
         self.tests[test].effects.sort();

@@ -103,6 +103,9 @@ fn plan_of(case: &Case, without: usize) -> PlanBuilder {
             }
         }
     }
+    if case.says.is_some() && without < 3 {
+        lose_what_is_written(&mut plan, case);
+    }
     let state = plan.state("mode");
     for (number, says) in case
         .says
@@ -129,6 +132,39 @@ fn plan_of(case: &Case, without: usize) -> PlanBuilder {
         plan.edit(last).last = true;
     }
     plan
+}
+
+/// Some tests write a state that reboots lose: no reboot may come before them. No two of them share a life.
+fn lose_what_is_written(plan: &mut PlanBuilder, case: &Case) {
+    let mount = plan.lost_state("mount");
+    let tests = || {
+        (0_u32..)
+            .map(TestIx)
+            .zip(&case.tests)
+            .zip(case.says.iter().flatten())
+    };
+    let reboots = |takes_s: u64| case.reboots && takes_s.is_multiple_of(4);
+    let mut writers: Vec<TestIx> = Vec::new();
+    for ((test, (takes_s, edges)), says) in tests() {
+        // A writer that comes after nothing is in nobody's way.
+        let is_first = edges.iter().all(|edge| *edge > 2);
+        if reboots(*takes_s) || !is_first || says / 1_024 % 3 != 0 {
+            continue;
+        }
+        plan.effect(test, Effect::writes(mount));
+        for other in &writers {
+            if edges[other.0 as usize] != 3 {
+                plan.conflict(*other, test);
+            }
+        }
+        for ((reboot, (takes_s, edges)), _) in tests() {
+            let is_after = edges.get(test.0 as usize).is_some_and(|edge| *edge < 3);
+            if reboots(*takes_s) && !is_after {
+                plan.order(reboot, test);
+            }
+        }
+        writers.push(test);
+    }
 }
 
 /// Runs a case. What must be true of every run is checked there.

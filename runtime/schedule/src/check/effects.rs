@@ -10,12 +10,19 @@ use super::shape::{Demands, OnResource};
 impl OnLife<'_, '_, '_> {
     /// Readers, writers and borrowers see what they should, and in peace.
     pub(super) fn effects(&mut self, executions: &Executions<'_>, demands: &Demands) {
-        for OnResource { of, one, writer } in &demands.unseen {
+        for unseen in &demands.unseen {
+            let OnResource {
+                of, one, writer, ..
+            } = unseen;
+            let does = if unseen.is_lost { "loses" } else { "writes" };
             self.ends_before(executions, Rule::AsShipped, (*one, *writer), |of_life| {
-                format!("writes {}", of_life.resource(*of))
+                format!("{does} {}", of_life.resource(*of))
             });
         }
-        for OnResource { of, one, writer } in &demands.unchained {
+        for OnResource {
+            of, one, writer, ..
+        } in &demands.unchained
+        {
             if both(executions, *one, *writer).next().is_some() {
                 let message = format!(
                     "{} and {} both write {}, and neither is after the other",

@@ -18,7 +18,7 @@ pub enum Rule {
     /// `after`, `regardless`, and `order` on one life, hold in time.
     OrderKept,
     /// Readers and borrowers of a state or disk end before those of its writers start that they are not
-    /// `after`.
+    /// `after`, and all who touch a state before a reboot that loses it.
     AsShipped,
     /// The writers of a state or disk on one life lie on one chain of `after`.
     OneWriterChain,

@@ -12,11 +12,14 @@ use dva_plan::step::StepKind;
 pub(super) struct Demands {
     /// What each test is directly `after`, regardless of its ending or not.
     pub(super) needs: BTreeMap<TestIx, Vec<TestIx>>,
+    /// What has to have passed before each test: what it is directly `after`, but not regardless.
+    passed: BTreeMap<TestIx, Vec<TestIx>>,
     /// Which others have ended before each test, if they are on its life.
     pub(super) order: BTreeMap<TestIx, Vec<TestIx>>,
     /// Tests that must not share a life, as the plan says.
     pub(super) conflicts: Vec<(TestIx, TestIx)>,
-    /// Readers, each with each writer that it is not `after` and so must not see.
+    /// Readers, each with each writer that it is not `after` and so must not see; and readers and writers,
+    /// each with each reboot that loses the state and that they are not `after`.
     pub(super) unseen: Vec<OnResource>,
     /// Writers of one state or disk neither of which is `after` the other.
     pub(super) unchained: Vec<OnResource>,
@@ -37,10 +40,12 @@ pub(super) struct Demands {
 /// Two tests that touch one thing.
 pub(super) struct OnResource {
     pub(super) of: Resource,
-    /// The reader, where one of them is.
+    /// The reader, where one of them is, or who touches what the other one loses.
     pub(super) one: TestIx,
-    /// A writer.
+    /// A writer, or who loses it by a reboot.
     pub(super) writer: TestIx,
+    /// Whether it is only lost.
+    pub(super) is_lost: bool,
 }
 
 impl Demands {
@@ -49,6 +54,13 @@ impl Demands {
         let mut demands = Self::default();
         for edge in shape.after.iter().chain(&shape.regardless) {
             demands.needs.entry(edge.test).or_default().push(edge.after);
+        }
+        for edge in &shape.after {
+            demands
+                .passed
+                .entry(edge.test)
+                .or_default()
+                .push(edge.after);
         }
         for edge in &shape.order {
             demands.order.entry(edge.test).or_default().push(edge.after);
@@ -104,22 +116,50 @@ impl Demands {
 
     /// What is demanded of those who use one state or disk.
     fn resource(&mut self, of: Resource, uses: &Uses) {
-        let writers: BTreeSet<TestIx> = uses.writers.union(&uses.losers).copied().collect();
+        // Who sees it and reboots must not find what others wrote before, as if it wrote itself.
+        let sees: BTreeSet<TestIx> = uses.readers.union(&uses.borrowers).copied().collect();
+        let seeing_losers = uses.losers.intersection(&sees).copied();
+        let writers: BTreeSet<TestIx> = uses.writers.iter().copied().chain(seeing_losers).collect();
+        let losers: BTreeSet<TestIx> = uses.losers.difference(&writers).copied().collect();
         for one in &writers {
             for writer in writers.range(*one..).skip(1) {
-                // Who only loses it by a reboot leaves it as another one who does the same.
-                let both_lose = !uses.writers.contains(one) && !uses.writers.contains(writer);
-                if !both_lose && !self.follows(*one, *writer) && !self.follows(*writer, *one) {
-                    let (one, writer) = (*one, *writer);
-                    self.unchained.push(OnResource { of, one, writer });
+                if !self.follows(*one, *writer) && !self.follows(*writer, *one) {
+                    self.unchained.push(OnResource {
+                        of,
+                        one: *one,
+                        writer: *writer,
+                        is_lost: false,
+                    });
                 }
             }
         }
-        for reader in uses.readers.union(&uses.borrowers) {
+        for one in sees.union(&writers) {
+            for loser in &losers {
+                if !self.follows(*one, *loser) {
+                    self.unseen.push(OnResource {
+                        of,
+                        one: *one,
+                        writer: *loser,
+                        is_lost: true,
+                    });
+                }
+            }
+        }
+        for reader in &sees {
+            let passed = closure(&self.passed, *reader);
             for writer in &writers {
-                if writer != reader && !self.follows(*reader, *writer) {
-                    let (one, writer) = (*reader, *writer);
-                    self.unseen.push(OnResource { of, one, writer });
+                // What was written before a reboot that has passed is not there to be seen.
+                let is_lost = || {
+                    let mut lost = losers.intersection(&passed);
+                    lost.any(|loser| !self.follows(*writer, *loser))
+                };
+                if writer != reader && !self.follows(*reader, *writer) && !is_lost() {
+                    self.unseen.push(OnResource {
+                        of,
+                        one: *reader,
+                        writer: *writer,
+                        is_lost: false,
+                    });
                 }
             }
         }
@@ -161,13 +201,18 @@ impl Demands {
 
     /// All that `test` needs on its life, directly or not.
     pub(super) fn ancestors(&self, test: TestIx) -> BTreeSet<TestIx> {
-        let (mut waiting, mut ancestors) = (vec![test], BTreeSet::new());
-        while let Some(test) = waiting.pop() {
-            let direct = self.needs.get(&test).into_iter().flatten();
-            waiting.extend(direct.filter(|direct| ancestors.insert(**direct)));
-        }
-        ancestors
+        closure(&self.needs, test)
     }
+}
+
+/// All that `test` comes after by `edges`, over any number of them.
+fn closure(edges: &BTreeMap<TestIx, Vec<TestIx>>, test: TestIx) -> BTreeSet<TestIx> {
+    let (mut waiting, mut ancestors) = (vec![test], BTreeSet::new());
+    while let Some(test) = waiting.pop() {
+        let direct = edges.get(&test).into_iter().flatten();
+        waiting.extend(direct.filter(|direct| ancestors.insert(**direct)));
+    }
+    ancestors
 }
 
 /// Who uses one thing, and how.
@@ -176,7 +221,7 @@ struct Uses {
     readers: BTreeSet<TestIx>,
     writers: BTreeSet<TestIx>,
     borrowers: BTreeSet<TestIx>,
-    /// Who writes it by rebooting.
+    /// Who loses it by rebooting.
     losers: BTreeSet<TestIx>,
 }
 

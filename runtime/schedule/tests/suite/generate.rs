@@ -364,7 +364,7 @@ fn enrich(plan: &mut ExecutionPlan, random: &mut Random, rarity: usize) {
     for number in 0..random.below(4) {
         plan.states.push(State {
             name: format!("state_{number}"),
-            lost_on_reboot: random.one_in(3),
+            lost_on_reboot: !random.one_in(3),
             per_account: None,
         });
     }
@@ -462,28 +462,49 @@ fn imply(plan: &ExecutionPlan, shape: &mut Shape) {
     };
     let disks = plan.disks.indices().map(Resource::Disk);
     let states = plan.states.indices().map(Resource::State);
+    let passed = |test: TestIx| {
+        let (mut waiting, mut passed) = (vec![test], BTreeSet::new());
+        while let Some(test) = waiting.pop() {
+            let direct = shape.after.iter().filter(|edge| edge.test == test);
+            waiting.extend(
+                direct
+                    .map(|edge| edge.after)
+                    .filter(|after| passed.insert(*after)),
+            );
+        }
+        passed
+    };
     let mut order: BTreeSet<Edge> = shape.order.iter().copied().collect();
     let mut conflicts = BTreeSet::new();
     for of in disks.chain(states) {
-        for writer in &shape.tests {
-            let writes = does(*writer, EffectKind::Writes, of);
-            if !writes && !loses(*writer, of) {
-                continue;
+        let sees =
+            |test: TestIx| does(test, EffectKind::Reads, of) || does(test, EffectKind::Borrows, of);
+        // Who sees what it loses counts as a writer.
+        let writes =
+            |test: TestIx| does(test, EffectKind::Writes, of) || sees(test) && loses(test, of);
+        let only_loses = |test: TestIx| loses(test, of) && !writes(test);
+        let tests = || shape.tests.iter().copied();
+        let pairs = tests().flat_map(|one| tests().map(move |other| (one, other)));
+        for (one, other) in pairs.filter(|(one, other)| one != other) {
+            let is_after = before[&one].contains(&other);
+            let ordered = is_after || before[&other].contains(&one);
+            if writes(one) && writes(other) && !ordered {
+                conflicts.insert(Pair::of(one, other));
             }
-            for other in shape.tests.iter().filter(|other| *other != writer) {
-                let reads =
-                    does(*other, EffectKind::Reads, of) || does(*other, EffectKind::Borrows, of);
-                if reads && !before[other].contains(writer) {
-                    order.insert(Edge {
-                        test: *writer,
-                        after: *other,
-                    });
-                }
-                let both_write =
-                    does(*other, EffectKind::Writes, of) || writes && loses(*other, of);
-                let ordered = before[other].contains(writer) || before[writer].contains(other);
-                if both_write && !ordered {
-                    conflicts.insert(Pair::of(*writer, *other));
+            let edge = Edge {
+                test: other,
+                after: one,
+            };
+            if (sees(one) || writes(one)) && only_loses(other) && !ordered {
+                order.insert(edge);
+            }
+            if sees(one) && writes(other) && !is_after {
+                let lost = passed(one).into_iter().filter(|test| only_loses(*test));
+                if lost
+                    .into_iter()
+                    .all(|loser| before[&other].contains(&loser))
+                {
+                    order.insert(edge);
                 }
             }
         }

@@ -72,7 +72,8 @@ const MUTATIONS: &[Mutation] = mutations! {
     ConflictsApart []: conflict_on_a_life;
     OneBoot []: life_without_its_boot life_of_another_boot boot_for_nothing;
     OrderKept []: starts_before_what_it_is_after starts_before_regardless starts_before_its_order;
-    AsShipped []: reader_after_the_writer reader_beside_the_writer;
+    AsShipped []: reader_after_the_writer reader_beside_the_writer writer_after_what_loses_it
+        reader_after_what_loses_it;
     // The plan's own edge of order says the same of the same two tests.
     AsShipped [Rule::OrderKept]: reader_after_the_writer_despite_order;
     OneWriterChain []: two_writers_on_a_life three_writers_on_a_life;

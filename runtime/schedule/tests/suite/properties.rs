@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use dva_plan::ExecutionPlan;
 use dva_plan::document::to_bytes;
 use dva_plan::exclusions::Exclusions;
-use dva_plan::plan::{BootIx, CellIx, Gate, MachineIx, Policy, TestIx};
+use dva_plan::plan::{
+    BootIx, CellIx, Effect, EffectKind, Gate, MachineIx, Policy, Resource, TestIx,
+};
 use dva_plan::schedule::{PlannedExecution, PlannedLife, Schedule};
 use dva_plan::together::Together;
 use dva_plan::validate::validate;
@@ -72,7 +74,7 @@ fn any_plan(seed: u64, size: Size) -> ExecutionPlan {
 /// The properties below say something only of plans that have what they are about.
 #[test]
 fn rich_plans_are_rich() {
-    let (mut several, mut setups, mut last, mut kept_apart) = (0, 0, 0, 0);
+    let (mut several, mut setups, mut last, mut kept_apart, mut lost) = (0, 0, 0, 0, 0);
     for seed in 0..200 {
         let size = Size {
             tests: 12,
@@ -90,9 +92,32 @@ fn rich_plans_are_rich() {
         let exclusions = Exclusions::of(&plan);
         let mut tests = plan.tests.indices();
         kept_apart += u32::from(tests.any(|test| exclusions.is_exclusive(test)));
+        lost += u32::from(
+            made.lives
+                .iter()
+                .any(|life| loses_what_is_written(&plan, life)),
+        );
     }
-    let counts = [several, setups, last, kept_apart];
+    let counts = [several, setups, last, kept_apart, lost];
     assert!(counts.iter().all(|count| *count >= 15), "{counts:?}");
+}
+
+/// Whether a test of `life` reboots and another one writes a state that is lost by it.
+fn loses_what_is_written(plan: &ExecutionPlan, life: &PlannedLife) -> bool {
+    let tests = || {
+        life.executions
+            .iter()
+            .map(|execution| &plan.tests[execution.test])
+    };
+    let is_lost = |effect: &Effect| match effect.of {
+        Resource::State(state) => {
+            effect.kind == EffectKind::Writes && plan.states[state].lost_on_reboot
+        }
+        Resource::Machine | Resource::Disk(_) => false,
+    };
+    let reboots =
+        tests().any(|test| test.takes_machine_away() && !test.effects.iter().any(is_lost));
+    reboots && tests().any(|test| test.effects.iter().any(is_lost))
 }
 
 proptest! {

@@ -89,6 +89,30 @@ pub(super) fn reader_after_the_writer_despite_order(
     Some(())
 }
 
+/// Brings together a reboot and, behind it, who touches a new state that it loses.
+fn touched_and_lost(
+    case: &mut Case,
+    random: &mut Random,
+    effect: fn(Resource) -> Effect,
+) -> Option<()> {
+    let of = contested(case);
+    if let Resource::State(state) = of {
+        case.plan.states[state].lost_on_reboot = true;
+    }
+    // Behind each other, for a reboot has the machine to itself.
+    let apart_ms = GUEST_MS + random.below(20) as u64;
+    let toucher = guest("toucher", &[effect(of)]);
+    two_together(case, random, (rebooting(), toucher), apart_ms)
+}
+
+pub(super) fn writer_after_what_loses_it(case: &mut Case, random: &mut Random) -> Option<()> {
+    touched_and_lost(case, random, Effect::writes)
+}
+
+pub(super) fn reader_after_what_loses_it(case: &mut Case, random: &mut Random) -> Option<()> {
+    touched_and_lost(case, random, Effect::reads)
+}
+
 /// Brings together `count` writers of a new state, none after another.
 fn writers_together(case: &mut Case, random: &mut Random, count: u64) -> Option<()> {
     let effects = [Effect::writes(contested(case))];
