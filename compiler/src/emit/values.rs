@@ -178,7 +178,14 @@ impl Renumbering {
         let tables = self.tables.keys().map(|table| {
             let read = typed.tables[*table].as_ref()?;
             let KeyOf::Fact(fact, _) = &read.key else {
-                return None;
+                // What is found in it by a written key stands in the plan as it is; what is left are
+                // look-ups that find nothing, whatever the key.
+                return Some(Lookup {
+                    name: read.name.clone(),
+                    key: CellFact::ImageOs,
+                    entries: BTreeMap::new(),
+                    values: Vec::new(),
+                });
             };
             let parts = layout.parts.iter().zip(&layout.applied.cells);
             let keys = parts.flat_map(|(part, sets)| {

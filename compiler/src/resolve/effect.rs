@@ -92,10 +92,52 @@ impl<'a> Resolution<'a, '_> {
             };
             match row.effects.iter().find(same) {
                 Some((_, first)) => self.said_twice(span, first.span, &format!("`{name}`")),
-                None => row.effects.push((kind, Mention { to, span })),
+                None => {
+                    self.opposite(kind, &name, Mention { to, span }, row);
+                    row.effects.push((kind, Mention { to, span }));
+                }
             }
             self.account_is_borrowed(kind, to, span);
         }
+    }
+
+    /// Reports another effect of the test on what `own` names: only one of them can be.
+    ///
+    /// `reads machine` goes with the others, since it asks for something before the test and they for
+    /// something behind it.
+    fn opposite(&mut self, kind: EffectKind, name: &str, own: Mention<Resource>, row: &Test<'a>) {
+        let mut effects = row.effects.iter();
+        let Some((other, first)) = effects.find(|(_, known)| known.to == own.to) else {
+            return;
+        };
+        let kinds = [kind, *other];
+        if own.to == Resource::Machine && kinds.contains(&EffectKind::Reads) {
+            return;
+        }
+        // What is wrong with those is said of each.
+        if matches!(own.to, Resource::State(state) if self.hir.states[state].account.is_some()) {
+            return;
+        }
+        let help = if !kinds.contains(&EffectKind::Borrows) {
+            format!(
+                "Who changes a thing may look at it too: `writes {name}` is enough. Remove `reads {name}`."
+            )
+        } else if kinds.contains(&EffectKind::Reads) {
+            format!(
+                "Who has a thing alone may look at it too: `borrows {name}` is enough. Remove `reads {name}`."
+            )
+        } else {
+            format!(
+                "`borrows {name}` promises that it is as before when the test ends, `writes {name}` that it \
+                 is not. Keep one of them."
+            )
+        };
+        let text = format!("the test {} `{name}` and {} it", word(*other), word(kind));
+        self.bag.push(
+            Diagnostic::new(Code::P0208, own.span, text)
+                .and(first.span, "the other of the two")
+                .help(help),
+        );
     }
 
     fn resource(&mut self, name: &str, span: Span) -> Option<Resource> {
@@ -141,5 +183,13 @@ impl<'a> Resolution<'a, '_> {
                 )),
             );
         }
+    }
+}
+
+fn word(kind: EffectKind) -> &'static str {
+    match kind {
+        EffectKind::Reads => "reads",
+        EffectKind::Writes => "writes",
+        EffectKind::Borrows => "borrows",
     }
 }

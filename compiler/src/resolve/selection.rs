@@ -13,6 +13,7 @@ use crate::hir::{Again, ItemRef, Mention, PlanPart};
 use crate::span::Span;
 use crate::suggest::{did_you_mean, listed};
 use crate::syntax::ast::{self, BinaryOperator, Expr, ExprKind};
+use crate::types::expression::mixed;
 
 /// Tests by number, with the place that names each.
 type Chosen = BTreeMap<TestIx, Span>;
@@ -85,6 +86,9 @@ impl<'a> Resolution<'a, '_> {
             return false;
         };
         if let Some(condition) = &selection.condition {
+            if !self.is_unmixed(condition) {
+                return false;
+            }
             let tests = self.hir.tests.iter();
             let tags = tests.flat_map(|test| test.tags.iter().map(|tag| tag.text.as_str()));
             let tags: Tags<'a> = tags.collect();
@@ -101,7 +105,10 @@ impl<'a> Resolution<'a, '_> {
             chosen = kept;
         }
         for (test, span) in &except {
-            if chosen.remove(test).is_none() && self.names_one(&selection.except, *span) {
+            if chosen.remove(test).is_none()
+                && self.names_one(&selection.except, *span)
+                && !self.is_brought(*test, &chosen)
+            {
                 let text = format!("`{}` is not selected", self.hir.tests[*test].name.text);
                 self.bag.push(
                     Diagnostic::new(Code::P0723, *span, text)
@@ -110,6 +117,9 @@ impl<'a> Resolution<'a, '_> {
             }
         }
         if chosen.is_empty() {
+            if self.may_be_unread() {
+                return false;
+            }
             let span = selection.tests.first().map_or(Span::default(), span_of);
             self.bag.push(
                 Diagnostic::new(Code::P0724, span, "no test is left")
@@ -165,11 +175,57 @@ impl<'a> Resolution<'a, '_> {
         all.then_some(chosen)
     }
 
+    /// Whether tests stand in text that could not be read, so that one of them may be meant.
+    fn may_be_unread(&self) -> bool {
+        let mut names = self.hir.names.values();
+        self.hir.has_unread || names.any(|(item, _)| *item == ItemRef::Unread)
+    }
+
+    /// Whether a test of `chosen` brings `test` along, being after it, so that it is excepted in vain; that
+    /// is said by [`crate::graph`].
+    fn is_brought(&self, test: TestIx, chosen: &Chosen) -> bool {
+        let mut waiting: Vec<TestIx> = chosen.keys().copied().collect();
+        let mut seen: BTreeSet<TestIx> = BTreeSet::new();
+        while let Some(next) = waiting.pop() {
+            let row = &self.hir.tests[next];
+            let after = row.after.iter().chain(&row.regardless);
+            for earlier in after.map(|mention| mention.to) {
+                if earlier == test {
+                    return true;
+                }
+                if seen.insert(earlier) {
+                    waiting.push(earlier);
+                }
+            }
+        }
+        false
+    }
+
     /// Whether one of `selectors` names a test at `span` itself, rather than many at once.
     fn names_one(&self, selectors: &[ast::Selector], span: Span) -> bool {
         let mut selectors = selectors.iter();
         selectors
             .any(|selector| matches!(selector, ast::Selector::Test(test) if test.path.span == span))
+    }
+
+    /// Whether no `and` stands beside an `or` in `condition` without parentheses; reported.
+    fn is_unmixed(&mut self, condition: &Expr) -> bool {
+        match &condition.kind {
+            ExprKind::Group(inner) | ExprKind::Not(inner) => self.is_unmixed(inner),
+            ExprKind::Binary {
+                operator,
+                operator_span,
+                left,
+                right,
+            } => {
+                if let Some(finding) = mixed(*operator, *operator_span, [left, right]) {
+                    self.bag.push(finding);
+                    return false;
+                }
+                self.is_unmixed(left) && self.is_unmixed(right)
+            }
+            _ => true,
+        }
     }
 
     /// Whether `condition` holds of `test`; `None` where it is no condition on tests.
@@ -225,6 +281,9 @@ impl<'a> Resolution<'a, '_> {
         if tags.contains(tag.as_str()) {
             return Some(false);
         }
+        if self.may_be_unread() {
+            return None;
+        }
         let known = || tags.iter().copied();
         let help = did_you_mean(&tag, known()).unwrap_or_else(|| match tags.len() {
             0 => "No test has `tags`.".to_owned(),
@@ -239,13 +298,42 @@ impl<'a> Resolution<'a, '_> {
     fn no_condition(&mut self, written: &Expr) -> Option<bool> {
         if !matches!(written.kind, ExprKind::Error) {
             self.bag.push(
-                Diagnostic::new(Code::P0721, written.span, "tests are not chosen by this").help(
-                    "Tests are chosen by their tags: `tests all where tag in [kernel, default]`, \
-                     `tag == kernel`, with `and`, `or` and `not`.",
+                Diagnostic::new(Code::P0721, written.span, said_of(written)).help(
+                    "Behind `where` stand `tag == kernel`, `tag != kernel` and `tag in [kernel, default]`, \
+                     joined by `and`, `or` and `not`.",
                 ),
             );
         }
         None
+    }
+}
+
+/// What is wrong with `written`, which is no condition on tests.
+fn said_of(written: &Expr) -> &'static str {
+    let word = |expr: &Expr| match &expr.kind {
+        ExprKind::Path(path) => dotted(path),
+        _ => String::new(),
+    };
+    match &written.kind {
+        ExprKind::Path(_) => "a word alone is no condition on a tag",
+        ExprKind::Binary {
+            operator,
+            left,
+            right,
+            ..
+        } => match operator {
+            _ if word(left) == "tags" || word(right) == "tags" => "it is `tag`, each tag by itself",
+            BinaryOperator::Has | BinaryOperator::HasAll | BinaryOperator::HasNone
+                if is_tag(left) =>
+            {
+                "`tag` is one word, not a list"
+            }
+            _ if is_tag(right) => "`tag` stands on the left",
+            _ if is_tag(left) => "a tag is compared with `==`, `!=` or `in`",
+            _ => "this asks for something other than a tag",
+        },
+        ExprKind::List(_) => "a list stands behind `tag in`",
+        _ => "this is no tag",
     }
 }
 

@@ -171,27 +171,13 @@ impl Checker<'_, '_> {
 
     fn logic(&mut self, sides: Sides<'_>) -> Option<Operand> {
         let is_and = sides.operator == BinaryOperator::And;
-        let other = if is_and {
-            BinaryOperator::Or
-        } else {
-            BinaryOperator::And
-        };
-        for side in [sides.left, sides.right] {
-            if let ExprKind::Binary {
-                operator,
-                operator_span,
-                ..
-            } = &side.kind
-                && *operator == other
-            {
-                let (this, that) = if is_and { ("and", "or") } else { ("or", "and") };
-                self.bag.push(
-                    Diagnostic::new(Code::P0306, sides.operator_span, format!("an `{this}`"))
-                        .and(*operator_span, format!("an `{that}`"))
-                        .help("Say with parentheses which of them comes first: `a and (b or c)`."),
-                );
-                return None;
-            }
+        if let Some(finding) = mixed(
+            sides.operator,
+            sides.operator_span,
+            [sides.left, sides.right],
+        ) {
+            self.bag.push(finding);
+            return None;
         }
         let user = if is_and { "`and`" } else { "`or`" };
         // Both sides are read even where one is wrong: they are separate mistakes.
@@ -254,4 +240,29 @@ pub(crate) fn without_patterns(expr: &Expr) -> Cow<'_, Expr> {
     };
     let span = expr.span;
     Cow::Owned(Expr { span, kind })
+}
+
+/// `and` beside `or` without parentheses, where `operator` is one of them and one of its `sides` the other.
+pub(crate) fn mixed(
+    operator: BinaryOperator,
+    operator_span: Span,
+    sides: [&Expr; 2],
+) -> Option<Diagnostic> {
+    let (this, that, other) = match operator {
+        BinaryOperator::And => ("and", "or", BinaryOperator::Or),
+        BinaryOperator::Or => ("or", "and", BinaryOperator::And),
+        _ => return None,
+    };
+    sides.into_iter().find_map(|side| match &side.kind {
+        ExprKind::Binary {
+            operator,
+            operator_span: inner,
+            ..
+        } if *operator == other => Some(
+            Diagnostic::new(Code::P0306, operator_span, format!("an `{this}`"))
+                .and(*inner, format!("an `{that}`"))
+                .help("Say with parentheses which of them comes first: `a and (b or c)`."),
+        ),
+        _ => None,
+    })
 }

@@ -69,20 +69,45 @@ impl Checker<'_, '_> {
         };
         match &value.kind {
             ast::ExprKind::Error => None,
-            ast::ExprKind::Path(path) if path.segments.len() == 1 => Some((dotted(path), None)),
+            ast::ExprKind::Path(path) if path.segments.len() == 1 => {
+                Some((self.os_name(path)?, None))
+            }
             ast::ExprKind::Call { callee, arguments } if callee.segments.len() == 1 => {
                 let [version] = arguments.as_slice() else {
                     return refuse(self, value.span, "an operating system has one version");
                 };
+                let name = self.os_name(callee);
                 let version = &version.value;
                 let operand = self.expression(version, Some(&Type::Version))?;
                 match self.nodes.node(operand.expr) {
-                    Node::Const(Value::Version(text)) => Some((dotted(callee), Some(text.clone()))),
+                    Node::Const(Value::Version(text)) => Some((name?, Some(text.clone()))),
                     _ => refuse(self, version.span, "this is no version"),
                 }
             }
             _ => refuse(self, value.span, "this is no operating system"),
         }
+    }
+
+    /// The name of an operating system. Any may be, but for one that is much like one of the catalog: it
+    /// would be billed as something else.
+    fn os_name(&mut self, path: &ast::Path) -> Option<String> {
+        let name = dotted(path);
+        let known = || self.catalog.operating_systems();
+        if known().any(|known| known == name) {
+            return Some(name);
+        }
+        let lower = name.to_ascii_lowercase();
+        let ours = self.catalog.our_name_for(&lower);
+        let help = match ours.filter(|ours| known().any(|known| known == *ours)) {
+            Some(ours) => format!("It is called `{ours}` here."),
+            None => match did_you_mean(&lower, known()) {
+                Some(help) => help,
+                None => return Some(name),
+            },
+        };
+        let text = format!("`{name}` is much like an operating system that is known");
+        self.report(Code::P0304, path.span, text, help);
+        None
     }
 
     fn arch(&mut self, value: &ast::Expr) -> Option<String> {

@@ -44,6 +44,13 @@ impl Checker<'_, '_> {
                 let name = name.clone();
                 return match table.value(&name) {
                     Some(value) => Some(self.known(value.clone(), table.of.clone())),
+                    // What is done without is said, and a table of texts is looked up in by no cell, so
+                    // the plan has it without entries.
+                    None if self.may_miss && table.key == KeyOf::Text => {
+                        let (expr, r#type) =
+                            (self.nodes.add(Node::Lookup(table_ix)), table.of.clone());
+                        Some(Operand { expr, r#type })
+                    }
                     None => {
                         let text = format!("`{}` has no entry for `{name}`", table.name);
                         let help = "Every look-up with this key would find nothing. Add the entry to the file.";
