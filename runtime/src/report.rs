@@ -35,7 +35,7 @@ pub fn report(state: &RunState) -> Option<RunReport> {
             };
             TestRunReport {
                 cell: cell.id.clone(),
-                axes: cell.axes.clone(),
+                axes: plan.shown_axes(cell),
                 test: plan.tests[test].id.clone(),
                 verdict,
                 message,

@@ -1,6 +1,6 @@
 //! What is seen of a run while it goes on: a line a machine on a terminal, else a line an event.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{IsTerminal, Write, stderr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,18 +33,44 @@ pub fn observer(plan: &Arc<ExecutionPlan>, schedule: &Schedule) -> Box<dyn Obser
 /// What lives and tests are called.
 struct Names {
     plan: Arc<ExecutionPlan>,
-    lives: BTreeMap<LifeIx, (CellIx, String)>,
+    lives: BTreeMap<LifeIx, Named>,
+}
+
+/// A life as it is shown.
+struct Named {
+    /// The label of its cell, with a number where the cell has several machines.
+    label: String,
+    tests: u64,
+    /// What runs there only as preparation for others.
+    setup: BTreeSet<TestIx>,
 }
 
 impl Names {
     fn new(plan: &Arc<ExecutionPlan>, schedule: &Schedule) -> Self {
         let labels = plan.cell_labels();
-        let label = |cell: CellIx| labels.label(&plan.cells[cell].axes, &plan.name);
-        let lives = schedule
-            .lives
-            .enumerate()
-            .map(|(life, planned)| (life, (planned.cell, label(planned.cell))))
-            .collect();
+        let mut of_cells: BTreeMap<CellIx, usize> = BTreeMap::new();
+        for planned in &schedule.lives {
+            *of_cells.entry(planned.cell).or_default() += 1;
+        }
+        let mut numbers: BTreeMap<CellIx, usize> = BTreeMap::new();
+        let mut lives = BTreeMap::new();
+        for (life, planned) in schedule.lives.enumerate() {
+            let axes = plan.shown_axes(&plan.cells[planned.cell]);
+            let mut label = labels.label(&axes, &plan.name);
+            let number = numbers.entry(planned.cell).or_default();
+            *number += 1;
+            if of_cells[&planned.cell] > 1 {
+                label.push_str(&format!(" #{number}"));
+            }
+            let executions = planned.executions.iter();
+            let setup = executions.filter(|execution| execution.setup);
+            let named = Named {
+                label,
+                tests: planned.executions.len() as u64,
+                setup: setup.map(|execution| execution.test).collect(),
+            };
+            lives.insert(life, named);
+        }
         Self {
             plan: Arc::clone(plan),
             lives,
@@ -52,17 +78,20 @@ impl Names {
     }
 
     fn life(&self, life: LifeIx) -> &str {
-        self.lives.get(&life).map_or("", |(_, label)| label)
+        self.lives.get(&life).map_or("", |named| &named.label)
     }
 
-    fn test(&self, test: TestIx) -> &str {
-        self.plan.tests[test].id.as_str()
+    fn test(&self, life: LifeIx, test: TestIx) -> String {
+        let id = self.plan.tests[test].id.as_str();
+        let named = self.lives.get(&life);
+        match named.is_some_and(|named| named.setup.contains(&test)) {
+            true => format!("{id} (as preparation)"),
+            false => id.to_owned(),
+        }
     }
 
     fn tests_of(&self, life: LifeIx) -> u64 {
-        self.lives.get(&life).map_or(0, |(cell, _)| {
-            self.plan.shapes[self.plan.cells[*cell].shape].tests.len() as u64
-        })
+        self.lives.get(&life).map_or(0, |named| named.tests)
     }
 }
 
@@ -99,13 +128,13 @@ fn sentence(names: &Names, event: &Event) -> Option<(Option<LifeIx>, String)> {
             Some((Some(*life), format!("may still be running: {message}")))
         }
         Event::ExecutionStarted { life, test, .. } => {
-            Some((Some(*life), format!("{} …", names.test(*test))))
+            Some((Some(*life), format!("{} …", names.test(*life, *test))))
         }
         Event::ExecutionEnded {
             life, test, ending, ..
         } => Some((
             Some(*life),
-            format!("{} {}", names.test(*test), ending.verdict()),
+            format!("{} {}", names.test(*life, *test), ending.verdict()),
         )),
         Event::ProcessesLeft {
             life,
@@ -115,7 +144,7 @@ fn sentence(names: &Names, event: &Event) -> Option<(Option<LifeIx>, String)> {
             Some(*life),
             format!(
                 "{} left processes behind: {}",
-                names.test(*test),
+                names.test(*life, *test),
                 left.join(", ")
             ),
         )),
@@ -203,7 +232,7 @@ impl Observer for Bars {
             Event::LifeLaunching { life, .. } => self.bar(*life).bar.set_message("starting"),
             Event::LifeReady { life } => self.bar(*life).bar.set_message("ready"),
             Event::ExecutionStarted { life, test, .. } => {
-                let name = self.names.test(*test).to_owned();
+                let name = self.names.test(*life, *test);
                 let bar = self.bar(*life);
                 bar.running.push(name);
                 bar.show_running();
@@ -211,7 +240,7 @@ impl Observer for Bars {
             Event::ExecutionEnded {
                 life, test, ending, ..
             } => {
-                let name = self.names.test(*test).to_owned();
+                let name = self.names.test(*life, *test);
                 if *ending != Ending::Passed {
                     let line = format!("{}: {name} {}", self.names.life(*life), ending.verdict());
                     let _ = self.all.println(line);

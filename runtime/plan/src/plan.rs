@@ -12,7 +12,7 @@ use crate::expr::{CellFact, ExprIx, Expressions};
 pub use crate::features::BootMode;
 use crate::features::Features;
 use crate::id::{CellId, TestId};
-use crate::label::CellLabels;
+use crate::label::{Axes, CellLabels};
 pub use crate::policy::{Boot, Gate, Limits, Policy, Setup, Waiver};
 use crate::quote::Quote;
 use crate::step::{Slot, SlotIx, SourceText, Step};
@@ -563,7 +563,27 @@ impl ExecutionPlan {
     /// What the cells are called where people read.
     #[must_use]
     pub fn cell_labels(&self) -> CellLabels {
-        CellLabels::of(self.cells.iter().map(|cell| &cell.axes))
+        let axes: Vec<_> = self
+            .cells
+            .iter()
+            .map(|cell| self.shown_axes(cell))
+            .collect();
+        CellLabels::of(&axes)
+    }
+
+    /// The axis values of `cell` as people read them: with the name of its matrix under `matrix`, which no
+    /// axis is called, where the plan has cells of several.
+    #[must_use]
+    pub fn shown_axes(&self, cell: &Cell) -> Axes {
+        let mut axes = cell.axes.clone();
+        // Cells of one matrix stand together, so the first and the last one tell.
+        let mut cells = self.cells.iter();
+        let first = cells.next().map(|first| &first.matrix);
+        let last = cells.next_back().map(|last| &last.matrix);
+        if last.is_some() && first != last {
+            axes.insert("matrix".to_owned(), cell.matrix.clone());
+        }
+        axes
     }
 
     /// The number of test runs: Σ over cells of their tests.

@@ -74,7 +74,7 @@ pub struct LifeReport {
 pub struct TestRunReport {
     /// The cell.
     pub cell: CellId,
-    /// Cosmetic: the axis values of the cell.
+    /// Cosmetic: the axis values of the cell, and its matrix under `matrix` where the plan has several.
     pub axes: BTreeMap<String, String>,
     /// The test.
     pub test: TestId,

@@ -43,6 +43,7 @@ pub fn validate(plan: &ExecutionPlan) -> Vec<Fault> {
     };
     validation.expressions();
     validation.tables();
+    validation.states();
     validation.tests();
     validation.shapes();
     validation.machines();
@@ -68,6 +69,15 @@ impl Validation<'_> {
                 place: place.into(),
                 what,
             });
+        }
+    }
+
+    fn states(&mut self) {
+        let plan = self.plan;
+        for (index, state) in plan.states.enumerate() {
+            let place = format!("states[{}]", index.row());
+            let what = "no life may use it";
+            self.expect(state.per_account != Some(0), place, what);
         }
     }
 

@@ -3,7 +3,7 @@
 //! Independent of the scheduler: it knows the types of plan and schedule and nothing else, works out
 //! by itself what the effects of tests demand, and never panics on a schedule, wherever it is from.
 //!
-//! Not checked, since plans cannot express them as yet: states of an account, quotas and
+//! Not checked, since plans cannot express them as yet: quotas and
 //! launch rates, memory, deadline and budget.
 
 mod effects;

@@ -34,6 +34,7 @@
 //! | `lanes` | a lane runs one test at a time, and there are no more lanes than the policy has |
 //! | `machine-fits` | a life's machine is a candidate of its cell and has its image's architecture |
 //! | `machine-limit` | there are never more lives at once than the policy allows machines |
+//! | `account-limit` | a state of the account is touched by tests of no more lives at once than its limit |
 //! | `gate-kept` | a life behind a gate is launched when all lives of its image have ended that come before it |
 //! | `setup-elsewhere` | a setup execution's test has its verdict on another life |
 //! | `times` | launch, readiness, executions and ends follow each other; the makespan is the last end |

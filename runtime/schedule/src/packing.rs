@@ -2,7 +2,7 @@
 //!
 //! The packing is simple as yet: the tests of a cell go to as few lives as first fit finds (or to a life
 //! for each of its atoms, where that is asked for), on its first candidate, and all are launched as soon as
-//! gates and the limit of machines allow. Cells do not touch each other but for that, so each shape is
+//! gates and the limits of machines and of states of the account allow. Cells do not touch each other but for that, so each shape is
 //! solved once for all cells that have it: [`lives`] says what shares a life, [`network`] when it runs
 //! there, [`launch`] when the life begins. Tests of different boots are in conflict, so they never meet. It does not
 //! know prices or quotas, and it reads no clock: its effort is bounded by the numbers of tests and lanes.

@@ -105,7 +105,7 @@ impl RunState {
             "Cells of {} with its image come first, and not all passed: {} in {} was {verdict}.",
             row.matrix,
             self.plan.tests[test].id,
-            label.label(&row.axes, &self.plan.name),
+            label.label(&self.plan.shown_axes(row), &self.plan.name),
         );
         (row.matrix.clone(), message)
     }

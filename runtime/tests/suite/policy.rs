@@ -2,7 +2,7 @@
 
 use dva_plan::exit::ExitCode;
 use dva_plan::expr::{CellFact, Comparison, MachineFact, Node};
-use dva_plan::plan::{Boot, BootMode, Gate, Limits, Setup, TestIx, Waiver};
+use dva_plan::plan::{Boot, BootMode, Effect, Gate, Limits, Setup, TestIx, Waiver};
 use dva_plan::quote::Market;
 use dva_plan::table::Table;
 use dva_plan::{Value, Verdict};
@@ -275,7 +275,7 @@ async fn a_cell_that_fails_shuts_its_gate_and_those_behind() {
     assert_eq!(verdict("c"), "blocked (gate smoke)");
     assert_eq!(verdict("d"), "blocked (gate release)");
     let message = &ran.of("c", "boots").message;
-    let why = "boots in filesystem=b was failed (expect)";
+    let why = "boots in filesystem=b matrix=smoke was failed (expect)";
     assert!(message.contains(why), "{message}");
     assert_eq!(ran.report().exit, ExitCode::TestsFailed);
     assert_eq!(ran.report().duration_ms, 40_000);
@@ -458,5 +458,40 @@ async fn the_day_of_a_run_is_that_of_its_start() {
         let options = RunOptions::new(options().run, WallTime::from_unix_ms(unix_ms));
         let ran = simulate_with(&plan, MEMORY_FAILS, options).await;
         assert_eq!(ran.test("memory").verdict.to_string(), verdict);
+    }
+}
+
+/// When each execution of `test` ran, first ones first.
+fn times_of(ran: &Ran, test: &str) -> Vec<(u64, u64)> {
+    let runs = ran.report().test_runs.iter();
+    let mut times: Vec<_> = runs
+        .filter(|run| run.test.as_str() == test)
+        .flat_map(|run| &run.executions)
+        .map(|execution| (execution.start_ms, execution.end_ms))
+        .collect();
+    times.sort_unstable();
+    times
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_machines_than_may_use_a_state_of_the_account() {
+    for machines in [None, Some(4)] {
+        let mut plan = PlanBuilder::new();
+        plan.filesystems(["fs0", "fs1", "fs2", "fs3"]);
+        plan.policy.limits.machines = machines;
+        let licence = plan.account_state("licence", 2);
+        let first = plan.test("first", 5, &[]);
+        let licensed = plan.test("licensed", 10, &[first]);
+        plan.effect(licensed, Effect::borrows(licence));
+        let ran = simulate(&plan.build(), "").await;
+        assert_eq!(ran.report().exit, ExitCode::Ok);
+        let times = times_of(&ran, "licensed");
+        assert_eq!(times.len(), 4);
+        assert_eq!(times[0], times[1]);
+        // Where lives are launched as soon as they may be, it is the tests that wait.
+        assert_eq!(times[2].0, times[1].1);
+        assert_eq!(times[2], times[3]);
+        let waits = machines.is_some();
+        assert_eq!(times_of(&ran, "first")[3].0 == 30_000, waits);
     }
 }

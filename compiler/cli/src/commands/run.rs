@@ -114,7 +114,7 @@ fn refuse_unserved(plan: &ExecutionPlan, backend: &Backend) -> Result<(), Failur
             unserved.len(),
             counted(plan.cells.len(), "cell"),
             plan.cell_labels()
-                .label(&plan.cells[*first].axes, &plan.name),
+                .label(&plan.shown_axes(&plan.cells[*first]), &plan.name),
         ),
     ))
 }

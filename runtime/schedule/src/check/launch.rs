@@ -1,9 +1,10 @@
-//! The rules of launches: one boot a life, gates between matrices, and how many machines there may be.
+//! The rules of launches: one boot a life, gates between matrices, how many machines there may
+//! be, and how many may use a state of the account.
 
 use std::collections::BTreeMap;
 
-use dva_plan::plan::ImageIx;
-use dva_plan::schedule::{LifeIx, PlannedLife, Schedule};
+use dva_plan::plan::{ImageIx, Resource};
+use dva_plan::schedule::{LifeIx, PlannedExecution, PlannedLife, Schedule};
 use dva_plan::table::Index;
 
 use super::Check;
@@ -13,6 +14,7 @@ impl Check<'_> {
     /// What concerns the launches of all lives together.
     pub(super) fn launches(&mut self, schedule: &Schedule) {
         self.machines(schedule);
+        self.accounts(schedule);
         self.gates(schedule);
     }
 
@@ -76,6 +78,54 @@ impl Check<'_> {
                     index.row()
                 );
                 self.add(Rule::MachineLimit, index, None, message);
+            }
+        }
+    }
+
+    /// No more lives at one instant run a test that touches a state of the account than may. One that ends and
+    /// one that starts at the same instant follow each other.
+    fn accounts(&mut self, schedule: &Schedule) {
+        for (state, of) in self.plan.states.enumerate() {
+            let Some(most) = of.per_account else {
+                continue;
+            };
+            let touches = |execution: &&PlannedExecution| {
+                let test = self.plan.tests.get(execution.test);
+                let mut effects = test.into_iter().flat_map(|test| &test.effects);
+                effects.any(|effect| effect.of == Resource::State(state))
+            };
+            // Whether it starts comes second, so that what ends goes first.
+            let mut changes: Vec<(u64, bool, LifeIx)> = Vec::new();
+            for (index, life) in schedule.lives.enumerate() {
+                for execution in life.executions.iter().filter(touches) {
+                    if execution.start_ms < execution.end_ms {
+                        changes.push((execution.start_ms, true, index));
+                        changes.push((execution.end_ms, false, index));
+                    }
+                }
+            }
+            changes.sort_unstable();
+            let mut users: BTreeMap<LifeIx, u32> = BTreeMap::new();
+            for (at_ms, starts, index) in changes {
+                let running = users.entry(index).or_default();
+                if !starts {
+                    *running -= 1;
+                    if *running == 0 {
+                        users.remove(&index);
+                    }
+                    continue;
+                }
+                *running += 1;
+                let is_new = *running == 1;
+                let users = u32::try_from(users.len()).unwrap_or(u32::MAX);
+                if is_new && users > most {
+                    let message = format!(
+                        "life {}: with it {users} machines use {} at {at_ms} ms, and {most} may",
+                        index.row(),
+                        self.resource(Resource::State(state))
+                    );
+                    self.add(Rule::AccountLimit, index, None, message);
+                }
             }
         }
     }

@@ -42,6 +42,8 @@ pub enum Rule {
     MachineFits,
     /// There are no more machines at once than allowed.
     MachineLimit,
+    /// A state of the account is used by no more lives at once than may.
+    AccountLimit,
     /// What waits at a gate is launched when what comes first has ended.
     GateKept,
     /// Setup executions are only of tests that have their verdict on another life.
@@ -56,7 +58,7 @@ pub enum Rule {
 
 impl Rule {
     /// All of them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::References,
         Self::OneVerdict,
         Self::LifeClosed,
@@ -75,6 +77,7 @@ impl Rule {
         Self::Lanes,
         Self::MachineFits,
         Self::MachineLimit,
+        Self::AccountLimit,
         Self::GateKept,
         Self::SetupElsewhere,
         Self::Times,
@@ -104,6 +107,7 @@ impl Rule {
             Self::Lanes => "lanes",
             Self::MachineFits => "machine-fits",
             Self::MachineLimit => "machine-limit",
+            Self::AccountLimit => "account-limit",
             Self::GateKept => "gate-kept",
             Self::SetupElsewhere => "setup-elsewhere",
             Self::Times => "times",

@@ -89,6 +89,7 @@ const MUTATIONS: &[Mutation] = mutations! {
     Lanes []: lane_too_high two_on_one_lane no_lanes more_lanes_than_allowed;
     MachineFits []: machine_of_another_cell machine_of_another_architecture;
     MachineLimit []: too_many_machines;
+    AccountLimit []: too_many_borrowers borrowed_too_soon;
     GateKept []: launched_before_the_gate;
     // With one machine there are two at the time.
     GateKept [Rule::MachineLimit]: launched_before_the_gate_of_few;

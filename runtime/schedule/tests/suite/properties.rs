@@ -155,7 +155,7 @@ proptest! {
     /// Launches move lives as wholes and nothing else, keep what the policy says, and lose no time that one
     /// machine more would not have saved either.
     #[test]
-    fn gates_and_a_limit_of_machines_are_kept(
+    fn gates_and_limits_are_kept(
         seed: u64, size in size(), machines in proptest::option::of(1..=6_u32),
     ) {
         let mut plan = any_plan(seed, size);
@@ -175,6 +175,11 @@ proptest! {
             }
         }
         plan.policy.limits.machines = machines;
+        for state in plan.states.indices() {
+            if random.one_in(2) {
+                plan.states[state].per_account = Some(1 + random.below(3) as u32);
+            }
+        }
         prop_assert_eq!(validate(&plan), vec![]);
         let made = schedule(&plan, DIGEST, &Assumptions::default());
         prop_assert_eq!(check(&plan, DIGEST, &made), vec![]);

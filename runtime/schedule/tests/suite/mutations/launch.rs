@@ -1,6 +1,6 @@
 //! Boots, gates, and how many machines there may be.
 
-use dva_plan::plan::{Boot, BootIx, Gate};
+use dva_plan::plan::{Boot, BootIx, Gate, StateIx};
 
 use super::*;
 
@@ -87,6 +87,65 @@ fn launch_early(
 pub(super) fn too_many_machines(case: &mut Case, random: &mut Random) -> Option<()> {
     case.plan.policy.limits.machines = Some(1 + random.below(3) as u32);
     launch_early(case, random, |_, _| true)
+}
+
+/// Adds to each cell of one shape, of which there are several, a life with a test that borrows a new state of
+/// the account. As many may have it at once as there are such lives.
+fn add_borrowers(case: &mut Case, random: &mut Random) -> Option<(StateIx, TestIx, Vec<LifeIx>)> {
+    let of = contested(case);
+    let Resource::State(state) = of else {
+        return None;
+    };
+    let borrower = guest("borrower", &[Effect::borrows(of)]);
+    let (_, guests) = case.add_guests(random, vec![borrower])?;
+    let test = *guests.first()?;
+    let lives = case.lives().into_iter();
+    let lives: Vec<_> = lives
+        .filter(|life| case.execution(*life, test).is_some())
+        .collect();
+    if lives.len() < 2 {
+        return None;
+    }
+    case.plan.states[state].per_account = Some(lives.len() as u32);
+    case.assert_right();
+    Some((state, test, lives))
+}
+
+fn later(life: &mut PlannedLife, by_ms: u64) {
+    for time_ms in [&mut life.launch_ms, &mut life.ready_ms, &mut life.end_ms] {
+        *time_ms += by_ms;
+    }
+    for execution in &mut life.executions {
+        execution.start_ms += by_ms;
+        execution.end_ms += by_ms;
+    }
+}
+
+pub(super) fn too_many_borrowers(case: &mut Case, random: &mut Random) -> Option<()> {
+    let (state, _, lives) = add_borrowers(case, random)?;
+    case.plan.states[state].per_account = Some(1 + random.below(lives.len() - 1) as u32);
+    Some(())
+}
+
+pub(super) fn borrowed_too_soon(case: &mut Case, random: &mut Random) -> Option<()> {
+    let (state, test, lives) = add_borrowers(case, random)?;
+    case.plan.states[state].per_account = Some(1);
+    for (place, life) in lives.iter().enumerate() {
+        later(case.life(*life), place as u64 * GUEST_MS);
+    }
+    case.settle();
+    case.assert_right();
+    // All but the last one a moment later, which so is not behind the one before it.
+    let lives = case.lives().into_iter();
+    let lives: Vec<_> = lives
+        .filter(|life| case.execution(*life, test).is_some())
+        .collect();
+    let (_, others) = lives.split_last()?;
+    for life in others {
+        later(case.life(*life), 1);
+    }
+    case.settle();
+    Some(())
 }
 
 /// Spreads the cells over three matrices, each of which waits for another one.
