@@ -40,7 +40,12 @@ impl Diagnostic {
     /// BRIDGE: what the grammar reads and no later stage understands yet. Goes when the last of it is.
     #[must_use]
     pub(crate) fn later(span: Span) -> Self {
-        Self::new(Code::P0108, span, "this is not understood yet").help("")
+        Self::new(
+            Code::P0108,
+            span,
+            "modules and parameters are not understood yet",
+        )
+        .help("They are read and mean nothing so far. Write what it would bring into this file.")
     }
 
     /// A finding at `span`, where `text` says in a few words what is wrong.

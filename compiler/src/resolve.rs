@@ -11,6 +11,7 @@ mod policy;
 mod selection;
 mod value;
 
+use name::check_kind;
 pub(crate) use name::{check_name, dotted};
 
 use std::collections::BTreeMap;

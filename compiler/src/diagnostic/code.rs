@@ -148,6 +148,7 @@ define_codes! {
     P0511 Error "the disk is attached already";
     P0512 Error "the machine is not started again";
     P0513 Error "what is waited for never changes";
+    P0514 Error "the machine runs already";
     P0520 Error "a test comes after one that is last";
     P0521 Error "the tests of an edge are never in one cell";
     P0522 Error "a value is used of a test that does not apply";

@@ -86,7 +86,7 @@ impl Lives<'_, '_> {
                 let part: Vec<_> = part.into_iter().collect();
                 if let Some(way) = self.cycle(&part, &waits) {
                     sound = false;
-                    self.report(&way, &waits, bag);
+                    self.report(&way, &waits, self.tied_by(tests, &way), bag);
                 }
             }
         }
@@ -115,7 +115,7 @@ impl Lives<'_, '_> {
         let waits = self.waits(&last, &effects);
         let way = self.cycle(&last, &waits);
         if let Some(way) = &way {
-            self.report(way, &waits, bag);
+            self.report(way, &waits, None, bag);
         }
         way.is_none()
     }
@@ -309,21 +309,7 @@ impl Lives<'_, '_> {
     /// The smallest groups of the tests of an atom that can be put onto lives apart from each other, as
     /// `dva_plan::together::Together::parts` makes them.
     fn parts(&self, tests: &[NodeIx]) -> Vec<BTreeSet<NodeIx>> {
-        let needed: BTreeSet<NodeIx> = tests
-            .iter()
-            .flat_map(|test| self.needs[*test].iter().map(|need| need.on))
-            .collect();
-        let ends = tests.iter().filter(|test| !needed.contains(test));
-        let mut parts: Vec<BTreeSet<NodeIx>> = ends
-            .map(|end| {
-                let (mut waiting, mut part) = (vec![*end], BTreeSet::from([*end]));
-                while let Some(test) = waiting.pop() {
-                    let needs = self.needs[test].iter().map(|need| need.on);
-                    waiting.extend(needs.filter(|on| part.insert(*on)));
-                }
-                part
-            })
-            .collect();
+        let mut parts = self.needed_together(tests);
         for once in tests.iter().filter(|test| self.row(**test).once.is_some()) {
             let (bound, free): (Vec<_>, Vec<_>) =
                 parts.into_iter().partition(|part| part.contains(once));
@@ -333,7 +319,45 @@ impl Lives<'_, '_> {
         parts
     }
 
-    fn report(&self, way: &[NodeIx], waits: &Waits, bag: &mut Bag) {
+    /// The same if every test might run several times: each test that no other one needs, with what it
+    /// needs.
+    fn needed_together(&self, tests: &[NodeIx]) -> Vec<BTreeSet<NodeIx>> {
+        let needed: BTreeSet<NodeIx> = tests
+            .iter()
+            .flat_map(|test| self.needs[*test].iter().map(|need| need.on))
+            .collect();
+        let ends = tests.iter().filter(|test| !needed.contains(test));
+        let part = |end: &NodeIx| {
+            let (mut waiting, mut part) = (vec![*end], BTreeSet::from([*end]));
+            while let Some(test) = waiting.pop() {
+                let needs = self.needs[test].iter().map(|need| need.on);
+                waiting.extend(needs.filter(|on| part.insert(*on)));
+            }
+            part
+        };
+        ends.map(part).collect()
+    }
+
+    /// The test that runs but once and so keeps those of `way` on one life, where a second life would help
+    /// otherwise.
+    fn tied_by(&self, tests: &[NodeIx], way: &[NodeIx]) -> Option<(NodeIx, Span)> {
+        let apart = self.needed_together(tests);
+        let holds_all = |part: &BTreeSet<NodeIx>| way.iter().all(|test| part.contains(test));
+        if apart.iter().any(holds_all) {
+            return None;
+        }
+        let touches = |part: &&BTreeSet<NodeIx>| way.iter().any(|test| part.contains(test));
+        let once = |test: &NodeIx| Some((*test, self.row(*test).once?));
+        // The one that most of them need.
+        let found = tests.iter().filter_map(once);
+        found.max_by_key(|(test, _)| {
+            let with = apart.iter().filter(touches);
+            with.filter(|part| part.contains(test)).count()
+        })
+    }
+
+    /// Reports the circle `way`, whose tests are on one life since `tied` runs but once, if it is that.
+    fn report(&self, way: &[NodeIx], waits: &Waits, tied: Option<(NodeIx, Span)>, bag: &mut Bag) {
         let name = |node: NodeIx| name(self.hir, self.graph.nodes[node]);
         let steps = way.windows(2).filter_map(|pair| {
             let why = waits.get(&pair[0])?.get(&pair[1])?;
@@ -401,6 +425,10 @@ impl Lives<'_, '_> {
                 finding = finding.and(*span, text);
             }
         }
+        if let Some((once, span)) = tied {
+            let text = format!("`{}` runs but once, so they share its machine", name(once));
+            finding = finding.and(span, text);
+        }
         let path: Vec<_> = way.iter().map(|node| name(*node)).collect();
         let mut help = format!(
             "On one machine none of them can be first: {}.",
@@ -411,6 +439,9 @@ impl Lives<'_, '_> {
                 " Where `{reader}` should see what `{writer}` wrote, write `test {reader} after {writer}`."
             )),
             _ => help.push_str(" Remove one of these."),
+        }
+        if tied.is_some() {
+            help.push_str(" Without `once` a second machine would do.");
         }
         bag.push(finding.help(help));
     }

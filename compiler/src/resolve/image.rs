@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use dva_plan::plan::ImageIx;
 use dva_plan::table::Table;
 
-use super::{Given, Resolution, check_name, dotted};
+use super::{Given, Resolution, check_kind, check_name, dotted};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::hir::{Fact, FactType, Image, ItemRef, Mention};
 use crate::suggest::{did_you_mean, listed};
@@ -40,6 +40,7 @@ impl<'a> Resolution<'a, '_> {
             let finding = Diagnostic::new(Code::P0203, name.span, text);
             self.bag.push(finding.help("Choose another name."));
         }
+        let is_own = is_field || check_kind(name, self.bag);
         let r#type = match fact.choices.as_slice() {
             [one] if FACT_TYPES.contains(&one.text.as_str()) => FactType::Named(one),
             [one] => {
@@ -70,7 +71,11 @@ impl<'a> Resolution<'a, '_> {
         };
         Fact {
             name,
-            r#type,
+            // The words of such a fact would be sought among those of the catalog.
+            r#type: match is_own {
+                true => r#type,
+                false => FactType::Unknown,
+            },
             default: &fact.default,
         }
     }

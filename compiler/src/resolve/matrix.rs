@@ -1,6 +1,6 @@
 //! Axes and matrices: which axes a matrix has, and which values each of them.
 
-use super::{Given, Resolution, check_name, dotted};
+use super::{Given, Resolution, check_kind, check_name, dotted};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::hir::{Axis, AxisValue, Choice, Chosen, ItemRef, Matrix, MatrixAxis};
 use crate::span::Span;
@@ -16,6 +16,7 @@ const NETWORK_FIELDS: [(&str, Given); 2] =
 
 impl<'a> Resolution<'a, '_> {
     pub(super) fn axis(&mut self, axis: &'a ast::Axis) -> Axis<'a> {
+        check_kind(&axis.name, self.bag);
         let mut values: Vec<&ast::Name> = Vec::new();
         let mut all_fields = Vec::new();
         for value in &axis.values {

@@ -12,6 +12,24 @@ pub const RESERVED: [&str; 21] = [
     "matches", "not", "of", "or", "raw", "region", "stderr", "stdout", "true", "without",
 ];
 
+/// Kinds of names that facts of machines and images have.
+const KINDS: [&str; 6] = ["arch", "family", "hypervisor", "medium", "os", "partition"];
+
+/// Reports the name of an axis or of an author's fact that is that of another kind of names: the words of
+/// both would be taken for each other. False where it is one.
+pub(crate) fn check_kind(name: &ast::Name, bag: &mut Bag) -> bool {
+    let is_kind = KINDS.contains(&name.text.as_str());
+    if is_kind {
+        let label = format!("`{}` is a kind of names of the catalog", name.text);
+        let help = format!(
+            "Its words are known in every file. Choose another name, for example `own_{}`.",
+            name.text
+        );
+        bag.push(Diagnostic::new(Code::P0203, name.span, label).help(help));
+    }
+    !is_kind
+}
+
 /// Reports a name that no author may declare.
 pub(crate) fn check_name(name: &ast::Name, catalog: &Catalog, bag: &mut Bag) {
     let text = name.text.as_str();

@@ -68,7 +68,10 @@ impl Checker<'_, '_> {
             }
             ExprKind::Index { table, key } => self.look_up(table, key, expr.span),
             ExprKind::Entries(_) => {
-                self.bag.push(Diagnostic::later(expr.span));
+                let text = "names in a list mean nothing here";
+                let help = "They belong to the `ids` and the `owner` of `ami(…)`, by region and by partition. A \
+                            list is `[\"a\", \"b\"]`; values by a key are a `table`.";
+                self.report(Code::P0210, expr.span, text, help);
                 None
             }
             ExprKind::List(items) => self.list(items, expr.span, expected),

@@ -37,6 +37,10 @@ pub(crate) struct Course {
     pub(crate) needs: BTreeSet<Capability>,
     /// Where it was stopped, until it is started.
     pub(crate) stopped: Option<Span>,
+    /// Whether the machine may be stopped here.
+    may_be_stopped: bool,
+    /// Whether any step before this one stopped it.
+    was_stopped: bool,
     /// Disks that the test moved: whether they are attached, where that is sure.
     pub(crate) disks: BTreeMap<DiskIx, Option<bool>>,
     /// How long the steps wait at least, in milliseconds.
@@ -124,13 +128,20 @@ impl Checker<'_, '_> {
     pub(crate) fn stop(&mut self, span: Span) -> StepKind {
         self.course.needs.insert(Capability::StopStart);
         self.course.stopped.get_or_insert(span);
+        (self.course.may_be_stopped, self.course.was_stopped) = (true, true);
         StepKind::Stop
     }
 
-    pub(crate) fn start(&mut self) -> StepKind {
+    pub(crate) fn start(&mut self, span: Span) -> Option<StepKind> {
         self.course.needs.insert(Capability::StopStart);
         self.course.stopped = None;
-        StepKind::Start
+        if !std::mem::take(&mut self.course.may_be_stopped) {
+            let help =
+                "Every machine runs when its test begins. Write `stop` before it, or remove it.";
+            self.report(Code::P0514, span, "nothing stopped the machine", help);
+            return None;
+        }
+        Some(StepKind::Start)
     }
 
     pub(crate) fn attach(&mut self, path: &ast::Path) -> Option<StepKind> {
@@ -363,6 +374,7 @@ impl Checker<'_, '_> {
         for attached in self.course.disks.values_mut() {
             *attached = None;
         }
+        self.course.may_be_stopped = self.course.was_stopped;
     }
 }
 
@@ -382,6 +394,8 @@ impl Course {
     pub(crate) fn either(&mut self, other: &Self) {
         self.needs.extend(&other.needs);
         self.stopped = self.stopped.or(other.stopped);
+        self.may_be_stopped |= other.may_be_stopped;
+        self.was_stopped |= other.was_stopped;
         self.waited_ms = self.waited_ms.min(other.waited_ms);
         let moved: BTreeSet<_> = self
             .disks

@@ -141,7 +141,12 @@ fn misplaced(step: &StepKind, modifier: &Modifier) -> Option<(&'static str, &'st
         )
         | (StepKind::Let { .. }, M::Find(_) | M::Json)
         | (StepKind::WaitUntil(_), M::Every(_)) => None,
-        (StepKind::Run(_), M::Find(_) | M::Json) => Some((
+        (StepKind::Run(_), M::Json) => Some((
+            "there is no `let` that would keep the value",
+            "`json` reads the output as a value: ``let x: { name: string } = run `…` json``. \
+             Without a `let` nobody asks for one.",
+        )),
+        (StepKind::Run(_), M::Find(_)) => Some((
             "there is no `let` that would keep what it finds",
             "`find` picks a value out of the output: ``let n: int = run `nproc` find `(\\d+)` ``. \
              To look for something, write ``expect stdout matches `…` ``.",

@@ -103,7 +103,11 @@ impl Checker<'_, '_> {
             .segments
             .first()
             .map_or(whole, |first| first.text.as_str());
-        let help = match (did_you_mean(first, known.iter().copied()), expected) {
+        let meant = did_you_mean(first, known.iter().copied());
+        let meant = fact_named(whole)
+            .filter(|_| expected.is_none() && !known.contains(&first))
+            .or(meant);
+        let help = match (meant, expected) {
             (help, Some(Type::String)) => {
                 let help = help.map_or(String::new(), |help| format!(" {help}"));
                 format!("Text stands in quotes: `\"{whole}\"`.{help}")
@@ -200,6 +204,15 @@ impl Checker<'_, '_> {
         let text = format!("`{name}` is not {}", a_type(&Type::Name(kind.to_owned())));
         self.report(Code::P0304, span, text, help);
     }
+}
+
+/// A sentence that offers the fact called `word`, of the machine or of the image.
+fn fact_named(word: &str) -> Option<String> {
+    let of_machine = ["instance", "region"].into_iter();
+    let mut of_machine = of_machine.filter(|of| facts_of(of).any(|(name, ..)| name == word));
+    let of_image = || ["os", "arch", "version"].contains(&word).then_some("image");
+    let of = of_machine.next().or_else(of_image)?;
+    Some(format!("Did you mean `{of}.{word}`?"))
 }
 
 /// Whether `word` is spelt as variables of the environment are, and nothing of a source is: `HOME`.

@@ -408,15 +408,28 @@ impl<'c, 'a> Checker<'c, 'a> {
             // An edge that was reported may be the one that is missing.
             if self.hir.tests[test].intact {
                 let own = &self.hir.tests[test].name;
-                let text = format!("`{}` may run before `{name}`, or without it", own.text);
-                self.bag.push(
-                    Diagnostic::new(Code::P0507, span, text)
-                        .and(own.span, "this test")
-                        .help(format!(
-                            "Say that it comes later: `test {} after {name}`.",
-                            own.text
-                        )),
-                );
+                let mut passed_over = self.hir.tests[test].regardless.iter();
+                let finding = match passed_over.find(|mention| mention.to == other) {
+                    Some(mention) => {
+                        let text = format!("`{name}` may have failed and left no value");
+                        Diagnostic::new(Code::P0507, span, text)
+                            .and(mention.span, "`regardless` is order alone")
+                            .help(format!(
+                                "Behind `regardless` a test runs however the other one ended, so it is given \
+                                 no values. Write `after {name}` alone, or capture it here."
+                            ))
+                    }
+                    None => {
+                        let text = format!("`{}` may run before `{name}`, or without it", own.text);
+                        Diagnostic::new(Code::P0507, span, text)
+                            .and(own.span, "this test")
+                            .help(format!(
+                                "Say that it comes later: `test {} after {name}`.",
+                                own.text
+                            ))
+                    }
+                };
+                self.bag.push(finding);
             }
             return None;
         }

@@ -12,7 +12,7 @@ use crate::source::Source;
 use crate::span::Span;
 use crate::syntax::ast;
 use crate::types::lets::OUTERMOST;
-use crate::types::machine::Course;
+use crate::types::machine::{Course, with_inner};
 use crate::types::modifier::{Expect, Modifiers};
 use crate::types::scope::{Output, Scope};
 use crate::types::{Checker, Exclude, TypedTest, Uses};
@@ -179,7 +179,7 @@ impl Checker<'_, '_> {
                 }
                 ast::StepKind::Reboot => Some(self.reboot()),
                 ast::StepKind::Stop => Some(self.stop(step.span)),
-                ast::StepKind::Start => Some(self.start()),
+                ast::StepKind::Start => self.start(step.span),
                 ast::StepKind::Attach(disk) => self.attach(disk),
                 ast::StepKind::Detach { disk, how } => self.detach(disk, *how),
                 ast::StepKind::Wait(time) => self.wait(time, within_ms),
@@ -232,8 +232,87 @@ impl Checker<'_, '_> {
 
     fn check(&mut self, condition: &ast::Expr) -> Option<StepKind> {
         let expr = self.condition_in(condition, "`check`")?;
+        self.exited_already(condition)?;
         self.report_constant(expr, condition.span, "the check")?;
         Some(StepKind::Check(expr))
+    }
+
+    /// Reports a condition on how a command exited that must have exited with 0 to come here; `None` where
+    /// there is one.
+    fn exited_already(&mut self, condition: &ast::Expr) -> Option<()> {
+        let (operator, left, right) = match &condition.kind {
+            ast::ExprKind::Group(inner) => return self.exited_already(inner),
+            ast::ExprKind::Binary {
+                operator,
+                left,
+                right,
+                ..
+            } => (*operator, left, right),
+            _ => return Some(()),
+        };
+        if operator == ast::BinaryOperator::And {
+            let (left, right) = (self.exited_already(left), self.exited_already(right));
+            return left.and(right);
+        }
+        let ast::ExprKind::Path(path) = &left.kind else {
+            return Some(());
+        };
+        let is_zero = self.source.slice(right.span) == "0";
+        let never = match operator {
+            ast::BinaryOperator::Equal => {
+                !is_zero && matches!(right.kind, ast::ExprKind::Number(_))
+            }
+            ast::BinaryOperator::NotEqual | ast::BinaryOperator::Greater => is_zero,
+            _ => false,
+        };
+        let (Some(command), true) = (self.must_exit_with_zero(path), never) else {
+            return Some(());
+        };
+        let text = "this is never true: another exit has failed the test before";
+        let help = "A command must exit with 0 unless it says what else it may. Write `expect any` behind \
+                    it, or say there what is expected: `expect exit == 4`.";
+        self.bag.push(
+            Diagnostic::new(Code::P0315, condition.span, text)
+                .and(command, "this command must exit with 0")
+                .help(help),
+        );
+        None
+    }
+
+    /// Where `path` is the exit code of a command of this test behind which nothing is said of what is
+    /// expected: that command's step.
+    fn must_exit_with_zero(&self, path: &ast::Path) -> Option<Span> {
+        let (Scope::Step { test, .. }, [value, field]) = (self.scope, path.segments.as_slice())
+        else {
+            return None;
+        };
+        if field.text != "exit" {
+            return None;
+        }
+        let row = &self.hir.tests[test];
+        let steps = with_inner(row.steps.iter().chain(&row.finally).copied());
+        let mut named = steps.into_iter().filter(
+            |step| matches!(&step.kind, ast::StepKind::Let { name, .. } if name.text == value.text),
+        );
+        // A name that several branches give may be any of theirs.
+        let (Some(step), None) = (named.next(), named.next()) else {
+            return None;
+        };
+        let is_output = matches!(
+            step.kind,
+            ast::StepKind::Let {
+                value: ast::Bound::Output(_),
+                ..
+            }
+        );
+        let mut modifiers = step.modifiers.iter();
+        let says_what = modifiers.any(|modifier| {
+            matches!(
+                modifier.kind,
+                ast::ModifierKind::Expect(_) | ast::ModifierKind::ExpectAny
+            )
+        });
+        (is_output && !says_what).then_some(step.span)
     }
 
     /// Reports a condition that is decided already; `None` where it cannot hold.

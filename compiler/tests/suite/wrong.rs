@@ -34,7 +34,7 @@ fn wrong_files_are_answered_as_the_catalogue_has_it() {
             let _ = writeln!(failures, "{shown} has no mistake");
         }
         for finding in &compilation.diagnostics {
-            if finding.primary.text == "this is not understood yet" {
+            if finding.primary.text.ends_with("not understood yet") {
                 let _ = writeln!(failures, "{shown} is about what is not there yet");
             }
         }

@@ -152,7 +152,8 @@ impl Place<'_> {
                 "`else` stands behind the braces of a `when`, or behind a value that a `let` looks up."
             }
             "where" if expects(Rule::kw_until) => "`where` stands before `because`.",
-            "=" | "==" | "<" if expects(Rule::op_at_most) => {
+            "=" if expects(Rule::op_equal) => "`==` compares.",
+            "=" | "==" | "<" if expects(Rule::op_at_most) && !expects(Rule::op_equal) => {
                 "A limit is the most that may be: `limit cost <= $5.00`."
             }
             "when" if self.behind("else") => "Write `else { when … { … } }`.",
