@@ -105,7 +105,7 @@ impl Checker<'_, '_> {
             .map_or(whole, |first| first.text.as_str());
         let meant = did_you_mean(first, known.iter().copied());
         let meant = fact_named(whole)
-            .filter(|_| expected.is_none() && !known.contains(&first))
+            .filter(|_| expected != Some(&Type::String) && !known.contains(&first))
             .or(meant);
         let help = match (meant, expected) {
             (help, Some(Type::String)) => {
