@@ -122,6 +122,8 @@ mod tests {
         assert_eq!(codes_of("memory >= 1000TiB"), [Code::P0415]);
         assert_eq!(codes_of("memory > 4"), [Code::P0302]);
         assert_eq!(codes_of("memory"), [Code::P0301]);
+        let found = types(Catalog::embedded(), "nvme =").expect_err("a lone `=`");
+        assert!(found[0].help.contains("`==` compares"), "{found:?}");
         for odd in [
             "",
             " ",
