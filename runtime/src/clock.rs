@@ -8,6 +8,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use dva_plan::RunId;
+use dva_plan::date::Day;
 
 /// A moment of wall time: milliseconds since 1970-01-01 UTC, leap seconds left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,49 +46,32 @@ impl WallTime {
     /// runs that start in one second differ.
     #[must_use]
     pub fn run_id(self) -> RunId {
-        let (year, month, day, [hour, minute, second, _]) = self.fields();
+        let day = Day::at(self.0).to_string().replace('-', "");
+        let [hour, minute, second, _] = self.time_of_day();
         RunId::new(format!(
-            "{year:04}{month:02}{day:02}-{hour:02}{minute:02}{second:02}-{:04x}",
+            "{day}-{hour:02}{minute:02}{second:02}-{:04x}",
             random() & 0xffff
         ))
     }
 
-    /// Year, month, day, and hour, minute, second, millisecond of the day, in UTC.
-    fn fields(self) -> (u64, u64, u64, [u64; 4]) {
-        let (days, ms) = (self.0 / 86_400_000, self.0 % 86_400_000);
-        // Howard Hinnant's `civil_from_days`: years begin in March, so a leap day comes last.
-        let shifted = days + 719_468;
-        let era = shifted / 146_097;
-        let day_of_era = shifted % 146_097;
-        let year_of_era =
-            (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-        let shifted_month = (5 * day_of_year + 2) / 153;
-        let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-        let month = if shifted_month < 10 {
-            shifted_month + 3
-        } else {
-            shifted_month - 9
-        };
-        let year = year_of_era + era * 400 + u64::from(month <= 2);
-        let time = [
+    /// Hour, minute, second and millisecond of the day, in UTC.
+    fn time_of_day(self) -> [u64; 4] {
+        let ms = self.0 % 86_400_000;
+        [
             ms / 3_600_000,
             ms / 60_000 % 60,
             ms / 1_000 % 60,
             ms % 1_000,
-        ];
-        (year, month, day, time)
+        ]
     }
 }
 
 /// As ISO 8601 in UTC: `2026-11-23T09:30:00.000Z`.
 impl fmt::Display for WallTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (year, month, day, [hour, minute, second, ms]) = self.fields();
-        write!(
-            f,
-            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z"
-        )
+        let day = Day::at(self.0);
+        let [hour, minute, second, ms] = self.time_of_day();
+        write!(f, "{day}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z")
     }
 }
 
