@@ -253,7 +253,7 @@ async fn variables_reach_their_command_alone_and_secrets_no_argument() {
         with("user", WithValue::Expr(value)),
     ];
     let text = r#"printf %s "$TOKEN" | wc -c; printf '%s|%s' "$command" "$user"; printf %s "$TOKEN"
-printf %s "$TOKEN" | base64; env | grep -a TOKEN >&2; cat; grep -alF "$(printf %s "$TOKEN" | tail -n 1)" /proc/[0-9]*/cmdline || echo nobody shows it"#;
+printf %s "$TOKEN" | base64; env | grep -a TOKEN >&2; cat; grep -alsF "$(printf %s "$TOKEN" | tail -n 1)" /proc/[0-9]*/cmdline || echo nobody shows it"#;
     let steps = vec![
         plan.run_as(text, |run| run.with = all),
         plan.run_as("echo \"${TOKEN-unset}\"", |_| {}),
