@@ -37,17 +37,6 @@ pub struct Label {
 }
 
 impl Diagnostic {
-    /// BRIDGE: what the grammar reads and no later stage understands yet. Goes when the last of it is.
-    #[must_use]
-    pub(crate) fn later(span: Span) -> Self {
-        Self::new(
-            Code::P0108,
-            span,
-            "modules and parameters are not understood yet",
-        )
-        .help("They are read and mean nothing so far. Write what it would bring into this file.")
-    }
-
     /// A finding at `span`, where `text` says in a few words what is wrong.
     #[must_use]
     pub fn new(code: Code, span: Span, text: impl Into<String>) -> Self {
@@ -72,6 +61,15 @@ impl Diagnostic {
         self
     }
 
+    /// The same, `by` bytes further on.
+    #[must_use]
+    pub(crate) fn shifted(mut self, by: u32) -> Self {
+        for label in std::iter::once(&mut self.primary).chain(&mut self.secondary) {
+            label.span = label.span.shifted(by);
+        }
+        self
+    }
+
     /// Says what to do.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
@@ -90,6 +88,29 @@ impl Bag {
     /// Adds a finding.
     pub fn push(&mut self, diagnostic: Diagnostic) {
         self.found.push(diagnostic);
+    }
+
+    /// Adds what was found in a file that `base` bytes of others stand before.
+    pub(crate) fn extend(&mut self, other: Self, base: u32) {
+        let found = other.found.into_iter();
+        self.found
+            .extend(found.map(|finding| finding.shifted(base)));
+    }
+
+    /// How many findings there are.
+    pub(crate) fn len(&self) -> usize {
+        self.found.len()
+    }
+
+    /// Forgets findings behind the first `known` that say again what one of those says of the same place.
+    pub(crate) fn forget_repeated(&mut self, known: usize) {
+        let key = |finding: &Diagnostic| (finding.code, finding.primary.span);
+        let said: std::collections::BTreeSet<_> = self.found.iter().take(known).map(key).collect();
+        let mut row = 0;
+        self.found.retain(|finding| {
+            row += 1;
+            row <= known || !said.contains(&key(finding))
+        });
     }
 
     /// Whether one of the findings is an error, so that there is no plan.

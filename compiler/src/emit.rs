@@ -28,7 +28,7 @@ use crate::graph::lives::Lives;
 use crate::graph::{Graph, Need, graph, name};
 use crate::hir::{Hir, ItemRef, MatrixIx, NodeIx, Plan, PlanIx};
 use crate::order::Order;
-use crate::source::Source;
+use crate::source::Sources;
 use crate::span::Span;
 use crate::suggest::{did_you_mean, listed};
 use crate::types::Typed;
@@ -100,8 +100,8 @@ impl Layout {
             .without_entry
             .iter()
             .map(|((test, table), count)| {
-                let names = (&hir.tests[*test].name.text, &hir.tables[*table].name.text);
-                ((names.0.clone(), names.1.clone()), *count)
+                let names = (&hir.tests[*test].id, &hir.tables[*table].name.text);
+                ((names.0.to_string(), names.1.clone()), *count)
             })
             .collect();
         outcome
@@ -135,17 +135,24 @@ pub fn lay_out(
         .collect();
     // What could not be resolved might have been a mention of any test.
     if all_known && !hir.plans.is_empty() {
-        for (test, row) in hir.tests.enumerate() {
-            // A second test of one name was reported, and nothing could list it.
-            let own_name = hir.names.get(row.name.text.as_str());
-            let is_named = own_name.is_some_and(|(item, _)| *item == ItemRef::Test(test));
-            if is_named && !used.contains(&test) {
-                let text = format!(
-                    "no plan lists `{}`, or a test that is after it",
-                    row.name.text
-                );
+        // A second test of one name was reported, and nothing could list it.
+        for (name, item) in hir.own_names() {
+            let (is_used, span) = match item {
+                ItemRef::Test(test) => (used.contains(&test), hir.tests[test].name.span),
+                ItemRef::Template(template) => {
+                    let row = &hir.templates[template];
+                    let mut instances = row.instances.values();
+                    (
+                        instances.any(|test| used.contains(test)),
+                        row.test.name.span,
+                    )
+                }
+                _ => continue,
+            };
+            if !is_used {
+                let text = format!("no plan lists `{name}`, or a test that is after it");
                 bag.push(
-                    Diagnostic::new(Code::P0508, row.name.span, text)
+                    Diagnostic::new(Code::P0508, span, text)
                         .help("It will never run. Add it to a plan's `tests`, or remove it."),
                 );
             }
@@ -348,8 +355,8 @@ pub fn choose(hir: &Hir<'_>, named: Option<&str>, bag: &mut Bag) -> Option<PlanI
     let known = || hir.plans.iter().map(|plan| plan.name.text.as_str());
     // A second plan of one name was reported.
     let is_first = |plan: &(PlanIx, &Plan<'_>)| {
-        let own_name = hir.names.get(plan.1.name.text.as_str());
-        own_name.is_some_and(|(item, _)| *item == ItemRef::Plan(plan.0))
+        let own_name = hir.find(&plan.1.name.text, plan.1.name.span);
+        own_name.is_some_and(|(item, _)| item == ItemRef::Plan(plan.0))
     };
     let mut plans = hir.plans.enumerate().filter(is_first);
     let first = plans.next();
@@ -382,9 +389,7 @@ pub fn choose(hir: &Hir<'_>, named: Option<&str>, bag: &mut Bag) -> Option<PlanI
             found.map(|(plan, _)| plan)
         }
         (_, None) => {
-            let has_unread_plan =
-                hir.has_unread || hir.names.values().any(|(item, _)| *item == ItemRef::Unread);
-            if !has_unread_plan {
+            if !hir.may_be_unread() {
                 bag.push(
                     Diagnostic::new(
                         Code::P0701,
@@ -404,7 +409,7 @@ pub fn choose(hir: &Hir<'_>, named: Option<&str>, bag: &mut Bag) -> Option<PlanI
 pub fn emit(
     hir: &Hir<'_>,
     typed: &Typed,
-    source: &Source,
+    sources: &Sources,
     plan: PlanIx,
     layout: &Layout,
 ) -> Option<ExecutionPlan> {
@@ -461,7 +466,7 @@ pub fn emit(
     let expressions = renumbering.expressions(&layout.graph, nodes_of_all, roots, own);
     let tests = nodes
         .iter()
-        .map(|node| renumbering.test(hir, typed, source, &layout.graph, (*node, setup)))
+        .map(|node| renumbering.test(hir, typed, sources, &layout.graph, (*node, setup)))
         .collect::<Option<Table<_, _>>>()?;
     let setup = renumbering.setup(typed, row)?;
     let declares_effects = tests.iter().any(|test| !test.effects.is_empty());
@@ -475,7 +480,7 @@ pub fn emit(
         .collect();
     let mut cells = Table::new();
     for (part, sets) in layout.parts.iter().zip(&layout.applied.cells) {
-        let matrix = &hir.matrices[part.matrix].name.text;
+        let matrix = hir.qualified(hir.matrices[part.matrix].name);
         let laid_out = part.cells.cells.iter().zip(&part.served);
         for ((cell, served), set) in laid_out.zip(sets) {
             let Some(set) = set else {
@@ -505,7 +510,7 @@ pub fn emit(
     Some(ExecutionPlan {
         producer: PRODUCER.into(),
         name: hir.plans[plan].name.text.clone(),
-        source: source.name().to_owned(),
+        source: sources.root().name().to_owned(),
         images,
         disks,
         states,

@@ -20,7 +20,7 @@ use dva_plan::value::Value;
 use dva_stdlib::{Catalog, Ena, MachineType, Region};
 
 use crate::diagnostic::{Bag, Code, Diagnostic};
-use crate::hir::{AxisValue, Hir, ItemRef, Matrix, MatrixIx};
+use crate::hir::{AxisValue, Hir, Matrix, MatrixIx};
 use crate::span::Span;
 use crate::suggest::listed;
 use crate::syntax::ast::Every;
@@ -241,15 +241,15 @@ pub(crate) fn versions_are_there(
     };
     let mut all = true;
     for value in &axis.values {
-        let Some((ItemRef::Image(image), _)) = hir.names.get(value.name.as_str()) else {
+        let Some(image) = hir.image(&value.name) else {
             continue;
         };
-        if typed.images[*image]
+        if typed.images[image]
             .as_ref()
             .is_some_and(|image| image.version.is_none())
         {
             all = false;
-            report_version(hir, *image, span, bag);
+            report_version(hir, image, span, bag);
         }
     }
     all
@@ -366,10 +366,7 @@ impl<'e> Expansion<'e, '_> {
     fn combination(&mut self, choice: &[usize]) -> Option<()> {
         let image = self.values_in("image", choice)?.start;
         let image = &self.values_of("image")?.get(image)?.name;
-        let image_ix = match self.hir.names.get(image.as_str()) {
-            Some((ItemRef::Image(image), _)) => *image,
-            _ => return None,
-        };
+        let image_ix = self.hir.image(image)?;
         // An image with a fault was reported.
         let image = self.typed.images[image_ix].as_ref()?;
         let launch = self.typed.launches[image_ix].as_ref()?;
@@ -510,11 +507,11 @@ impl<'e> Expansion<'e, '_> {
     fn network(&self, axes: &BTreeMap<String, String>) -> Network {
         let mut network = Network::default();
         for (axis, value) in axes {
-            let Some((ItemRef::Axis(axis), _)) = self.hir.names.get(axis.as_str()) else {
+            let Some(axis) = self.hir.axis(axis) else {
                 continue;
             };
-            let values = self.hir.axes[*axis].values.iter();
-            let mut own = values.zip(&self.typed.networks[*axis]);
+            let values = self.hir.axes[axis].values.iter();
+            let mut own = values.zip(&self.typed.networks[axis]);
             if let Some((_, says)) = own.find(|(own, _)| own.text == *value) {
                 network.ipv6 |= says.ipv6;
                 network.closed |= says.closed;

@@ -8,7 +8,7 @@ use dva_stdlib::{Catalog, MachineType, Region};
 
 use crate::diagnostic::{Bag, Diagnostic};
 use crate::hir::{Choice, Hir};
-use crate::source::Source;
+use crate::source::{Source, Sources};
 use crate::syntax;
 use crate::types::choose;
 
@@ -46,11 +46,11 @@ pub fn regions<'c>(
 
 fn names(catalog: &Catalog, from: Choice, condition: &str) -> Result<Vec<String>, Vec<Diagnostic>> {
     let mut bag = Bag::default();
-    let source = Source::new("condition", condition);
-    let names = syntax::condition(source.text(), &mut bag).and_then(|condition| {
+    let sources = Sources::of(Source::new("condition", condition));
+    let names = syntax::condition(condition, &mut bag).and_then(|condition| {
         choose(
             &Hir::default(),
-            &source,
+            &sources,
             catalog,
             from,
             &condition,

@@ -109,7 +109,7 @@ impl Graph {
 /// The name of a test of a plan: `memory`, `memory@rebooted`.
 #[must_use]
 pub fn name(hir: &Hir<'_>, node: Node) -> String {
-    let name = |test: TestIx| hir.tests[test].name.text.as_str();
+    let name = |test: TestIx| hir.tests[test].id.as_ref();
     match node.again {
         None => name(node.test).to_owned(),
         Some(after) => format!("{}@{}", name(node.test), name(after)),
@@ -258,7 +258,7 @@ fn needs(hir: &Hir<'_>, repeats: &Repeats, node: Node) -> Vec<(Node, bool, Span)
 fn report_again(hir: &Hir<'_>, after: Mention<TestIx>, bag: &mut Bag) -> bool {
     let other = &hir.tests[after.to];
     if let Some(last) = other.last {
-        let text = format!("`{}` is the last of every machine", other.name.text);
+        let text = format!("`{}` is the last of every machine", other.id);
         bag.push(
             Diagnostic::new(Code::P0520, after.span, text)
                 .and(last, "here")
@@ -280,8 +280,8 @@ fn report_exceptions(hir: &Hir<'_>, plan: &Plan<'_>, graph: &Graph, bag: &mut Ba
                 continue;
             }
             let after = selected.iter().find(|other| graph.is_after(**other, *node));
-            if let Some(after) = after.map(|after| &hir.tests[graph.nodes[*after].test].name) {
-                let name = &hir.tests[test].name.text;
+            if let Some(after) = after.map(|after| hir.tests[graph.nodes[*after].test].name) {
+                let name = &hir.tests[test].id;
                 bag.push(
                     Diagnostic::new(
                         Code::P0722,

@@ -4,12 +4,16 @@
 //! means depends on the type that is expected there, which is decided in [`crate::types`]. A row that
 //! is not `intact` had a reference or part that was reported; what would need that part stays silent.
 
+pub mod file;
 mod policy;
 mod values;
+
+pub use file::{File, Named};
 
 pub use policy::{Gate, LimitOf, Policy, Waiver};
 pub use values::{Constant, Origin, RunInput};
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use dva_plan::plan::{
@@ -49,6 +53,10 @@ define_rows! {
     PlanIx;
     /// A row of [`Hir::facts`].
     FactIx;
+    /// A row of [`Hir::files`].
+    FileIx;
+    /// A row of [`Hir::templates`].
+    TemplateIx;
     /// A row of [`crate::graph::Graph::nodes`].
     NodeIx;
 }
@@ -85,8 +93,11 @@ pub struct Hir<'a> {
     pub tests: Table<TestIx, Test<'a>>,
     /// Plans.
     pub plans: Table<PlanIx, Plan<'a>>,
-    /// Every declared name, with the place of its first declaration.
-    pub names: BTreeMap<&'a str, (ItemRef, Span)>,
+    /// Tests with parameters. For each set of arguments that one is given there is a row in
+    /// [`Hir::tests`], behind those of tests without.
+    pub templates: Table<TemplateIx, Template<'a>>,
+    /// The files, the source itself first, and what names mean in each.
+    pub files: Table<FileIx, File<'a>>,
     /// Whether the source holds text that could not be read, so that something may be declared there.
     pub has_unread: bool,
 }
@@ -120,6 +131,12 @@ pub enum ItemRef {
     Matrix(MatrixIx),
     /// A test.
     Test(TestIx),
+    /// A test with parameters.
+    Template(TemplateIx),
+    /// A file, by the name that another one gives it.
+    Module(FileIx),
+    /// An item that another file keeps to itself.
+    Private,
     /// A plan.
     Plan(PlanIx),
     /// An item that could not be read; it was reported.
@@ -141,9 +158,37 @@ impl ItemRef {
             Self::Let(_) => "a value",
             Self::Table(_) => "a table",
             Self::Matrix(_) => "a matrix",
-            Self::Test(_) => "a test",
+            Self::Test(_) | Self::Template(_) => "a test",
+            Self::Module(_) => "a module",
+            Self::Private => "private to its file",
             Self::Plan(_) => "a plan",
             Self::Unread => "an item",
+        }
+    }
+
+    /// Whether steps can name it, so that a value of its name would hide it. The name of an image is only
+    /// looked for where one is expected.
+    #[must_use]
+    pub fn is_seen_by_steps(self) -> bool {
+        match self {
+            Self::Axis(_)
+            | Self::Disk(_)
+            | Self::Input(_)
+            | Self::Let(_)
+            | Self::Setting(_)
+            | Self::RunInput(_)
+            | Self::Table(_)
+            | Self::Test(_)
+            | Self::Template(_)
+            | Self::Module(_) => true,
+            Self::Image(_)
+            | Self::Boot(_)
+            | Self::Fact(_)
+            | Self::State(_)
+            | Self::Matrix(_)
+            | Self::Plan(_)
+            | Self::Private
+            | Self::Unread => false,
         }
     }
 }
@@ -301,11 +346,50 @@ impl<'a> Matrix<'a> {
     }
 }
 
+/// A test with parameters.
+#[derive(Debug)]
+pub struct Template<'a> {
+    /// The item.
+    pub item: &'a ast::Item,
+    /// What it is.
+    pub test: &'a ast::Test,
+    /// Its parameters, each once.
+    pub parameters: Vec<Parameter<'a>>,
+    /// Its tests, by their arguments as written in ids.
+    pub instances: BTreeMap<String, TestIx>,
+}
+
+/// What a test can be given.
+#[derive(Clone, Copy, Debug)]
+pub struct Parameter<'a> {
+    /// Its name.
+    pub name: &'a ast::Name,
+    /// What it may be given.
+    pub takes: Takes<'a>,
+}
+
+/// What a parameter may be given.
+#[derive(Clone, Copy, Debug)]
+pub enum Takes<'a> {
+    /// A disk.
+    Disk,
+    /// A value of this type.
+    Value(&'a ast::TypeExpr),
+    /// Something that was reported.
+    Unread,
+}
+
 /// A test.
 #[derive(Debug)]
 pub struct Test<'a> {
     /// Its name.
     pub name: &'a ast::Name,
+    /// Its name with the path of its file and its arguments: `storage.format(data)`.
+    pub id: Cow<'a, str>,
+    /// The test with parameters that it is one of.
+    pub template: Option<TemplateIx>,
+    /// What the names of its parameters mean.
+    pub parameters: BTreeMap<&'a str, (ItemRef, Span)>,
     /// Its documentation.
     pub docs: &'a [ast::Doc],
     /// Its first line: `test mount after format`.
@@ -381,7 +465,37 @@ pub struct Again {
     pub after: Mention<TestIx>,
 }
 
-impl Test<'_> {
+impl<'a> Test<'a> {
+    /// A test of which nothing is known but where it stands.
+    #[must_use]
+    pub fn new(name: &'a ast::Name, id: Cow<'a, str>, head: Span) -> Self {
+        Self {
+            name,
+            id,
+            template: None,
+            parameters: BTreeMap::new(),
+            docs: &[],
+            head,
+            after: Vec::new(),
+            regardless: Vec::new(),
+            per: Vec::new(),
+            when: None,
+            tags: Vec::new(),
+            last: None,
+            once: None,
+            effects: Vec::new(),
+            needs: Vec::new(),
+            boot: None,
+            retry: None,
+            within: None,
+            takes: None,
+            steps: Vec::new(),
+            finally: Vec::new(),
+            is_setup: false,
+            intact: true,
+        }
+    }
+
     /// What it needs on its life: with `true` what must have passed, with `false` what must have ended.
     pub fn predecessors(&self) -> impl Iterator<Item = (Mention<TestIx>, bool)> {
         let after = self.after.iter().map(|mention| (*mention, true));

@@ -3,8 +3,8 @@
 //! Pure: no input or output, no clock, no async. The same source and options give the same bytes.
 //!
 //! ```text
-//! bytes ─► source ─► syntax ─► resolve ─► types ─► expand ─► graph ─► emit ─► ExecutionPlan
-//!                     ast       hir       typed    cells    shapes
+//! bytes ─► source ─► syntax ─► modules ─► resolve ─► types ─► expand ─► graph ─► emit ─► ExecutionPlan
+//!                     ast       files       hir       typed    cells    shapes
 //! ```
 //!
 //! Each stage is a total function that returns its output and adds what it found to a
@@ -20,6 +20,7 @@ pub mod files;
 pub mod filter;
 pub mod graph;
 pub mod hir;
+pub mod modules;
 pub mod order;
 pub mod quote;
 pub mod resolve;
@@ -38,7 +39,8 @@ use dva_stdlib::Catalog;
 use diagnostic::{Bag, Diagnostic};
 use expand::Reason;
 use files::{NoFiles, SourceLoader};
-use source::Source;
+use modules::Modules;
+use source::{Source, Sources};
 use types::Outside;
 
 /// What an author may choose beside the source.
@@ -53,8 +55,9 @@ pub struct Options {
 /// What became of a source.
 #[derive(Debug)]
 pub struct Compilation {
-    /// The source, where its bytes are text; messages are shown in it.
-    pub source: Option<Source>,
+    /// The source and the files that it uses; messages are shown in them. Where the source's bytes are no
+    /// text, it stands there without any.
+    pub sources: Sources,
     /// The execution plan; `None` where one of the diagnostics is an error.
     pub plan: Option<ExecutionPlan>,
     /// What was found, in the order of the source.
@@ -105,12 +108,16 @@ pub fn compile_with(
     let mut bag = Bag::default();
     let source = syntax::decode(name, bytes, &mut bag);
     let mut outcome = Outcome::default();
-    let plan = source
-        .as_ref()
-        .and_then(|source| stages(source, options, catalog, files, &mut outcome, &mut bag))
-        .filter(|_| !bag.has_errors());
+    let (sources, plan) = match source {
+        Some(source) => {
+            let modules = modules::load(source, files, &mut bag);
+            let plan = stages(&modules, options, catalog, files, &mut outcome, &mut bag);
+            (modules.sources, plan.filter(|_| !bag.has_errors()))
+        }
+        None => (Sources::of(Source::new(name, "")), None),
+    };
     Compilation {
-        source,
+        sources,
         plan,
         diagnostics: bag.into_sorted(),
         outcome,
@@ -118,21 +125,21 @@ pub fn compile_with(
 }
 
 fn stages(
-    source: &Source,
+    modules: &Modules,
     options: &Options,
     catalog: &Catalog,
     files: &dyn SourceLoader,
     outcome: &mut Outcome,
     bag: &mut Bag,
 ) -> Option<ExecutionPlan> {
-    let module = syntax::parse(source.text(), bag);
-    let hir = resolve::resolve(&module, catalog, bag);
+    let sources = &modules.sources;
+    let hir = resolve::resolve(modules, catalog, bag);
     let order = order::order(&hir, bag);
     let outside = Outside {
         settings: &options.settings,
         loader: files,
     };
-    let typed = types::check(&hir, &order, source, catalog, outside, bag);
+    let typed = types::check(&hir, &order, sources, catalog, outside, bag);
     effects::report_undeclared(&hir, &typed, bag);
     let layouts = emit::lay_out(&hir, &order, &typed, catalog, bag);
     let chosen = emit::choose(&hir, options.plan.as_deref(), bag)?;
@@ -141,5 +148,5 @@ fn stages(
     if bag.has_errors() {
         return None;
     }
-    emit::emit(&hir, &typed, source, chosen, layout)
+    emit::emit(&hir, &typed, sources, chosen, layout)
 }

@@ -105,7 +105,7 @@ fn report_last(hir: &Hir<'_>, bag: &mut Bag) -> bool {
             let other = &hir.tests[mention.to];
             if let (Some(last), true) = (other.last, mention.to != test) {
                 sound = false;
-                let text = format!("`{}` is the last of every machine", other.name.text);
+                let text = format!("`{}` is the last of every machine", other.id);
                 bag.push(
                     Diagnostic::new(Code::P0520, mention.span, text)
                         .and(last, "here")
@@ -127,7 +127,7 @@ fn report_cycles(hir: &Hir<'_>, earlier: &[Vec<usize>], bag: &mut Bag) {
             continue;
         };
         let test = |row: usize| &hir.tests[TestIx::from_row(row)];
-        let name = |row: usize| test(row).name.text.as_str();
+        let name = |row: usize| test(row).id.as_ref();
         let path: Vec<_> = way.iter().map(|row| name(*row)).collect();
         let edges = way.windows(2).filter_map(|pair| {
             let mut edges = test(pair[0]).predecessors();

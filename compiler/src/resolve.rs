@@ -1,27 +1,32 @@
 //! Names to items: declares every item, checks its name, and resolves what items say of each other.
 //!
-//! All items of a source share one set of names, so a word means one thing in the whole file. What
-//! stands inside expressions and commands is not looked at here; see [`crate::types`].
+//! All items of a file share one set of names, so a word means one thing in the whole file: what the file
+//! declares or takes from others ([`declare`]). What stands inside expressions and commands is not looked at here; see [`crate::types`].
 
+mod declare;
 mod effect;
 mod image;
+mod instance;
 mod matrix;
 mod name;
 mod policy;
 mod selection;
 mod value;
 
+pub(crate) use declare::private;
 use name::check_kind;
-pub(crate) use name::{check_name, dotted};
+pub(crate) use name::{check_name, dotted, dotted_words};
 
 use std::collections::BTreeMap;
 
 use dva_plan::plan::{EffectKind, TestIx};
-use dva_plan::table::Index;
 use dva_stdlib::Catalog;
 
 use crate::diagnostic::{Bag, Code, Diagnostic};
-use crate::hir::{Disk, Hir, ItemRef, MatrixIx, Mention, Plan, PlanPart, Policy, Test};
+use crate::hir::{
+    Disk, FileIx, Hir, ItemRef, MatrixIx, Mention, Plan, PlanPart, Policy, Test, file,
+};
+use crate::modules::Modules;
 use crate::span::Span;
 use crate::suggest::{did_you_mean, listed};
 use crate::syntax::ast;
@@ -40,106 +45,59 @@ enum Given {
     Sometimes,
 }
 
-/// Resolves the items of `module`.
+/// Resolves the items of `modules`.
 #[must_use]
-pub fn resolve<'a>(module: &'a ast::Module, catalog: &Catalog, bag: &mut Bag) -> Hir<'a> {
+pub fn resolve<'a>(modules: &'a Modules, catalog: &Catalog, bag: &mut Bag) -> Hir<'a> {
     let mut resolution = Resolution {
+        modules,
         catalog,
         bag,
-        hir: Hir::default(),
+        hir: Hir {
+            files: file::files(&modules.files),
+            ..Hir::default()
+        },
+        known_everywhere: BTreeMap::new(),
+        test: None,
+        unfilled: Vec::new(),
         setups: Vec::new(),
     };
-    resolution.declare(module);
-    resolution.fill(module);
+    resolution.declare();
+    resolution.parameters_hide_nothing();
+    resolution.fill();
     resolution.hir
 }
 
 struct Resolution<'a, 'b> {
+    modules: &'a Modules,
     catalog: &'b Catalog,
     bag: &'b mut Bag,
     hir: Hir<'a>,
+    /// By what it is and its name, what has one name in all files, with the first place.
+    known_everywhere: BTreeMap<(&'static str, &'a str), (FileIx, Span)>,
+    /// The test that is being filled.
+    test: Option<TestIx>,
+    /// Tests that were made of others with parameters and have nothing but their rows.
+    unfilled: Vec<(TestIx, &'a ast::Item, &'a ast::Test)>,
     /// The setups of plans, which have no rows yet.
     setups: Vec<(Span, &'a [ast::Step])>,
 }
 
 impl<'a> Resolution<'a, '_> {
-    /// Gives every item its number, so that items may name each other in any order.
-    fn declare(&mut self, module: &'a ast::Module) {
-        let mut counts = [0_usize; 9];
-        let mut next = |kind: usize| {
-            counts[kind] += 1;
-            counts[kind] - 1
-        };
-        for item in &module.items {
-            let (name, to) = match &item.kind {
-                ast::ItemKind::Image(image) => {
-                    (&image.name, ItemRef::Image(Index::from_row(next(0))))
-                }
-                ast::ItemKind::Axis(axis) => (&axis.name, ItemRef::Axis(Index::from_row(next(1)))),
-                ast::ItemKind::Fact(fact) => (&fact.name, ItemRef::Fact(Index::from_row(next(7)))),
-                ast::ItemKind::Matrix(matrix) => {
-                    (&matrix.name, ItemRef::Matrix(Index::from_row(next(2))))
-                }
-                ast::ItemKind::Disk(disk) => (&disk.name, ItemRef::Disk(Index::from_row(next(3)))),
-                ast::ItemKind::State(state) => {
-                    (&state.name, ItemRef::State(Index::from_row(next(6))))
-                }
-                ast::ItemKind::Boot(boot) => (&boot.name, ItemRef::Boot(Index::from_row(next(8)))),
-                // These mention nothing that must be there before, so their rows are made here.
-                ast::ItemKind::Let(constant) => (&constant.name, self.constant(constant)),
-                ast::ItemKind::Input(input) => (&input.name, self.input(input)),
-                ast::ItemKind::Table(table) => (&table.name, self.lookup_table(table)),
-                ast::ItemKind::Test(test) => (&test.name, ItemRef::Test(Index::from_row(next(4)))),
-                ast::ItemKind::Plan(plan) => (&plan.name, ItemRef::Plan(Index::from_row(next(5)))),
-                ast::ItemKind::Error(None) => {
-                    self.hir.has_unread = true;
-                    continue;
-                }
-                ast::ItemKind::Use(_) => {
-                    self.bag.push(Diagnostic::later(item.span));
-                    self.hir.has_unread = true;
-                    continue;
-                }
-                ast::ItemKind::Error(Some(name)) => (name, ItemRef::Unread),
-            };
-            if to != ItemRef::Unread {
-                check_name(name, self.catalog, self.bag);
-            }
-            match self.hir.names.get(name.text.as_str()) {
-                // One of them could not be read, so this may well be the same item twice.
-                Some((ItemRef::Unread, _)) => {}
-                Some((first, place)) => {
-                    let (first, place) = (*first, *place);
-                    self.bag.push(
-                        Diagnostic::new(
-                            Code::P0201,
-                            name.span,
-                            format!("`{}` is declared a second time", name.text),
-                        )
-                        .and(place, format!("the first one, {}", first.noun()))
-                        .help("All items of a file share one set of names. Rename one of them."),
-                    );
-                    // A mention may mean either, so none is held against the first one.
-                    if first.noun() != to.noun() {
-                        self.hir.names.insert(&name.text, (ItemRef::Unread, place));
-                    }
-                }
-                None => {
-                    self.hir.names.insert(&name.text, (to, name.span));
-                }
-            }
-        }
+    /// All items of all files, those of the source itself first.
+    fn items(&self) -> impl Iterator<Item = &'a ast::Item> + use<'a> {
+        let files = self.modules.files.iter();
+        files.flat_map(|file| &file.module.items)
     }
 
-    fn fill(&mut self, module: &'a ast::Module) {
+    fn fill(&mut self) {
         // Images have the facts as fields.
-        for item in &module.items {
+        for item in self.items() {
             if let ast::ItemKind::Fact(fact) = &item.kind {
                 let fact = self.fact(fact);
                 self.hir.facts.push(fact);
             }
         }
-        for item in &module.items {
+        for item in self.items() {
             match &item.kind {
                 ast::ItemKind::Image(image) => {
                     let image = self.image(image);
@@ -176,18 +134,22 @@ impl<'a> Resolution<'a, '_> {
                 | ast::ItemKind::Error(_) => {}
             }
         }
-        self.inherit(module);
-        for item in &module.items {
+        self.inherit();
+        // Those without parameters have their rows, in order.
+        let mut rows = self.hir.tests.indices();
+        for item in self.items() {
             match &item.kind {
                 ast::ItemKind::Matrix(matrix) => {
                     let matrix = self.matrix(matrix);
                     self.hir.matrices.push(matrix);
                 }
-                ast::ItemKind::Test(test) => {
-                    let test = self.test(item, test);
-                    self.hir.tests.push(test);
+                ast::ItemKind::Test(test) if test.parameters.as_ref().is_none_or(Vec::is_empty) => {
+                    if let Some(row) = rows.next() {
+                        self.fill_test(row, item, test);
+                    }
                 }
                 ast::ItemKind::Plan(_)
+                | ast::ItemKind::Test(_)
                 | ast::ItemKind::Image(_)
                 | ast::ItemKind::Disk(_)
                 | ast::ItemKind::Input(_)
@@ -201,13 +163,17 @@ impl<'a> Resolution<'a, '_> {
                 | ast::ItemKind::Error(_) => {}
             }
         }
+        self.fill_instances();
         // A plan selects by what tests say of themselves.
-        for item in &module.items {
+        let root = self.modules.files.iter().next();
+        for item in root.into_iter().flat_map(|root| &root.module.items) {
             if let ast::ItemKind::Plan(plan) = &item.kind {
                 let plan = self.plan(plan);
                 self.hir.plans.push(plan);
             }
         }
+        self.fill_instances();
+        self.open_instances();
         self.fill_setups();
     }
 
@@ -262,37 +228,19 @@ impl<'a> Resolution<'a, '_> {
         fields
     }
 
-    fn test(&mut self, item: &'a ast::Item, test: &'a ast::Test) -> Test<'a> {
-        let last_of_head = test
-            .after
-            .last()
-            .map_or(test.name.span, |after| after.test.span);
-        let mut row = Test {
-            name: &test.name,
-            docs: &item.docs,
-            head: item.span.to(last_of_head),
-            after: Vec::new(),
-            regardless: Vec::new(),
-            per: Vec::new(),
-            when: None,
-            tags: Vec::new(),
-            last: None,
-            once: None,
-            effects: Vec::new(),
-            needs: Vec::new(),
-            boot: None,
-            retry: None,
-            within: None,
-            takes: None,
-            steps: Vec::new(),
-            finally: Vec::new(),
-            is_setup: false,
-            intact: true,
-        };
-        row.head.end = last_of_head.end;
-        if let Some(parameter) = test.parameters.iter().flatten().next() {
-            self.bag.push(Diagnostic::later(parameter.name.span));
-        }
+    /// Fills the row of a test with what `test` says.
+    fn fill_test(&mut self, to: TestIx, item: &'a ast::Item, test: &'a ast::Test) {
+        self.test = Some(to);
+        let own = &mut self.hir.tests[to];
+        let id = std::mem::take(&mut own.id);
+        let mut row = Test::new(&test.name, id, item.span);
+        row.template = own.template;
+        row.parameters = own.parameters.clone();
+        row.docs = &item.docs;
+        let last_of_head = test.after.last().map(|after| after.test.span);
+        row.head.end = last_of_head.unwrap_or(test.name.span).end;
+        // What the row is called and given must be known while it is filled.
+        self.hir.tests[to].id = row.id.clone();
         row.intact &= self.predecessors(&test.after, &mut row);
         self.each_once(&test.per, &mut row.per);
         row.intact &= self.axes_exist(&row.per);
@@ -345,7 +293,8 @@ impl<'a> Resolution<'a, '_> {
                 }
             }
         }
-        row
+        self.hir.tests[to] = row;
+        self.test = None;
     }
 
     fn plan(&mut self, plan: &'a ast::Plan) -> Plan<'a> {
@@ -412,18 +361,26 @@ impl<'a> Resolution<'a, '_> {
     }
 
     /// The test that is named; `None` where there is none.
-    fn mention_of_test(&mut self, test: &ast::TestRef) -> Option<Mention<TestIx>> {
-        if test.arguments.is_some() {
-            self.bag.push(Diagnostic::later(test.span));
-        }
+    fn mention_of_test(&mut self, test: &'a ast::TestRef) -> Option<Mention<TestIx>> {
         let span = test.path.span;
         let name = dotted(&test.path);
-        match self.hir.names.get(name.as_str()) {
-            Some((ItemRef::Test(to), _)) => Some(Mention { to: *to, span }),
+        match self.find(&name, span) {
+            Some((ItemRef::Template(template), _)) => self.instance(template, test),
+            Some((ItemRef::Test(to), place)) => {
+                if test.arguments.is_some() {
+                    let text = format!("`{name}` takes no arguments");
+                    self.bag.push(
+                        Diagnostic::new(Code::P0528, test.span, text)
+                            .and(place, "declared here")
+                            .help(format!("Write `{name}`.")),
+                    );
+                    return None;
+                }
+                Some(Mention { to, span })
+            }
             found => {
-                let found = found.copied();
                 self.unknown(&name, span, found, "a test", |to| {
-                    matches!(to, ItemRef::Test(_))
+                    matches!(to, ItemRef::Test(_) | ItemRef::Template(_))
                 });
                 None
             }
@@ -433,10 +390,9 @@ impl<'a> Resolution<'a, '_> {
     /// The matrix that is named; `None` where there is none.
     fn mention_of_matrix(&mut self, path: &ast::Path) -> Option<Mention<MatrixIx>> {
         let (name, span) = (dotted(path), path.span);
-        match self.hir.names.get(name.as_str()) {
-            Some((ItemRef::Matrix(to), _)) => Some(Mention { to: *to, span }),
+        match self.find(&name, span) {
+            Some((ItemRef::Matrix(to), _)) => Some(Mention { to, span }),
             found => {
-                let found = found.copied();
                 self.unknown(&name, span, found, "a matrix", |to| {
                     matches!(to, ItemRef::Matrix(_))
                 });
@@ -468,7 +424,8 @@ impl<'a> Resolution<'a, '_> {
     ) {
         match found {
             Some((ItemRef::Unread, _)) => {}
-            None if self.hir.has_unread => {}
+            None if self.is_of_unread(name, span) => {}
+            Some((ItemRef::Private, place)) => self.private(name, span, place),
             Some((to, place)) => self.bag.push(
                 Diagnostic::new(
                     Code::P0205,
@@ -479,11 +436,12 @@ impl<'a> Resolution<'a, '_> {
                 .help(format!("Name {wanted} here.")),
             ),
             None => {
-                let names = &self.hir.names;
-                let known = || {
-                    let fitting = names.iter().filter(|(_, (to, _))| fits(*to));
-                    fitting.map(|(name, _)| *name)
-                };
+                let names = self.hir.names_at(span);
+                let known: Vec<String> = names
+                    .filter(|(_, to)| fits(*to))
+                    .map(|(name, _)| name)
+                    .collect();
+                let known = || known.iter().map(String::as_str);
                 let noun = wanted.trim_start_matches("an ").trim_start_matches("a ");
                 let help = did_you_mean(name, known()).unwrap_or_else(|| {
                     if known().next().is_none() {
@@ -497,6 +455,13 @@ impl<'a> Resolution<'a, '_> {
                     .push(Diagnostic::new(Code::P0204, span, text).help(help));
             }
         }
+    }
+
+    /// Whether `name` may be declared in what could not be read.
+    fn is_of_unread(&self, name: &str, span: Span) -> bool {
+        let module = name.split_once('.').map(|(module, _)| module);
+        let found = module.and_then(|module| self.find(module, span));
+        self.hir.has_unread || matches!(found, Some((ItemRef::Unread, _)))
     }
 
     fn said_twice(&mut self, again: Span, first: Span, what: &str) {

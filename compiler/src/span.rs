@@ -1,6 +1,9 @@
-//! Places in a source: half-open ranges of bytes.
+//! Places in the files of a source: half-open ranges of bytes.
+//!
+//! The files of one compilation stand behind one another, so a place says which file it is in; see
+//! [`crate::source::Sources`].
 
-/// A range of bytes of the source.
+/// A range of bytes of one file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Span {
     /// The first byte.
@@ -10,10 +13,10 @@ pub struct Span {
 }
 
 impl Span {
-    /// The range from `start` up to `end`. A source is at most 32 MiB, so 32 bits hold any offset.
+    /// The range from `start` up to `end`. The files of a source are at most 4 GiB, so 32 bits hold any offset.
     ///
     /// # Panics
-    /// If an offset does not fit: no source is that long.
+    /// If an offset does not fit: no file is read behind that.
     #[must_use]
     pub fn new(start: usize, end: usize) -> Self {
         let offset = |at: usize| match u32::try_from(at) {
@@ -32,6 +35,15 @@ impl Span {
         Self {
             start: self.start.min(other.start),
             end: self.end.max(other.end),
+        }
+    }
+
+    /// The range that is `by` bytes further on.
+    #[must_use]
+    pub fn shifted(self, by: u32) -> Self {
+        Self {
+            start: self.start + by,
+            end: self.end + by,
         }
     }
 

@@ -62,10 +62,20 @@ pub fn decode(name: &str, bytes: &[u8], bag: &mut Bag) -> Option<Source> {
 
 /// Reads a text. Nothing that it holds makes this fail: what cannot be read is added to the bag.
 pub fn parse(text: &str, bag: &mut Bag) -> Module {
-    let text = blank_out_controls(text, bag);
-    let scan = scan::scan(&text, bag);
+    parse_at(text, 0, bag)
+}
+
+/// As [`parse`], of a file that `base` bytes of others stand before.
+pub fn parse_at(text: &str, base: u32, bag: &mut Bag) -> Module {
+    let mut own = Bag::default();
+    let text = blank_out_controls(text, &mut own);
+    let scan = scan::scan(&text, &mut own).shifted(base);
+    bag.extend(own, base);
     let items = scan.slices.into_iter().map(|slice| {
-        let read = slice.sound.then(|| read(&text, &slice, bag)).flatten();
+        let read = slice
+            .sound
+            .then(|| read(&text, base, &slice, bag))
+            .flatten();
         let (public, kind) = read.unwrap_or((None, ItemKind::Error(slice.name)));
         Item {
             span: slice.span,
@@ -88,10 +98,17 @@ pub fn condition(text: &str, bag: &mut Bag) -> Option<ast::Expr> {
     build::condition(&text, bag)
 }
 
-/// Reads an item that was cut out of `text`.
-fn read(text: &str, slice: &scan::Slice, bag: &mut Bag) -> Option<(Option<Span>, ItemKind)> {
+/// Reads an item that was cut out of `text`, which stands at `file`.
+fn read(
+    text: &str,
+    file: u32,
+    slice: &scan::Slice,
+    bag: &mut Bag,
+) -> Option<(Option<Span>, ItemKind)> {
     let base = slice.span.range().start;
-    let own = text.get(slice.span.range()).unwrap_or_default();
+    let start = base - file as usize;
+    let own = text.get(start..start + slice.span.range().len());
+    let own = own.unwrap_or_default();
     if slice.stray_docs.is_empty() {
         return build::item(own, base, bag);
     }

@@ -68,9 +68,9 @@ use dva_stdlib::Catalog;
 
 use crate::diagnostic::{Bag, Code, Diagnostic};
 use crate::files::{NoFiles, SourceLoader};
-use crate::hir::{AxisIx, AxisValue, Choice, ConstantIx, Hir, MatrixIx, PlanIx};
+use crate::hir::{AxisIx, AxisValue, Choice, ConstantIx, Hir, ItemRef, MatrixIx, PlanIx};
 use crate::order::Order;
-use crate::source::Source;
+use crate::source::Sources;
 use crate::span::Span;
 use crate::syntax::ast::Expr;
 use choice::Required;
@@ -192,7 +192,7 @@ pub struct Outside<'o> {
 pub fn check(
     hir: &Hir<'_>,
     order: &Order,
-    source: &Source,
+    sources: &Sources,
     catalog: &Catalog,
     outside: Outside<'_>,
     bag: &mut Bag,
@@ -213,7 +213,7 @@ pub fn check(
     let mut checker = Checker {
         hir,
         order,
-        source,
+        sources,
         catalog,
         lets,
         open_blocks: Vec::new(),
@@ -229,6 +229,7 @@ pub fn check(
         movers: machine::movers(hir),
         all_intact: hir.tests.iter().all(|test| test.intact),
         attached_at_start: Table::new(),
+        test: None,
         scope: Scope::Constant,
         uses: Uses::default(),
         course: Course::default(),
@@ -302,12 +303,12 @@ pub fn check(
     }
 }
 
-/// The names of what `catalog` has to choose from and `condition`, a part of `source`, holds of, in their
+/// The names of what `catalog` has to choose from and `condition`, a part of `sources`, holds of, in their
 /// order. `None` where something was reported.
 #[must_use]
 pub fn choose(
     hir: &Hir<'_>,
-    source: &Source,
+    sources: &Sources,
     catalog: &Catalog,
     from: Choice,
     condition: &Expr,
@@ -318,7 +319,7 @@ pub fn choose(
     let mut checker = Checker {
         hir,
         order: &order,
-        source,
+        sources,
         catalog,
         lets: Table::new(),
         open_blocks: Vec::new(),
@@ -334,6 +335,7 @@ pub fn choose(
         movers: BTreeMap::new(),
         all_intact: true,
         attached_at_start: Table::new(),
+        test: None,
         scope: Scope::Constant,
         uses: Uses::default(),
         course: Course::default(),
@@ -355,7 +357,9 @@ pub(crate) struct Operand {
 pub(crate) struct Checker<'c, 'a> {
     pub(crate) hir: &'c Hir<'a>,
     pub(crate) order: &'c Order,
-    pub(crate) source: &'c Source,
+    pub(crate) sources: &'c Sources,
+    /// The test that is being checked, whose parameters have a meaning.
+    pub(crate) test: Option<TestIx>,
     pub(crate) catalog: &'c Catalog,
     pub(crate) lets: Table<TestIx, Vec<Let<'a>>>,
     /// The branches and loops that the step stands in.
@@ -384,6 +388,11 @@ pub(crate) struct Checker<'c, 'a> {
 }
 
 impl Checker<'_, '_> {
+    /// What `name` means at `at`.
+    pub(crate) fn find(&self, name: &str, at: Span) -> Option<(ItemRef, Span)> {
+        self.hir.find_in(self.test, name, at)
+    }
+
     pub(crate) fn report(
         &mut self,
         code: Code,

@@ -372,7 +372,7 @@ impl Runner {
         debug!(
             target: "dva",
             test = %self.execution.plan.tests[self.execution.test].id,
-            line = step.source.line,
+            place = step.source.place(),
             outcome = ?report.outcome,
             ms = report.duration_ms,
             "a step has ended"

@@ -1,10 +1,10 @@
-//! The standard library of the language: the catalog of regions and machine types, what they offer and
-//! what they cost, as data, and the lines that embed and index it.
+//! The standard library of the language: modules written in it, and the catalog of regions and machine
+//! types, what they offer and what they cost, as data; and the lines that embed and index both.
 //!
-//! It knows nothing of the compiler and of how machines are started, and makes no bills. Modules
-//! written in the language will stand beside the catalog.
+//! It knows nothing of the compiler and of how machines are started, and makes no bills.
 
 pub mod catalog;
+pub mod modules;
 
 pub use catalog::Catalog;
 pub use catalog::machine::{

@@ -9,7 +9,7 @@ use dva_compiler::diagnostic::report::Report;
 use dva_compiler::diagnostic::view::Findings;
 use dva_compiler::diagnostic::{Diagnostic, Severity, github, shown};
 use dva_compiler::expand::Reason;
-use dva_compiler::source::Source;
+use dva_compiler::source::Sources;
 use dva_compiler::{Compilation, Outcome};
 use dva_plan::money::Money;
 use miette::{GraphicalReportHandler, GraphicalTheme, NarratableReportHandler};
@@ -31,13 +31,11 @@ pub enum Stream {
 
 /// Writes all findings, and for people how many there were.
 pub fn diagnostics(name: &str, compilation: &Compilation, format: Format, stream: Stream) {
-    let nothing = Source::new(name, "");
-    let source = compilation.source.as_ref().unwrap_or(&nothing);
-    let found = &compilation.diagnostics;
+    let (sources, found) = (&compilation.sources, &compilation.diagnostics);
     let text = match format {
-        Format::Human => human(name, found, source),
-        Format::Json => document(found, source),
-        Format::Github => commands(found, source),
+        Format::Human => human(name, found, sources),
+        Format::Json => document(found, sources),
+        Format::Github => commands(found, sources),
     };
     let _ = match (format, stream) {
         (Format::Human, _) | (_, Stream::Error) => std::io::stderr().write_all(text.as_bytes()),
@@ -45,29 +43,29 @@ pub fn diagnostics(name: &str, compilation: &Compilation, format: Format, stream
     };
 }
 
-/// Writes findings in `source`, as people read them.
-pub fn findings(source: &Source, found: &[Diagnostic]) {
-    let text = human(source.name(), found, source);
+/// Writes findings in `sources`, as people read them.
+pub fn findings(sources: &Sources, found: &[Diagnostic]) {
+    let text = human(sources.root().name(), found, sources);
     let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
-fn document(found: &[Diagnostic], source: &Source) -> String {
+fn document(found: &[Diagnostic], sources: &Sources) -> String {
     #[expect(
         clippy::expect_used,
         reason = "a view has text keys and no failing serializers"
     )]
-    let text = serde_json::to_string(&Findings::of(found, source)).expect("a view serializes");
+    let text = serde_json::to_string(&Findings::of(found, sources)).expect("a view serializes");
     format!("{text}\n")
 }
 
-fn commands(found: &[Diagnostic], source: &Source) -> String {
+fn commands(found: &[Diagnostic], sources: &Sources) -> String {
     let commands = found
         .iter()
-        .map(|diagnostic| github::command(diagnostic, source) + "\n");
+        .map(|diagnostic| github::command(diagnostic, sources) + "\n");
     commands.collect()
 }
 
-fn human(name: &str, found: &[Diagnostic], source: &Source) -> String {
+fn human(name: &str, found: &[Diagnostic], sources: &Sources) -> String {
     let mut text = String::new();
     if found.is_empty() {
         return text;
@@ -75,7 +73,7 @@ fn human(name: &str, found: &[Diagnostic], source: &Source) -> String {
     let drawn = graphical();
     let told = NarratableReportHandler::new();
     for diagnostic in found {
-        let report = Report::new(diagnostic, source);
+        let report = Report::new(diagnostic, sources);
         // Writing into a string cannot fail, and a message that cannot be drawn is still counted.
         let _ = if is_narrated(std::env::var("NO_GRAPHICS").ok().as_deref()) {
             told.render_report(&mut text, &report)

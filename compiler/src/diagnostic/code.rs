@@ -83,6 +83,10 @@ define_codes! {
     P0208 Error "the same thing is said twice";
     P0209 Error "a word could mean two things";
     P0210 Error "the name has no meaning in this place";
+    P0211 Error "an item of another file is private";
+    P0212 Error "files use each other in a circle";
+    P0213 Error "there is no such module";
+    P0214 Error "this has one name in all files";
 
     P0301 Error "the value has the wrong type";
     P0302 Error "these two do not compare";
@@ -157,6 +161,9 @@ define_codes! {
     P0525 Error "a condition on cells asks for what is known at run time";
     P0526 Error "too many tests touch one thing without an order";
     P0527 Error "a test that is last wants a fresh machine";
+    P0528 Error "a test is given other arguments than it takes";
+    P0529 Error "an argument is not written down";
+    P0530 Error "a value may be of one of several tests";
 
     P0601 Error "a quote in the command has no end";
     P0602 Error "a value cannot stand in this place of a command";
@@ -192,6 +199,7 @@ define_codes! {
     P0802 Error "the file is too large for a plan";
     P0803 Error "the path is none of a file beside the source";
     P0804 Error "the path is none of a file on a machine";
+    P0805 Error "too many files are used";
 }
 
 impl Code {

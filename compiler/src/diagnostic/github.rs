@@ -8,16 +8,16 @@ use std::fmt::Write as _;
 
 use super::view::{Finding, Place};
 use super::{Diagnostic, shown};
-use crate::source::Source;
+use crate::source::Sources;
 
-/// The command for `diagnostic`, found in `source`, without a line end.
+/// The command for `diagnostic`, found in `sources`, without a line end.
 ///
 /// The title has the code and the summary; the message says what is wrong there, what other places
 /// belong to it, and what to do, a line each. The end is given as in [`Place`]; where it is on another
 /// line than the start, columns are left out, since annotations over several lines have none.
 #[must_use]
-pub fn command(diagnostic: &Diagnostic, source: &Source) -> String {
-    let finding = Finding::of(diagnostic, source);
+pub fn command(diagnostic: &Diagnostic, sources: &Sources) -> String {
+    let finding = Finding::of(diagnostic, sources);
     let Place {
         file,
         line,
@@ -40,8 +40,16 @@ pub fn command(diagnostic: &Diagnostic, source: &Source) -> String {
     let mut lines = vec![shown::line(finding.message).into_owned()];
     for label in &finding.labels {
         let text = shown::line(label.message);
-        let Place { line, column, .. } = label.place;
-        lines.push(format!("Line {line}, column {column}: {text}"));
+        let Place {
+            file: other,
+            line,
+            column,
+            ..
+        } = label.place;
+        lines.push(match other == file {
+            true => format!("Line {line}, column {column}: {text}"),
+            false => format!("{other}, line {line}, column {column}: {text}"),
+        });
     }
     if !finding.help.is_empty() {
         lines.push(finding.help.to_owned());
@@ -79,11 +87,13 @@ fn property(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::diagnostic::Code;
+    use crate::source::Source;
     use crate::span::Span;
 
     #[test]
     fn a_command_is_one_line_and_its_parts_stay_apart() {
         let source = Source::new("a,b:c%\r\n::error::x\u{1b}.plan", "one\ntwo three\n");
+        let source = Sources::of(source);
         let finding = Diagnostic::new(Code::P0204, Span::new(8, 13), "100% of `a::b`,\nno")
             .and(Span::new(0, 3), "this, one")
             .help("First: do.\nThen: go.");
@@ -97,7 +107,7 @@ mod tests {
 
     #[test]
     fn several_lines_have_no_columns() {
-        let source = Source::new("a.plan", "one\ntwo\n");
+        let source = Sources::of(Source::new("a.plan", "one\ntwo\n"));
         let finding = Diagnostic::new(Code::P0508, Span::new(1, 6), "x");
         assert_eq!(
             command(&finding, &source),

@@ -5,7 +5,7 @@
 use serde::Serialize;
 
 use super::{Diagnostic, Label, Severity};
-use crate::source::Source;
+use crate::source::Sources;
 use crate::span::Span;
 
 /// The version of the form, as major and minor number; 0 promises nothing.
@@ -56,11 +56,11 @@ pub struct Other<'a> {
     pub place: Place<'a>,
 }
 
-/// A place in a source: a half-open range. Lines and columns count from 1, columns in characters;
+/// A place in a file: a half-open range. Lines and columns count from 1, columns in characters;
 /// bytes count from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Place<'a> {
-    /// The source, as it was named.
+    /// The file, as it was named, or one that it uses.
     pub file: &'a str,
     /// The line of the first character.
     pub line: u32,
@@ -77,9 +77,9 @@ pub struct Place<'a> {
 }
 
 impl<'a> Findings<'a> {
-    /// The findings `found` in `source`.
+    /// The findings `found` in `sources`.
     #[must_use]
-    pub fn of(found: &'a [Diagnostic], source: &'a Source) -> Self {
+    pub fn of(found: &'a [Diagnostic], sources: &'a Sources) -> Self {
         let count = |severity: Severity| {
             let findings = found.iter().map(|diagnostic| diagnostic.code.severity());
             findings.filter(|other| *other == severity).count()
@@ -91,16 +91,16 @@ impl<'a> Findings<'a> {
             warnings: count(Severity::Warning),
             diagnostics: found
                 .iter()
-                .map(|diagnostic| Finding::of(diagnostic, source))
+                .map(|diagnostic| Finding::of(diagnostic, sources))
                 .collect(),
         }
     }
 }
 
 impl<'a> Finding<'a> {
-    /// `diagnostic`, found in `source`.
+    /// `diagnostic`, found in `sources`.
     #[must_use]
-    pub fn of(diagnostic: &'a Diagnostic, source: &'a Source) -> Self {
+    pub fn of(diagnostic: &'a Diagnostic, sources: &'a Sources) -> Self {
         let Diagnostic {
             code,
             primary,
@@ -109,7 +109,7 @@ impl<'a> Finding<'a> {
         } = diagnostic;
         let other = |Label { span, text }: &'a Label| Other {
             message: text,
-            place: Place::of(*span, source),
+            place: Place::of(*span, sources),
         };
         Self {
             code: code.name(),
@@ -117,16 +117,17 @@ impl<'a> Finding<'a> {
             summary: code.summary(),
             message: &primary.text,
             help,
-            place: Place::of(primary.span, source),
+            place: Place::of(primary.span, sources),
             labels: secondary.iter().map(other).collect(),
         }
     }
 }
 
 impl<'a> Place<'a> {
-    /// The place of `span` in `source`.
+    /// The place of `span` in `sources`.
     #[must_use]
-    pub fn of(span: Span, source: &'a Source) -> Self {
+    pub fn of(span: Span, sources: &'a Sources) -> Self {
+        let source = sources.file(span);
         let (line, column) = source.position(span.start);
         let (end_line, end_column) = source.position(span.end);
         Self {
@@ -135,8 +136,8 @@ impl<'a> Place<'a> {
             column,
             end_line,
             end_column,
-            byte_start: span.start,
-            byte_end: span.end,
+            byte_start: span.start - source.base(),
+            byte_end: span.end - source.base(),
         }
     }
 }
@@ -145,11 +146,12 @@ impl<'a> Place<'a> {
 mod tests {
     use super::*;
     use crate::diagnostic::Code;
+    use crate::source::Source;
 
     #[test]
     fn columns_are_of_characters_whatever_their_width() {
         // A tab, a letter of two bytes, one that is two columns wide, an emoji of four bytes.
-        let source = Source::new("a.plan", "one\n\tü漢😀 xy\nz");
+        let source = Sources::of(Source::new("a.plan", "one\n\tü漢😀 xy\nz"));
         let place = |start, end| {
             let place = Place::of(Span::new(start, end), &source);
             (
@@ -167,7 +169,7 @@ mod tests {
 
     #[test]
     fn findings_are_counted() {
-        let source = Source::new("a.plan", "ab");
+        let source = Sources::of(Source::new("a.plan", "ab"));
         let found = [
             Diagnostic::new(Code::P0204, Span::new(0, 1), "x").and(Span::new(1, 2), "y"),
             Diagnostic::new(Code::P0508, Span::new(1, 2), "z"),

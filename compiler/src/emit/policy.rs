@@ -38,7 +38,7 @@ fn waivers_fit(
         for mention in &waiver.tests {
             if plan.intact && !tests.contains(&mention.to) {
                 fit = false;
-                let name = &hir.tests[mention.to].name.text;
+                let name = &hir.tests[mention.to].id;
                 let text = format!("`{}` does not run `{name}`", plan.name.text);
                 bag.push(
                     Diagnostic::new(Code::P0732, mention.span, text)
@@ -226,7 +226,7 @@ impl Renumbering {
         let mut waivers: Vec<Waiver> = waivers.collect::<Option<_>>()?;
         // What applies to no cell has nothing to be waived.
         waivers.retain(|waiver| !waiver.tests.is_empty());
-        let name = |matrix: MatrixIx| hir.matrices[matrix].name.text.clone();
+        let name = |matrix: MatrixIx| hir.qualified(hir.matrices[matrix].name);
         let gates: BTreeSet<Gate> = plan
             .policy
             .gates

@@ -17,7 +17,7 @@ use crate::effects::Implied;
 use crate::graph::apply::Running;
 use crate::graph::{Graph, Need, name};
 use crate::hir::{Hir, NodeIx};
-use crate::source::Source;
+use crate::source::Sources;
 use crate::types::Typed;
 use crate::types::boot;
 use crate::types::step::source_text;
@@ -270,7 +270,7 @@ impl Renumbering {
         &self,
         hir: &Hir<'_>,
         typed: &Typed,
-        source: &Source,
+        sources: &Sources,
         graph: &Graph,
         (node, setup): (NodeIx, Option<TestIx>),
     ) -> Option<Test> {
@@ -324,7 +324,7 @@ impl Renumbering {
                 .iter()
                 .map(|step| self.step(of.again, step))
                 .collect(),
-            source: source_text(source, row.head),
+            source: source_text(sources, row.head),
             boot: row.boot.map(|boot| self.boots[&boot.to]),
             retry: made.retry,
             needs: needs.into_iter().collect(),

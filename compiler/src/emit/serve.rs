@@ -269,7 +269,7 @@ impl Unmet<'_, '_> {
         bag.push(finding.help(format!(
             "`{}` would run nowhere. Without {} it could run on {}{range}. Give the matrix such a \
              machine, or need less.",
-            self.hir.tests[test].name.text,
+            self.hir.tests[test].id,
             words.join(" and "),
             listed(types)
         )));

@@ -20,6 +20,8 @@ pub enum Origin<'a> {
     Written(&'a ast::Expr),
     /// Whoever compiles the source gives it; this is what it is where nobody does.
     Given(Option<&'a ast::Expr>),
+    /// Nobody says: it is a parameter of a test that is given no arguments.
+    Open,
 }
 
 /// A value that is bound in the configuration when the tests run, and shown.

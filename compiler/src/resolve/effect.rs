@@ -141,9 +141,9 @@ impl<'a> Resolution<'a, '_> {
     }
 
     fn resource(&mut self, name: &str, span: Span) -> Option<Resource> {
-        match self.hir.names.get(name) {
-            Some((ItemRef::Disk(disk), _)) => Some(Resource::Disk(*disk)),
-            Some((ItemRef::State(state), _)) => Some(Resource::State(*state)),
+        match self.find(name, span) {
+            Some((ItemRef::Disk(disk), _)) => Some(Resource::Disk(disk)),
+            Some((ItemRef::State(state), _)) => Some(Resource::State(state)),
             None if name == MACHINE => Some(Resource::Machine),
             None if did_you_mean(name, [MACHINE]).is_some() && !self.hir.has_unread => {
                 let text = format!("no disk or state is named `{name}`");
@@ -153,7 +153,6 @@ impl<'a> Resolution<'a, '_> {
                 None
             }
             found => {
-                let found = found.copied();
                 self.unknown(name, span, found, "a disk or state", |to| {
                     matches!(to, ItemRef::Disk(_) | ItemRef::State(_))
                 });

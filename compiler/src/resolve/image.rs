@@ -114,8 +114,8 @@ impl<'a> Resolution<'a, '_> {
     }
 
     /// Gives each image the fields of the one it is like. They are taken over whole, never merged.
-    pub(super) fn inherit(&mut self, module: &'a ast::Module) {
-        let images = module.items.iter().filter_map(|item| match &item.kind {
+    pub(super) fn inherit(&mut self) {
+        let images = self.items().filter_map(|item| match &item.kind {
             ast::ItemKind::Image(image) => Some(image),
             _ => None,
         });
@@ -147,7 +147,7 @@ impl<'a> Resolution<'a, '_> {
     /// The image that another one says it is like.
     fn base(&mut self, path: &ast::Path) -> Option<Mention<ImageIx>> {
         let name = dotted(path);
-        match self.hir.names.get(name.as_str()).copied() {
+        match self.find(&name, path.span) {
             Some((ItemRef::Image(to), _)) => Some(Mention {
                 to,
                 span: path.span,

@@ -165,7 +165,7 @@ impl<'a> Resolution<'a, '_> {
         // A misspelt axis was reported.
         let is_unknown = line.axis.text != "image"
             && !matches!(
-                self.hir.names.get(line.axis.text.as_str()),
+                self.find(&line.axis.text, line.axis.span),
                 Some((ItemRef::Axis(_), _))
             );
         if line.how == ast::Every::Each || is_machine || is_unknown {
@@ -198,7 +198,7 @@ impl<'a> Resolution<'a, '_> {
                 .map(|machine| machine.name.clone())
                 .collect(),
             author => {
-                let to = match self.hir.names.get(author).copied() {
+                let to = match self.find(author, line.axis.span) {
                     Some((ItemRef::Axis(axis), _)) => axis,
                     None if self.offer_required_axis(&line.axis) => return None,
                     found => {
@@ -239,7 +239,7 @@ impl<'a> Resolution<'a, '_> {
     pub(super) fn axes_exist(&mut self, axes: &[&ast::Name]) -> bool {
         let mut all = true;
         for axis in axes {
-            let found = self.hir.names.get(axis.text.as_str()).copied();
+            let found = self.find(&axis.text, axis.span);
             let is_own = matches!(found, Some((ItemRef::Axis(_), _)));
             if is_own || REQUIRED_AXES.contains(&axis.text.as_str()) {
                 continue;
@@ -267,7 +267,7 @@ impl<'a> Resolution<'a, '_> {
 
     fn unknown_value(&mut self, line: &ast::MatrixAxis, name: &str, span: Span, known: &[String]) {
         let axis = line.axis.text.as_str();
-        let found = self.hir.names.get(name).map(|(to, _)| *to);
+        let found = self.find(name, span).map(|(to, _)| to);
         let may_be_unread = self.hir.has_unread || found == Some(ItemRef::Unread);
         if axis == "image" && may_be_unread {
             return;

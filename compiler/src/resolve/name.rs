@@ -70,10 +70,11 @@ pub(crate) fn check_name(name: &ast::Name, catalog: &Catalog, bag: &mut Bag) {
 
 /// The words of `path` with their dots.
 pub(crate) fn dotted(path: &ast::Path) -> String {
-    let words: Vec<_> = path
-        .segments
-        .iter()
-        .map(|name| name.text.as_str())
-        .collect();
+    dotted_words(&path.segments)
+}
+
+/// `words` with dots between them.
+pub(crate) fn dotted_words(words: &[ast::Name]) -> String {
+    let words: Vec<_> = words.iter().map(|name| name.text.as_str()).collect();
     words.join(".")
 }

@@ -69,7 +69,7 @@ impl<'a> Resolution<'a, '_> {
 
     fn boot_named(&mut self, path: &ast::Path) -> Option<BootIx> {
         let name = dotted(path);
-        match self.hir.names.get(name.as_str()).copied() {
+        match self.find(&name, path.span) {
             Some((ItemRef::Boot(boot), _)) => Some(boot),
             found => {
                 let fits = |to| matches!(to, ItemRef::Boot(_));
@@ -181,7 +181,13 @@ impl<'a> Resolution<'a, '_> {
                     None => known = false,
                 },
                 ast::Selector::All(_) => all = true,
-                ast::Selector::Module(path) => self.bag.push(Diagnostic::later(path.span)),
+                ast::Selector::Module(path) => match self.tests_of_module(path) {
+                    Some(named) => {
+                        let span = path.span;
+                        tests.extend(named.into_iter().map(|to| Mention { to, span }));
+                    }
+                    None => known = false,
+                },
             }
         }
         policy.waivers.push(Waiver {
@@ -217,28 +223,11 @@ impl<'a> Resolution<'a, '_> {
         let mut plans: Vec<_> = self.hir.plans.indices().collect();
         plans.retain(|plan| self.hir.plans[*plan].policy.setup_span.is_some());
         for (plan, (span, steps)) in plans.into_iter().zip(setups) {
-            let setup = self.hir.tests.push(Test {
-                name: self.hir.plans[plan].name,
-                docs: &[],
-                head: span,
-                after: Vec::new(),
-                regardless: Vec::new(),
-                per: Vec::new(),
-                when: None,
-                tags: Vec::new(),
-                last: None,
-                once: None,
-                effects: Vec::new(),
-                needs: Vec::new(),
-                boot: None,
-                retry: None,
-                within: None,
-                takes: None,
-                steps: steps.iter().collect(),
-                finally: Vec::new(),
-                is_setup: true,
-                intact: true,
-            });
+            let name = self.hir.plans[plan].name;
+            let mut setup = Test::new(name, name.text.as_str().into(), span);
+            setup.steps = steps.iter().collect();
+            setup.is_setup = true;
+            let setup = self.hir.tests.push(setup);
             self.hir.plans[plan].policy.setup = Some(setup);
         }
     }

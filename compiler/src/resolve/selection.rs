@@ -23,7 +23,7 @@ type Tags<'a> = BTreeSet<&'a str>;
 
 impl<'a> Resolution<'a, '_> {
     /// Adds what a `tests` or `again` clause selects; false where something of it does not resolve.
-    pub(super) fn plan_tests(&mut self, clause: &ast::PlanClause, part: &mut PlanPart) -> bool {
+    pub(super) fn plan_tests(&mut self, clause: &'a ast::PlanClause, part: &mut PlanPart) -> bool {
         match clause {
             ast::PlanClause::Tests(selection) => self.selection(selection, part),
             ast::PlanClause::Again(again) => {
@@ -46,7 +46,7 @@ impl<'a> Resolution<'a, '_> {
     pub(super) fn block(
         &mut self,
         path: &ast::Path,
-        clauses: &[ast::PlanClause],
+        clauses: &'a [ast::PlanClause],
         parts: &mut Vec<PlanPart>,
     ) -> bool {
         let mut part = PlanPart {
@@ -78,7 +78,7 @@ impl<'a> Resolution<'a, '_> {
         all
     }
 
-    fn selection(&mut self, selection: &ast::Selection, part: &mut PlanPart) -> bool {
+    fn selection(&mut self, selection: &'a ast::Selection, part: &mut PlanPart) -> bool {
         let (Some(mut chosen), Some(except)) = (
             self.selectors(&selection.tests),
             self.selectors(&selection.except),
@@ -109,7 +109,7 @@ impl<'a> Resolution<'a, '_> {
                 && self.names_one(&selection.except, *span)
                 && !self.is_brought(*test, &chosen)
             {
-                let text = format!("`{}` is not selected", self.hir.tests[*test].name.text);
+                let text = format!("`{}` is not selected", self.hir.tests[*test].id);
                 self.bag.push(
                     Diagnostic::new(Code::P0723, *span, text)
                         .help("An exception takes away from the same `tests`. Remove it."),
@@ -141,7 +141,7 @@ impl<'a> Resolution<'a, '_> {
     }
 
     /// What `selectors` choose; `None` where one of them does not resolve.
-    fn selectors(&mut self, selectors: &[ast::Selector]) -> Option<Chosen> {
+    pub(super) fn selectors(&mut self, selectors: &'a [ast::Selector]) -> Option<Chosen> {
         let (mut named, mut chosen, mut all) = (Chosen::new(), Chosen::new(), true);
         for selector in selectors {
             match selector {
@@ -159,26 +159,63 @@ impl<'a> Resolution<'a, '_> {
                 },
                 ast::Selector::All(span) => {
                     // A second test of one name was reported.
-                    let own = self.hir.names.values();
-                    chosen.extend(own.filter_map(|(item, _)| match item {
-                        ItemRef::Test(test) => Some((*test, *span)),
+                    let own = self.hir.own_names();
+                    chosen.extend(own.filter_map(|(_, item)| match item {
+                        ItemRef::Test(test) => Some((test, *span)),
                         _ => None,
                     }));
                 }
-                ast::Selector::Module(path) => {
-                    self.bag.push(Diagnostic::later(path.span));
-                    all = false;
-                }
+                ast::Selector::Module(path) => match self.tests_of_module(path) {
+                    Some(tests) => chosen.extend(tests.into_iter().map(|test| (test, path.span))),
+                    None => all = false,
+                },
             }
         }
         chosen.extend(named);
+        self.fill_instances();
         all.then_some(chosen)
+    }
+
+    /// The tests that the module at `path` has for others, but for those with parameters; `None` where there
+    /// are none, which is reported.
+    pub(super) fn tests_of_module(&mut self, path: &ast::Path) -> Option<Vec<TestIx>> {
+        let (name, span) = (dotted(path), path.span);
+        let module = match self.find(&name, span) {
+            Some((ItemRef::Module(module), _)) => module,
+            found => {
+                self.unknown(&name, span, found, "a module", |to| {
+                    matches!(to, ItemRef::Module(_))
+                });
+                return None;
+            }
+        };
+        let (mut tests, mut with_parameters) = (Vec::new(), Vec::new());
+        for (name, item) in self.hir.public_of(module) {
+            match item {
+                ItemRef::Test(test) => tests.push(test),
+                ItemRef::Template(_) => with_parameters.push(name),
+                _ => {}
+            }
+        }
+        if tests.is_empty() {
+            let help = match with_parameters.as_slice() {
+                [] => "Tests that other files may select say `pub`.".to_owned(),
+                names => format!(
+                    "Those that it has take arguments: {}. Name them with what they are given.",
+                    listed(names.iter().copied())
+                ),
+            };
+            let text = format!("`{name}` has no tests to select like this");
+            self.bag
+                .push(Diagnostic::new(Code::P0724, span, text).help(help));
+            return None;
+        }
+        Some(tests)
     }
 
     /// Whether tests stand in text that could not be read, so that one of them may be meant.
     fn may_be_unread(&self) -> bool {
-        let mut names = self.hir.names.values();
-        self.hir.has_unread || names.any(|(item, _)| *item == ItemRef::Unread)
+        self.hir.may_be_unread()
     }
 
     /// Whether a test of `chosen` brings `test` along, being after it, so that it is excepted in vain; that
@@ -205,7 +242,7 @@ impl<'a> Resolution<'a, '_> {
     fn names_one(&self, selectors: &[ast::Selector], span: Span) -> bool {
         let mut selectors = selectors.iter();
         selectors
-            .any(|selector| matches!(selector, ast::Selector::Test(test) if test.path.span == span))
+            .any(|selector| matches!(selector, ast::Selector::Test(test) if [test.path.span, test.span].contains(&span)))
     }
 
     /// Whether no `and` stands beside an `or` in `condition` without parentheses; reported.

@@ -66,6 +66,31 @@ pub(super) struct Slice {
     pub sound: bool,
 }
 
+impl Scan {
+    /// The same of a file that `base` bytes of others stand before.
+    pub(super) fn shifted(mut self, base: u32) -> Self {
+        if base == 0 {
+            return self;
+        }
+        let shift = |span: &mut Span| *span = span.shifted(base);
+        let slices = &mut self.slices;
+        let of_slices = slices.iter_mut().flat_map(|slice| &mut slice.docs);
+        self.docs
+            .iter_mut()
+            .chain(of_slices)
+            .for_each(|doc| shift(&mut doc.span));
+        for slice in &mut self.slices {
+            shift(&mut slice.span);
+            slice.name.iter_mut().for_each(|name| shift(&mut name.span));
+            slice.stray_docs.iter_mut().for_each(shift);
+        }
+        self.comments
+            .iter_mut()
+            .for_each(|comment| shift(&mut comment.span));
+        self
+    }
+}
+
 /// Cuts `text` into items.
 pub(super) fn scan(text: &str, bag: &mut Bag) -> Scan {
     let mut scanner = Scanner {

@@ -29,7 +29,7 @@ impl Checker<'_, '_> {
         let mode = mode.map(|value| self.boot_mode(value));
         let root = root.map(|value| self.root_size(value));
         Some(Boot {
-            name: boot.name.text.clone(),
+            name: self.hir.qualified(boot.name),
             user_data: said(user_data)?,
             mode: said(mode)?,
             root_bytes: said(root)?,

@@ -22,23 +22,19 @@ impl Checker<'_, '_> {
         arguments: &[Argument],
         span: Span,
     ) -> Option<Operand> {
-        let words: Vec<_> = callee
-            .segments
-            .iter()
-            .map(|name| name.text.as_str())
-            .collect();
-        let disk = words
-            .first()
-            .and_then(|word| self.hir.names.get(word))
-            .map(|(item, _)| *item);
-        let (disk, [_, "part"]) = (disk, words.as_slice()) else {
+        // `data.part`, `storage.data.part`
+        let whole = dotted(callee);
+        let (name, last) = whole.rsplit_once('.').unwrap_or(("", &whole));
+        let first = if name.is_empty() { last } else { name };
+        let disk = self.find(first, callee.span).map(|(item, _)| item);
+        if last != "part" || name.is_empty() {
             if disk != Some(ItemRef::Unread) && !self.hir.has_unread {
                 let text = format!("nothing named `{}` can be called", dotted(callee));
                 let help = "The one call there is gives a partition of a disk: `data.part(1)`.";
                 self.report(Code::P0204, callee.span, text, help);
             }
             return None;
-        };
+        }
         let disk = match disk {
             Some(ItemRef::Disk(disk)) => disk,
             Some(ItemRef::Unread) => return None,
@@ -46,9 +42,9 @@ impl Checker<'_, '_> {
                 if self.hir.has_unread {
                     return None;
                 }
-                let text = format!("no disk is named `{}`", words[0]);
+                let text = format!("no disk is named `{name}`");
                 let disks = self.hir.disks.iter().map(|disk| disk.name.text.as_str());
-                let help = did_you_mean(words[0], disks)
+                let help = did_you_mean(name, disks)
                     .unwrap_or_else(|| "Only disks have partitions.".to_owned());
                 self.report(Code::P0204, callee.segments[0].span, text, help);
                 return None;
@@ -60,7 +56,7 @@ impl Checker<'_, '_> {
                 Code::P0301,
                 span,
                 text,
-                format!("Write for example `{}.part(1)`.", words[0]),
+                format!("Write for example `{name}.part(1)`."),
             );
             return None;
         };
@@ -75,7 +71,7 @@ impl Checker<'_, '_> {
                 Code::P0301,
                 number.span,
                 text,
-                format!("Write for example `{}.part(1)`.", words[0]),
+                format!("Write for example `{name}.part(1)`."),
             );
             return None;
         }

@@ -34,7 +34,7 @@ impl Checker<'_, '_> {
         if let (Some(find), Some(json)) = (find, modifiers.json) {
             let help =
                 "`find` looks for a value in text, `json` reads all of it. Leave out one of them.";
-            let text = format!("`json` beside {}", self.source.slice(find.span));
+            let text = format!("`json` beside {}", self.sources.slice(find.span));
             self.report(Code::P0605, json, text, help);
             return None;
         }

@@ -84,7 +84,7 @@ impl Checker<'_, '_> {
             match (&mut parts, made) {
                 (Some(parts), Some(condition)) => parts.push(Required {
                     span: part.span,
-                    source: source_text(self.source, part.span),
+                    source: source_text(self.sources, part.span),
                     condition,
                 }),
                 _ => parts = None,

@@ -136,7 +136,7 @@ impl Checker<'_, '_> {
 
     fn hole(&mut self, span: Span, raw: bool, value: &Expr, standing: Standing) -> Option<Piece> {
         let operand = self.expression(value, None)?;
-        let words = self.source.slice(value.span).to_owned();
+        let words = self.sources.slice(value.span).to_owned();
         if let Some(help) = no_text(&operand.r#type, &words) {
             let text = format!(
                 "this is {}, which has no text of its own",

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 
 use dva_plan::expr::Node;
 use dva_plan::parse::{self, ExtraFields};
-use dva_plan::table::Table;
+use dva_plan::plan::InputIx;
+use dva_plan::table::{Index, Table};
 use dva_plan::unit::SizeUnit;
 use dva_plan::value::{Type, Value};
 
@@ -87,6 +88,14 @@ impl Checker<'_, '_> {
             None => None,
         };
         match row.from {
+            // Something of its type of which nothing is known.
+            Origin::Open => {
+                let (r#type, _) = wanted?;
+                let expr = self
+                    .nodes
+                    .add(Node::Input(InputIx::from_row(usize::from(u16::MAX))));
+                Some(Operand { expr, r#type })
+            }
             Origin::Written(value) => self.known_value(value, wanted.as_ref().map(|(of, _)| of)),
             Origin::Given(default) => {
                 let (of, unit) = wanted?;
@@ -190,21 +199,28 @@ impl Checker<'_, '_> {
         if self.hir.has_unread {
             return;
         }
-        let is_setting = |item: &ItemRef| matches!(item, ItemRef::Setting(_));
         for name in self.settings.keys() {
-            let found = self.hir.names.get(name.as_str()).map(|(item, _)| item);
-            let (text, help) = match found {
-                Some(item) if is_setting(item) || *item == ItemRef::Unread => continue,
-                Some(ItemRef::Input(_) | ItemRef::RunInput(_)) => (
+            let hir = self.hir;
+            let of_run = hir.run_inputs.iter().map(|input| input.name);
+            let of_run = of_run.chain(hir.inputs.iter().map(|secret| secret.name));
+            let settings: Vec<&str> = hir
+                .constants
+                .iter()
+                .filter(|row| matches!(row.from, Origin::Given(_)))
+                .map(|row| row.name.text.as_str())
+                .collect();
+            let found = hir.find(name, Span::default()).map(|(item, _)| item);
+            if settings.contains(&name.as_str()) || found == Some(ItemRef::Unread) {
+                continue;
+            }
+            let is_of_run = of_run.into_iter().any(|input| input.text == *name);
+            let (text, help) = match is_of_run {
+                true => (
                     format!("`{name}` is bound when the tests run"),
                     "Bind it in the configuration, `dva.toml`.".to_owned(),
                 ),
-                Some(_) | None => {
-                    let known = || {
-                        let names = self.hir.names.iter();
-                        let names = names.filter(|(_, (item, _))| is_setting(item));
-                        names.map(|(name, _)| *name)
-                    };
+                false => {
+                    let known = || settings.iter().copied();
                     let help =
                         did_you_mean(name, known()).unwrap_or_else(|| match known().next() {
                             None => "The file takes no inputs.".to_owned(),

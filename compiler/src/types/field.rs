@@ -203,7 +203,7 @@ impl Checker<'_, '_> {
         let from = from?;
         self.disk_fits_its_origin(disk, size, from)?;
         Some(plan::Disk {
-            name: disk.name.text.clone(),
+            name: self.hir.qualified(disk.name),
             from,
             size_bytes,
             attached: attached.map_or(Some(Value::Bool(true)), |value| value)? == Value::Bool(true),
@@ -309,7 +309,7 @@ impl Checker<'_, '_> {
         });
         Some(Required {
             span,
-            source: source_text(self.source, row.name.span),
+            source: source_text(self.sources, row.name.span),
             condition: self.nodes.add(Node::And(has_one, is_large)),
         })
     }
@@ -331,7 +331,7 @@ impl Checker<'_, '_> {
             }
         }
         Some(plan::State {
-            name: state.name.text.clone(),
+            name: self.hir.qualified(state.name),
             lost_on_reboot: state.lost.is_some(),
             per_account,
         })

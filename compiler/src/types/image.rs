@@ -130,7 +130,7 @@ impl Checker<'_, '_> {
         let word = match &value.kind {
             ExprKind::Error => return None,
             ExprKind::Path(path) => dotted(path),
-            _ => self.source.slice(value.span).to_owned(),
+            _ => self.sources.slice(value.span).to_owned(),
         };
         let found = known.iter().find(|known| **known == word).copied();
         if found.is_none() || !matches!(value.kind, ExprKind::Path(_)) {

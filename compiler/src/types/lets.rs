@@ -11,7 +11,7 @@ use dva_plan::value::Type;
 use dva_stdlib::Catalog;
 
 use crate::diagnostic::{Bag, Code, Diagnostic};
-use crate::hir::{Hir, ItemRef};
+use crate::hir::Hir;
 use crate::resolve::check_name;
 use crate::syntax::ast;
 use crate::types::written::{Whose, written_type};
@@ -48,9 +48,11 @@ pub(crate) fn lets<'a>(
     catalog: &Catalog,
     bag: &mut Bag,
 ) -> Table<TestIx, Vec<Let<'a>>> {
-    let of_test = |test: &crate::hir::Test<'a>| {
+    let of_test = |(row, test): (TestIx, &crate::hir::Test<'a>)| {
+        let known = bag.len();
         let mut found = Found {
             hir,
+            test: row,
             catalog,
             bag,
             lets: Vec::new(),
@@ -61,13 +63,18 @@ pub(crate) fn lets<'a>(
         found.steps(test.steps.iter().copied());
         found.in_finally = true;
         found.steps(test.finally.iter().copied());
-        found.lets
+        let lets = found.lets;
+        if test.template.is_some() {
+            bag.forget_repeated(known);
+        }
+        lets
     };
-    hir.tests.iter().map(of_test).collect()
+    hir.tests.enumerate().map(of_test).collect()
 }
 
 struct Found<'f, 'a> {
     hir: &'f Hir<'a>,
+    test: TestIx,
     catalog: &'f Catalog,
     bag: &'f mut Bag,
     lets: Vec<Let<'a>>,
@@ -144,10 +151,11 @@ impl<'a> Found<'_, 'a> {
         let mut earlier = self.lets.iter();
         let earlier =
             earlier.find(|known| known.name.text == name.text && self.open.contains(&known.block));
-        let first = match (earlier, self.hir.names.get(name.text.as_str())) {
+        let item = self.hir.find_in(Some(self.test), &name.text, name.span);
+        let first = match (earlier, item) {
             (Some(first), _) => Some((first.name.span, "the first one".to_owned())),
-            (None, Some((item, place))) if is_seen_by_steps(*item) => {
-                Some((*place, format!("{} of this name", item.noun())))
+            (None, Some((item, place))) if item.is_seen_by_steps() => {
+                Some((place, format!("{} of this name", item.noun())))
             }
             (None, _) => None,
         };
@@ -169,27 +177,5 @@ impl<'a> Found<'_, 'a> {
             is_written: false,
             is_result: false,
         });
-    }
-}
-
-/// Whether steps can name `item`, so that a value of its name would hide it. The name of an image is
-/// only looked for where one is expected.
-fn is_seen_by_steps(item: ItemRef) -> bool {
-    match item {
-        ItemRef::Axis(_)
-        | ItemRef::Disk(_)
-        | ItemRef::Input(_)
-        | ItemRef::Let(_)
-        | ItemRef::Setting(_)
-        | ItemRef::RunInput(_)
-        | ItemRef::Table(_)
-        | ItemRef::Test(_) => true,
-        ItemRef::Image(_)
-        | ItemRef::Boot(_)
-        | ItemRef::Fact(_)
-        | ItemRef::State(_)
-        | ItemRef::Matrix(_)
-        | ItemRef::Plan(_)
-        | ItemRef::Unread => false,
     }
 }

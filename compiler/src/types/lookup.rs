@@ -9,7 +9,7 @@ use dva_plan::value::{Type, Value};
 
 use crate::diagnostic::{Code, Diagnostic};
 use crate::hir::ItemRef;
-use crate::resolve::dotted;
+use crate::resolve::{dotted, private};
 use crate::span::Span;
 use crate::syntax::ast::{Expr, Path};
 use crate::types::scope::Scope;
@@ -87,14 +87,15 @@ impl Checker<'_, '_> {
 
     pub(crate) fn named_table(&mut self, path: &Path) -> Option<TableIx> {
         let name = dotted(path);
-        match self.hir.names.get(name.as_str()) {
-            Some((ItemRef::Table(table), _)) => return Some(*table),
+        match self.find(&name, path.span) {
+            Some((ItemRef::Table(table), _)) => return Some(table),
             Some((ItemRef::Unread, _)) => {}
+            Some((ItemRef::Private, place)) => self.bag.push(private(&name, path.span, place)),
             Some((item, place)) => {
                 let text = format!("`{name}` is {}, not a table", item.noun());
                 self.bag.push(
                     Diagnostic::new(Code::P0205, path.span, text)
-                        .and(*place, "declared here")
+                        .and(place, "declared here")
                         .help("Only tables are looked up in."),
                 );
             }

@@ -9,7 +9,7 @@ use dva_plan::unit::display_duration;
 
 use crate::diagnostic::{Code, Diagnostic};
 use crate::hir::{Hir, ItemRef};
-use crate::resolve::dotted;
+use crate::resolve::{dotted, private};
 use crate::span::Span;
 use crate::suggest::{did_you_mean, listed};
 use crate::syntax::ast::{self, Expr, ExprKind, Name};
@@ -187,26 +187,29 @@ impl Checker<'_, '_> {
                 Some(_) => format!("The file declares {}.", listed(disks())),
             })
         };
-        match self.hir.names.get(name.text.as_str()) {
+        match self.find(&name.text, name.span) {
             Some((ItemRef::Disk(disk), place)) => {
-                if self.comes_with_machine(*disk) {
+                if self.comes_with_machine(disk) {
                     let text = format!("`{}` comes with the machine and stays with it", name.text);
                     self.bag.push(
                         Diagnostic::new(Code::P0511, name.span, text)
-                            .and(*place, "declared here")
+                            .and(place, "declared here")
                             .help("Only volumes are attached and detached."),
                     );
                     return None;
                 }
-                self.uses.moved.entry(*disk).or_insert(name.span);
-                return Some(*disk);
+                self.uses.moved.entry(disk).or_insert(name.span);
+                return Some(disk);
             }
             Some((ItemRef::Unread, _)) => {}
+            Some((ItemRef::Private, place)) => {
+                self.bag.push(private(&name.text, name.span, place));
+            }
             Some((item, place)) => {
                 let text = format!("`{}` is {}, not a disk", name.text, item.noun());
                 self.bag.push(
                     Diagnostic::new(Code::P0205, name.span, text)
-                        .and(*place, "declared here")
+                        .and(place, "declared here")
                         .help("Name a disk here."),
                 );
             }
@@ -445,8 +448,9 @@ pub(crate) fn movers(hir: &Hir<'_>) -> BTreeMap<DiskIx, Vec<TestIx>> {
             else {
                 continue;
             };
-            if let Some((ItemRef::Disk(disk), _)) = hir.names.get(dotted(name).as_str()) {
-                movers.entry(*disk).or_default().push(test);
+            let found = hir.find_in(Some(test), &dotted(name), name.span);
+            if let Some((ItemRef::Disk(disk), _)) = found {
+                movers.entry(disk).or_default().push(test);
             }
         }
     }

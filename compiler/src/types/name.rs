@@ -68,20 +68,19 @@ impl Checker<'_, '_> {
             }
             "hypervisor" => ["nitro", "none", "xen"].map(owned).to_vec(),
             "medium" => ["hdd", "none", "ssd"].map(owned).to_vec(),
-            axis => match self.hir.names.get(axis) {
-                Some((ItemRef::Fact(fact), _)) => match &self.hir.facts[*fact].r#type {
-                    FactType::OneOf(choices) => {
-                        choices.iter().map(|choice| choice.text.clone()).collect()
-                    }
-                    FactType::Named(_) | FactType::Unknown => Vec::new(),
-                },
-                Some((ItemRef::Axis(axis), _)) => self.hir.axes[*axis]
-                    .values
-                    .iter()
-                    .map(|value| value.text.clone())
-                    .collect(),
-                _ => Vec::new(),
-            },
+            own => {
+                let words =
+                    |words: &[&ast::Name]| words.iter().map(|word| word.text.clone()).collect();
+                if let Some(axis) = self.hir.axis(own) {
+                    return words(&self.hir.axes[axis].values);
+                }
+                let mut facts = self.hir.facts.iter();
+                let fact = facts.find(|fact| fact.name.text == own);
+                match fact.map(|fact| &fact.r#type) {
+                    Some(FactType::OneOf(choices)) => words(choices),
+                    Some(FactType::Named(_) | FactType::Unknown) | None => Vec::new(),
+                }
+            }
         }
     }
 
@@ -98,7 +97,8 @@ impl Checker<'_, '_> {
         if self.hir.has_unread {
             return;
         }
-        let known = self.names_in_scope();
+        let in_scope = self.names_in_scope(path.span);
+        let known: Vec<&str> = in_scope.iter().map(String::as_str).collect();
         let first = path
             .segments
             .first()
@@ -146,22 +146,21 @@ impl Checker<'_, '_> {
     }
 
     /// The words that mean a value here.
-    fn names_in_scope(&self) -> Vec<&str> {
-        let mut known: Vec<&str> = vec!["instance", "region", "image"];
-        known.extend(self.hir.names.iter().filter_map(|(name, (item, _))| {
-            let is_value = matches!(
-                item,
-                ItemRef::Axis(_)
-                    | ItemRef::Disk(_)
-                    | ItemRef::Input(_)
-                    | ItemRef::Let(_)
-                    | ItemRef::Setting(_)
-                    | ItemRef::RunInput(_)
-                    | ItemRef::Table(_)
-                    | ItemRef::Test(_)
-            );
-            is_value.then_some(*name)
-        }));
+    fn names_in_scope(&self, at: Span) -> Vec<String> {
+        let mut known: Vec<String> = ["instance", "region", "image"].map(str::to_owned).to_vec();
+        let names = self.hir.names_at(at);
+        known.extend(
+            names
+                .filter(|(_, item)| item.is_seen_by_steps())
+                .map(|(name, _)| name),
+        );
+        let parameters = self.test.map(|test| &self.hir.tests[test].parameters);
+        known.extend(
+            parameters
+                .into_iter()
+                .flatten()
+                .map(|(name, _)| (*name).to_owned()),
+        );
         if let Scope::Step {
             test,
             captured,
@@ -171,23 +170,24 @@ impl Checker<'_, '_> {
             let lets = self.lets[test].iter().take(captured);
             known.extend(
                 lets.filter(|own| self.open_blocks.contains(&own.block))
-                    .map(|of| of.name.text.as_str()),
+                    .map(|of| of.name.text.clone()),
             );
             if output == Output::Of {
-                known.extend(["exit", "stdout", "stderr"]);
+                known.extend(["exit", "stdout", "stderr"].map(str::to_owned));
             }
         }
         known
     }
 
     /// Whether `word` is much like a word that means a value here.
-    pub(crate) fn resembles_a_name(&self, word: &str) -> bool {
-        did_you_mean(word, self.names_in_scope()).is_some()
+    pub(crate) fn resembles_a_name(&self, word: &str, at: Span) -> bool {
+        let known = self.names_in_scope(at);
+        did_you_mean(word, known.iter().map(String::as_str)).is_some()
     }
 
     /// Reports a name that is not one of type `kind`.
     pub(crate) fn no_such_value(&mut self, kind: &str, name: &str, span: Span) {
-        let is_unread = matches!(self.hir.names.get(name), Some((ItemRef::Unread, _)));
+        let is_unread = matches!(self.find(name, span), Some((ItemRef::Unread, _)));
         if kind == "image" && (self.hir.has_unread || is_unread) {
             return;
         }

@@ -75,7 +75,7 @@ impl Checker<'_, '_> {
             return self.value_in_unit(left, &unit.text, unit.span, value.span);
         }
         let operand = self.expression(value, None)?;
-        let words = self.source.slice(value.span).to_owned();
+        let words = self.sources.slice(value.span).to_owned();
         let example = |unit: &str| {
             format!(
                 "A text says in which unit: `${{{words} in {unit}}}`, which gives the number alone."

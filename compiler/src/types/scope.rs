@@ -9,8 +9,8 @@ use dva_plan::plan::{DiskIx, InputIx, SecretIx, TestIx};
 use dva_plan::value::{Type, Value};
 
 use crate::diagnostic::{Code, Diagnostic};
-use crate::hir::{AxisIx, Choice, ConstantIx, ItemRef};
-use crate::resolve::dotted;
+use crate::hir::{AxisIx, Choice, ConstantIx, ItemRef, TemplateIx};
+use crate::resolve::{dotted, dotted_words, private};
 use crate::span::Span;
 use crate::suggest::{did_you_mean, listed};
 use crate::syntax::ast;
@@ -68,6 +68,10 @@ enum Meaning<'a> {
     Disk(DiskIx),
     Secret(SecretIx),
     Test(TestIx),
+    /// A test with parameters, of which there may be several.
+    Template(TemplateIx),
+    /// A file alone.
+    Module,
     Output(&'static str),
     /// An item without a value.
     Item(ItemRef, Span),
@@ -75,29 +79,48 @@ enum Meaning<'a> {
     Unread,
 }
 
+/// What an item means in an expression.
+fn item_means<'a>(item: ItemRef, place: Span) -> Meaning<'a> {
+    match item {
+        ItemRef::Axis(axis) => Meaning::Axis(axis),
+        ItemRef::Disk(disk) => Meaning::Disk(disk),
+        ItemRef::Input(secret) => Meaning::Secret(secret),
+        ItemRef::Let(constant) | ItemRef::Setting(constant) => Meaning::Constant(constant),
+        ItemRef::RunInput(input) => Meaning::RunInput(input),
+        ItemRef::Test(test) => Meaning::Test(test),
+        ItemRef::Template(template) => Meaning::Template(template),
+        ItemRef::Module(_) => Meaning::Module,
+        ItemRef::Unread => Meaning::Unread,
+        item => Meaning::Item(item, place),
+    }
+}
+
 impl<'c, 'a> Checker<'c, 'a> {
     /// The value of `path`, where one of type `expected` may be named without quotes.
     pub(crate) fn path(&mut self, path: &ast::Path, expected: Option<&Type>) -> Option<Operand> {
-        let first = path.segments.first()?;
         let whole = dotted(path);
         let name = match expected {
             Some(Type::Name(kind)) => self.is_value_of(kind, &whole).then(|| kind.clone()),
             _ => None,
         };
         let is_version_word = expected == Some(&Type::Version) && path.segments.len() == 1;
-        match (self.meaning(first), name) {
+        match (self.meaning_of(path), name) {
             // A word for a version, such as `rawhide`, unless it may be a name that is misspelt.
-            (None, None) if is_version_word && !self.resembles_a_name(&whole) => {
+            (None, None) if is_version_word && !self.resembles_a_name(&whole, path.span) => {
                 Some(self.known(Value::Version(whole), Type::Version))
             }
-            (Some(Meaning::Unread), None) => None,
-            (None | Some(Meaning::Unread | Meaning::Item(..)), Some(kind)) => {
+            (Some((Meaning::Unread, _)), None) => None,
+            (None | Some((Meaning::Unread | Meaning::Item(..), _)), Some(kind)) => {
                 Some(self.known(Value::Name(whole), Type::Name(kind)))
             }
             // A test or a disk alone is no value.
-            (Some(Meaning::Test(_) | Meaning::Disk(_)), Some(kind)) if path.segments.len() == 1 => {
-                Some(self.known(Value::Name(whole), Type::Name(kind)))
-            }
+            (
+                Some((
+                    Meaning::Test(_) | Meaning::Template(_) | Meaning::Disk(_) | Meaning::Module,
+                    _,
+                )),
+                Some(kind),
+            ) if path.segments.len() == 1 => Some(self.known(Value::Name(whole), Type::Name(kind))),
             (Some(_), Some(kind)) => {
                 let text = format!(
                     "`{whole}` is {} and a value of this file",
@@ -107,9 +130,9 @@ impl<'c, 'a> Checker<'c, 'a> {
                 self.report(Code::P0209, path.span, text, help);
                 None
             }
-            (Some(meaning), None) => {
+            (Some((meaning, words)), None) => {
                 self.may_be_named(&meaning, path)?;
-                self.field(&meaning, path)
+                self.field(&meaning, path, words)
             }
             (None, None) => {
                 self.unknown(path, &whole, expected);
@@ -153,6 +176,18 @@ impl<'c, 'a> Checker<'c, 'a> {
         None
     }
 
+    /// What the first words of `path` mean, and how many they are: two where the first one is a module.
+    fn meaning_of(&self, path: &ast::Path) -> Option<(Meaning<'a>, usize)> {
+        let first = path.segments.first()?;
+        let meaning = self.meaning(first);
+        let (Some(Meaning::Module), Some(second)) = (&meaning, path.segments.get(1)) else {
+            return meaning.map(|meaning| (meaning, 1));
+        };
+        let whole = format!("{}.{}", first.text, second.text);
+        let (item, place) = self.find(&whole, path.span)?;
+        Some((item_means(item, place), 2))
+    }
+
     fn meaning(&self, first: &ast::Name) -> Option<Meaning<'a>> {
         let word = first.text.as_str();
         if let Scope::Filter(from) = self.scope
@@ -180,25 +215,16 @@ impl<'c, 'a> Checker<'c, 'a> {
             "exit" => Meaning::Output("exit"),
             "stdout" => Meaning::Output("stdout"),
             "stderr" => Meaning::Output("stderr"),
-            _ => match self.hir.names.get(word)? {
-                (ItemRef::Axis(axis), _) => Meaning::Axis(*axis),
-                (ItemRef::Disk(disk), _) => Meaning::Disk(*disk),
-                (ItemRef::Input(secret), _) => Meaning::Secret(*secret),
-                (ItemRef::Let(constant) | ItemRef::Setting(constant), _) => {
-                    Meaning::Constant(*constant)
-                }
-                (ItemRef::RunInput(input), _) => Meaning::RunInput(*input),
-                (ItemRef::Test(test), _) => Meaning::Test(*test),
-                (ItemRef::Unread, _) => Meaning::Unread,
-                (item, place) => Meaning::Item(*item, *place),
-            },
+            _ => {
+                let (item, place) = self.find(word, first.span)?;
+                item_means(item, place)
+            }
         })
     }
 
     /// Whether the first word of `path` is no value here, so that the path may be a name.
     pub(crate) fn is_bare_word(&self, path: &ast::Path) -> bool {
-        let meaning = path.segments.first().and_then(|first| self.meaning(first));
-        matches!(meaning, None | Some(Meaning::Item(..)))
+        matches!(self.meaning_of(path), None | Some((Meaning::Item(..), _)))
     }
 
     /// As [`Checker::is_bare_word`], of one word.
@@ -206,10 +232,13 @@ impl<'c, 'a> Checker<'c, 'a> {
         matches!(self.meaning(name), None | Some(Meaning::Item(..)))
     }
 
-    /// What the words behind the first one say of `meaning`.
-    fn field(&mut self, meaning: &Meaning<'_>, path: &ast::Path) -> Option<Operand> {
-        let first = path.segments.first()?;
-        let fields = &path.segments[1..];
+    /// What the words behind the first `words` say of `meaning`.
+    fn field(&mut self, meaning: &Meaning<'_>, path: &ast::Path, words: usize) -> Option<Operand> {
+        let (first, fields) = path.segments.split_at_checked(words)?;
+        let first = &ast::Name {
+            text: dotted_words(first),
+            span: path.span,
+        };
         match meaning {
             Meaning::Unread => None,
             Meaning::Let(at, value) => {
@@ -263,9 +292,32 @@ impl<'c, 'a> Checker<'c, 'a> {
                 let name = format!("{}.{}", first.text, field.text);
                 self.fields_of(whole, &name, &fields[1..], path.span)
             }
+            Meaning::Template(template) => {
+                let Some(field) = fields.first() else {
+                    let text = format!("`{}` is a test, not a value", first.text);
+                    let help =
+                        format!("A value that it captures is written `{}.NAME`.", first.text);
+                    self.report(Code::P0205, path.span, text, help);
+                    return None;
+                };
+                let test = self.instance_before(*template, path.span)?;
+                let whole = self.value_of_other(test, field, path.span)?;
+                let name = format!("{}.{}", first.text, field.text);
+                self.fields_of(whole, &name, &fields[1..], path.span)
+            }
+            Meaning::Module => {
+                let text = format!("`{}` is a module, not a value", first.text);
+                let help = format!("What it has is written `{}.NAME`.", first.text);
+                self.report(Code::P0205, path.span, text, help);
+                None
+            }
             Meaning::Output(which) => {
                 self.one_field(fields, which, &[])?;
                 self.output(which, path.span)
+            }
+            Meaning::Item(ItemRef::Private, place) => {
+                self.bag.push(private(&first.text, path.span, *place));
+                None
             }
             Meaning::Item(item, place) => {
                 let text = format!("`{}` is {}, not a value", first.text, item.noun());
@@ -345,6 +397,39 @@ impl<'c, 'a> Checker<'c, 'a> {
         Some(Operand { expr, r#type })
     }
 
+    /// The one test that `template` is here, among those that the test names behind `after`, or else among
+    /// all that it comes after.
+    fn instance_before(&mut self, template: TemplateIx, span: Span) -> Option<TestIx> {
+        let row = &self.hir.templates[template];
+        let name = row.test.name.text.as_str();
+        let instances = || row.instances.values().copied();
+        let Some(test) = self.test else {
+            return instances().next();
+        };
+        let after = &self.hir.tests[test].after;
+        let is_named = |other: &TestIx| after.iter().any(|mention| mention.to == *other);
+        let mut before: Vec<TestIx> = instances().filter(is_named).collect();
+        if before.is_empty() {
+            let behind = |other: &TestIx| self.order.is_behind(test, *other);
+            before = instances().filter(behind).collect();
+        }
+        match before.as_slice() {
+            [one] => Some(*one),
+            // Not being after it is reported of any of them.
+            [] => instances().next(),
+            [one, other, ..] => {
+                let (one, other) = (&self.hir.tests[*one].id, &self.hir.tests[*other].id);
+                let text = format!("this may be of `{one}` or of `{other}`");
+                let help = format!(
+                    "A value of a test with parameters is one of the only `{name}` that the test is after. \
+                     Give one of the two values another name, with a `let` in a test between them."
+                );
+                self.report(Code::P0530, span, text, help);
+                None
+            }
+        }
+    }
+
     fn value_of_other(&mut self, other: TestIx, field: &ast::Name, span: Span) -> Option<Operand> {
         if matches!(self.scope, Scope::Cell { .. }) {
             self.known_at_run(span);
@@ -360,7 +445,7 @@ impl<'c, 'a> Checker<'c, 'a> {
             );
             return None;
         };
-        let name = &self.hir.tests[other].name.text;
+        let name = &self.hir.tests[other].id;
         let lets = &self.lets[other];
         let named = |value: &&Let<'_>| value.name.text == field.text;
         let outermost = lets.iter().filter(named).find(|own| own.block == OUTERMOST);
@@ -407,7 +492,8 @@ impl<'c, 'a> Checker<'c, 'a> {
         if !self.order.is_after(test, other) {
             // An edge that was reported may be the one that is missing.
             if self.hir.tests[test].intact {
-                let own = &self.hir.tests[test].name;
+                let own = &self.hir.tests[test];
+                let (own_id, own) = (&own.id, own.name);
                 let mut passed_over = self.hir.tests[test].regardless.iter();
                 let finding = match passed_over.find(|mention| mention.to == other) {
                     Some(mention) => {
@@ -420,7 +506,7 @@ impl<'c, 'a> Checker<'c, 'a> {
                             ))
                     }
                     None => {
-                        let text = format!("`{}` may run before `{name}`, or without it", own.text);
+                        let text = format!("`{own_id}` may run before `{name}`, or without it");
                         Diagnostic::new(Code::P0507, span, text)
                             .and(own.span, "this test")
                             .help(format!(
@@ -455,7 +541,11 @@ impl<'c, 'a> Checker<'c, 'a> {
             self.report(Code::P0301, path.span, text, help);
             return None;
         }
-        match self.one_field(fields, &name, &["attached", "device", "part", "size"])? {
+        match self.one_field(
+            fields,
+            &name,
+            &["attached", "device", "name", "part", "size"],
+        )? {
             "" => {
                 let text = format!("`{name}` is a disk, not a value");
                 let help = format!(
@@ -471,6 +561,7 @@ impl<'c, 'a> Checker<'c, 'a> {
                 let size = self.size_of_disk(&field.value)?;
                 Some(self.known(Value::Bytes(size), Type::Bytes))
             }
+            "name" => Some(self.known(Value::String(name), Type::String)),
             "attached" => self.on_disk(disk, DiskFact::Attached, path.span),
             _ => self.on_disk(disk, DiskFact::Device, path.span),
         }

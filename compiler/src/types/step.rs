@@ -8,7 +8,7 @@ use dva_plan::unit::display_duration;
 use dva_plan::value::{Type, Value};
 
 use crate::diagnostic::{Code, Diagnostic};
-use crate::source::Source;
+use crate::source::Sources;
 use crate::span::Span;
 use crate::syntax::ast;
 use crate::types::lets::OUTERMOST;
@@ -24,11 +24,24 @@ const MAX_SOURCE_TEXT: usize = 120;
 
 impl Checker<'_, '_> {
     pub(crate) fn test(&mut self, test: TestIx) -> TypedTest {
+        let known = self.bag.len();
+        self.test = Some(test);
+        let typed = if self.hir.tests[test].is_setup {
+            self.setup(test)
+        } else {
+            self.one_test(test)
+        };
+        self.test = None;
+        // What is wrong with a test that has parameters is said once, whatever it is given.
+        if self.hir.tests[test].template.is_some() {
+            self.bag.forget_repeated(known);
+        }
+        typed
+    }
+
+    fn one_test(&mut self, test: TestIx) -> TypedTest {
         let hir = self.hir;
         let row = &hir.tests[test];
-        if row.is_setup {
-            return self.setup(test);
-        }
         let applies = self.applies(test);
         self.uses = Uses::default();
         self.scope = Scope::Constant;
@@ -74,8 +87,8 @@ impl Checker<'_, '_> {
         self.machine_is_started();
         if !row.steps.iter().any(|step| can_fail(step)) {
             let text = match row.steps.len() {
-                0 => format!("`{}` has no steps", row.name.text),
-                _ => format!("no step of `{}` can fail", row.name.text),
+                0 => format!("`{}` has no steps", row.id),
+                _ => format!("no step of `{}` can fail", row.id),
             };
             let help = "It passes whatever the image is like. Add a `check`, or let a command `expect` something.";
             self.report(Code::P0505, row.name.span, text, help);
@@ -137,7 +150,7 @@ impl Checker<'_, '_> {
             let limit = modifiers
                 .within
                 .map(|limit| self.duration(limit, "a limit"));
-            let source = source_text(self.source, step.span);
+            let source = source_text(self.sources, step.span);
             let kind = match &step.kind {
                 ast::StepKind::Check(condition) => self.check(condition),
                 ast::StepKind::Let {
@@ -257,7 +270,7 @@ impl Checker<'_, '_> {
         let ast::ExprKind::Path(path) = &left.kind else {
             return Some(());
         };
-        let is_zero = self.source.slice(right.span) == "0";
+        let is_zero = self.sources.slice(right.span) == "0";
         let never = match operator {
             ast::BinaryOperator::Equal => {
                 !is_zero && matches!(right.kind, ast::ExprKind::Number(_))
@@ -414,7 +427,8 @@ impl Checker<'_, '_> {
 }
 
 /// The text of `span` as the plan keeps it.
-pub(crate) fn source_text(source: &Source, span: Span) -> SourceText {
+pub(crate) fn source_text(sources: &Sources, span: Span) -> SourceText {
+    let source = sources.file(span);
     let words: Vec<_> = source.slice(span).split_whitespace().collect();
     let mut text = words.join(" ");
     if text.chars().count() > MAX_SOURCE_TEXT {
@@ -422,7 +436,12 @@ pub(crate) fn source_text(source: &Source, span: Span) -> SourceText {
         text.push('…');
     }
     let (line, _) = source.position(span.start);
-    SourceText { text, line }
+    let is_root = sources.row(span) == 0;
+    SourceText {
+        text,
+        line,
+        file: (!is_root).then(|| source.name().to_owned()),
+    }
 }
 
 /// How far the steps of a test have been read.

@@ -130,7 +130,7 @@ impl Checker<'_, '_> {
             }
         };
         let mut typed = TypedTable {
-            name: table.name.text.clone(),
+            name: self.hir.qualified(&table.name),
             key,
             of,
             entries: BTreeMap::new(),
@@ -150,7 +150,7 @@ impl Checker<'_, '_> {
             kind @ ("image" | "region" | "instance") => axis(kind),
             "os" => CellFact::ImageOs,
             "arch" => CellFact::ImageArch,
-            word => match self.hir.names.get(word) {
+            word => match self.find(word, name.span) {
                 Some((ItemRef::Axis(_), _)) => axis(word),
                 Some((ItemRef::Unread, _)) => return None,
                 None if self.hir.has_unread => return None,

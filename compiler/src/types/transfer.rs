@@ -13,6 +13,8 @@ use dva_plan::value::Value;
 
 use crate::diagnostic::Code;
 use crate::files::{MAX_FILE_BYTES, ReadProblem, SourceLoader};
+use crate::hir::FileIx;
+use crate::modules::joined;
 use crate::span::Span;
 use crate::syntax::ast::Text;
 use crate::types::Checker;
@@ -28,8 +30,8 @@ pub(crate) struct Files<'c> {
     /// Their contents.
     pub(crate) blobs: Table<BlobIx, Blob>,
     by_digest: BTreeMap<String, BlobIx>,
-    /// By path; `None` where it was reported, which is done once.
-    by_path: BTreeMap<String, Option<BlobIx>>,
+    /// By the file that names it and its path there; `None` where it was reported, which is done once.
+    by_path: BTreeMap<(FileIx, String), Option<BlobIx>>,
 }
 
 impl<'c> Files<'c> {
@@ -103,11 +105,12 @@ impl Checker<'_, '_> {
     /// The content of a file beside the source.
     pub(crate) fn blob(&mut self, file: &Text) -> Option<BlobIx> {
         let path = file.text.as_deref()?;
-        if let Some(known) = self.files.by_path.get(path) {
+        let key = (self.hir.file_of(file.span), path.to_owned());
+        if let Some(known) = self.files.by_path.get(&key) {
             return *known;
         }
         let blob = self.read_blob(path, file);
-        self.files.by_path.insert(path.to_owned(), blob);
+        self.files.by_path.insert(key, blob);
         blob
     }
 
@@ -135,11 +138,29 @@ impl Checker<'_, '_> {
             self.report(Code::P0803, span, wrong, help);
             return None;
         }
+        let folder = self.hir.files.get(self.hir.file_of(span));
+        let Some(folder) = folder.and_then(|file| file.folder) else {
+            let help = "Write what it holds into the module.";
+            self.report(
+                Code::P0803,
+                span,
+                "a module of `dva` has no files beside it",
+                help,
+            );
+            return None;
+        };
+        let inside = match folder {
+            "" => None,
+            folder => joined(folder, path),
+        };
+        let path = inside.as_deref().unwrap_or(path);
         let content = match self.files.loader.read(path) {
             Ok(content) => content,
             Err(problem) => {
                 let help = match &problem {
-                    ReadProblem::Missing => "A path begins at the folder of the source.",
+                    ReadProblem::Missing => {
+                        "A path begins at the folder of the file that names it."
+                    }
                     ReadProblem::NotAFile => "Only single files can be read.",
                     ReadProblem::NoFiles => "The source was compiled where it has no folder.",
                     ReadProblem::Other(_) => "Whoever compiles the source must be able to read it.",

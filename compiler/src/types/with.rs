@@ -6,6 +6,7 @@ use dva_plan::step::WithValue;
 
 use crate::diagnostic::{Code, Diagnostic};
 use crate::hir::ItemRef;
+use crate::resolve::dotted;
 use crate::span::Span;
 use crate::syntax::ast::{Expr, ExprKind, Name, With};
 use crate::types::command::no_text;
@@ -91,7 +92,7 @@ impl Checker<'_, '_> {
             return Some(WithValue::Secret(secret));
         }
         let operand = self.expression(value, None)?;
-        if let Some(help) = no_text(&operand.r#type, self.source.slice(value.span)) {
+        if let Some(help) = no_text(&operand.r#type, self.sources.slice(value.span)) {
             let text = format!(
                 "this is {}, which has no text of its own",
                 a_type(&operand.r#type)
@@ -106,11 +107,8 @@ impl Checker<'_, '_> {
     fn secret(&self, value: &Expr) -> Option<SecretIx> {
         match &value.kind {
             ExprKind::Group(inner) => self.secret(inner),
-            ExprKind::Path(path) => match path.segments.as_slice() {
-                [name] => match self.hir.names.get(name.text.as_str()) {
-                    Some((ItemRef::Input(secret), _)) => Some(*secret),
-                    _ => None,
-                },
+            ExprKind::Path(path) => match self.find(&dotted(path), path.span) {
+                Some((ItemRef::Input(secret), _)) => Some(secret),
                 _ => None,
             },
             _ => None,

@@ -157,14 +157,13 @@ fn named_type(name: &Name, whose: Whose, hir: &Hir<'_>, bag: &mut Bag) -> Option
     if let Some((_, of)) = TYPES.iter().find(|(known, _)| *known == word) {
         return Some(of.clone());
     }
-    let is_axis = || matches!(hir.names.get(word), Some((ItemRef::Axis(_), _)));
+    let found = hir.find(word, name.span).map(|(item, _)| item);
+    let is_axis = || matches!(found, Some(ItemRef::Axis(_)));
     if whose == Whose::Value && (NAMES.contains(&word) || is_axis()) {
         return Some(Type::Name(word.to_owned()));
     }
     // An axis of this name may stand in what could not be read.
-    if whose == Whose::Value
-        && (hir.has_unread || matches!(hir.names.get(word), Some((ItemRef::Unread, _))))
-    {
+    if whose == Whose::Value && (hir.has_unread || found == Some(ItemRef::Unread)) {
         return None;
     }
     let known = || {

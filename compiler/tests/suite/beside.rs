@@ -1,9 +1,12 @@
 //! The files that lie beside every source of the specification and of the pages.
 
+use std::collections::BTreeMap;
+
 use dva_compiler::files::{MAX_FILE_BYTES, ReadProblem, SourceLoader};
 
 /// `./probe.sh`, `./copy/probe.sh` with the same content, `./my probe.sh` with another, `./full.bin` of
-/// exactly the largest size, `./large.bin` of one byte more, and a folder `./copy`.
+/// exactly the largest size, `./large.bin` of one byte more, a module `./lib/disks.plan` with a disk of its
+/// own and a public one, one with an axis, tables, and a folder `./copy`.
 pub struct Beside;
 
 impl SourceLoader for Beside {
@@ -30,9 +33,26 @@ impl SourceLoader for Beside {
             "./wrong/syntax.toml" => Ok(b"xfs = 1\next4 =\n".into()),
             "./wrong/version.json" => Ok(br#"{ "xfs": 6.10 }"#.into()),
             "./wrong/fields.toml" => Ok(b"xfs = { share = '10%', sice = '1GiB' }\n".into()),
+            "lib/disks.plan" => {
+                Ok(b"disk data { size = 1GiB }\npub disk shared { size = 1GiB }\n".into())
+            }
+            "lib/network.plan" => Ok(b"pub axis network { ipv4 { } }\n".into()),
             "./copy" => Err(ReadProblem::NotAFile),
             "./locked.sh" => Err(ReadProblem::Other("Permission denied".to_owned())),
             _ => Err(ReadProblem::Missing),
+        }
+    }
+}
+
+/// The files of a case of the specification, before those of [`Beside`], and any number of `many/mN.plan`.
+pub struct With<'f>(pub &'f BTreeMap<String, String>);
+
+impl SourceLoader for With<'_> {
+    fn read(&self, path: &str) -> Result<Vec<u8>, ReadProblem> {
+        match self.0.get(path.trim_start_matches("./")) {
+            Some(text) => Ok(text.clone().into_bytes()),
+            None if path.starts_with("many/m") => Ok(b"pub let x = 1\n".into()),
+            None => Beside.read(path),
         }
     }
 }

@@ -12,8 +12,8 @@ use crate::beside::Beside;
 use crate::spec::expected_codes;
 
 /// Codes whose mistake cannot be written down in a page: bytes that are no text, a very large file, a
-/// letter that nobody sees, thousands of tests, an option of the command.
-const WITHOUT_EXAMPLE: [Code; 7] = [
+/// letter that nobody sees, thousands of tests or files, an option of the command.
+const WITHOUT_EXAMPLE: [Code; 8] = [
     Code::P0102,
     Code::P0103,
     Code::P0109,
@@ -21,6 +21,7 @@ const WITHOUT_EXAMPLE: [Code; 7] = [
     Code::P0324,
     Code::P0526,
     Code::P0703,
+    Code::P0805,
 ];
 
 #[test]

@@ -11,6 +11,7 @@ mod beside;
 mod codes;
 mod describe;
 mod layers;
+mod modules;
 mod packing;
 mod quoting;
 mod spec;

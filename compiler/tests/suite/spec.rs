@@ -7,7 +7,8 @@
 //! check total > 4   // error: [P0302] "a size and an int"
 //! ```
 //!
-//! The text in quotes is part of the label and may be left out. Every finding must be expected, and
+//! The text in quotes is part of the label and may be left out; `at "dta"` behind it says what text the
+//! label stands at. Every finding must be expected, and
 //! every expectation met. Fences behind a source are about it:
 //!
 //! - ```` ```expect ````: each line is one of the lines that [`crate::describe`] makes of the plan,
@@ -17,9 +18,10 @@
 //! The words behind `plan` in a fence choose: `plan gate` compiles the plan `gate`; `plan set a=b c=d`
 //! gives inputs values; `plan as latin1`
 //! gives the compiler bytes that are not UTF-8; `plan padded` makes the source too large; `plan crowded`
-//! puts 1,500 tests `t0`, `t1`, … behind it that write `crowd`. A fence
-//! ```` ```base ```` is put behind each later source of its file. The files that a source may name are
-//! those of [`Beside`].
+//! puts 1,500 tests `t0`, `t1`, … behind it that write `crowd`; `plan using` a use of 300 files. A fence
+//! ```` ```base ```` is put behind each later source of its file. A fence ```` ```file lib/a.plan ````
+//! before a source is a file beside it, with expectations of its own; the other files that a source may
+//! name are those of [`Beside`].
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -28,12 +30,12 @@ use std::{env, fs};
 
 use dva_compiler::diagnostic::report::Report;
 use dva_compiler::diagnostic::{Code, Diagnostic, Severity};
-use dva_compiler::source::{MAX_SOURCE_BYTES, Source};
+use dva_compiler::source::MAX_SOURCE_BYTES;
 use dva_compiler::{Compilation, Options, compile_with_files};
 use dva_plan::document::to_bytes;
 use dva_plan::validate::validate;
 
-use crate::beside::Beside;
+use crate::beside::With;
 use crate::describe::describe;
 
 #[test]
@@ -96,22 +98,33 @@ struct Case {
     /// Its text, without the base.
     text: String,
     base: String,
+    /// The files beside it, by their paths.
+    files: BTreeMap<String, String>,
     expect: Vec<String>,
     /// The range of bytes of the snapshot's text in the file.
     snapshot: Option<std::ops::Range<usize>>,
 }
 
 struct Expectation {
+    /// The file, where it is not the source itself.
+    file: Option<String>,
     line: u32,
     code: Code,
     severity: Severity,
     part: String,
+    at: Option<String>,
 }
 
 impl Case {
     fn expectations(&self) -> Vec<Expectation> {
+        let beside = self.files.iter().map(|(name, text)| (Some(name), text));
+        let texts = std::iter::once((None, &self.text)).chain(beside);
+        let lines = texts.flat_map(|(file, text)| {
+            let lines = (1_u32..).zip(text.lines());
+            lines.map(move |(number, line)| (file, number, line))
+        });
         let mut expectations = Vec::new();
-        for (number, line) in (1_u32..).zip(self.text.lines()) {
+        for (file, number, line) in lines {
             for (word, severity) in [
                 ("error: [", Severity::Error),
                 ("warning: [", Severity::Warning),
@@ -123,16 +136,21 @@ impl Case {
                     let (code, behind) = rest
                         .split_once(']')
                         .expect("an expected code is in brackets");
-                    let quoted = behind.trim_start().strip_prefix('"');
-                    let part = quoted
-                        .and_then(|text| text.split_once('"'))
-                        .map_or("", |(part, _)| part);
+                    let behind = behind.trim_start();
+                    let quoted = behind
+                        .strip_prefix('"')
+                        .and_then(|text| text.split_once('"'));
+                    let (part, behind) = quoted.unwrap_or(("", behind));
+                    let at = behind.trim_start().strip_prefix("at \"");
+                    let at = at.and_then(|text| text.split_once('"')).map(|(at, _)| at);
                     expectations.push(Expectation {
+                        file: file.cloned(),
                         line: number,
                         code: Code::named(code)
                             .unwrap_or_else(|| panic!("no code is named {code}")),
                         severity,
                         part: part.to_owned(),
+                        at: at.map(str::to_owned),
                     });
                 }
             }
@@ -167,13 +185,21 @@ impl Case {
                 }
                 text.into_bytes()
             }
+            ["using"] => {
+                for number in 0..300 {
+                    text.push_str(&format!("use \"./many/m{number}.plan\"\n"));
+                }
+                text.into_bytes()
+            }
             _ => text.into_bytes(),
         }
     }
 
     fn compile(&self) -> Compilation {
         let plan = match self.options.as_slice() {
-            [plan] if plan != "padded" && plan != "crowded" && plan != "set" => Some(plan.clone()),
+            [plan] if !["padded", "crowded", "using", "set"].contains(&plan.as_str()) => {
+                Some(plan.clone())
+            }
             _ => None,
         };
         let settings = match self.options.as_slice() {
@@ -185,7 +211,7 @@ impl Case {
             _ => BTreeMap::new(),
         };
         let options = Options { plan, settings };
-        compile_with_files("spec.plan", &self.bytes(), &options, &Beside)
+        compile_with_files("spec.plan", &self.bytes(), &options, &With(&self.files))
     }
 }
 
@@ -193,6 +219,7 @@ impl Case {
 fn cases(text: &str) -> Vec<Case> {
     let mut cases: Vec<Case> = Vec::new();
     let (mut name, mut base) = (String::new(), String::new());
+    let mut files = BTreeMap::new();
     let mut fence: Option<(String, usize, usize)> = None;
     let mut offset = 0;
     for (number, line) in (1..).zip(text.split_inclusive('\n')) {
@@ -219,9 +246,14 @@ fn cases(text: &str) -> Vec<Case> {
                         options: words.collect(),
                         text: content.to_owned(),
                         base: base.clone(),
+                        files: std::mem::take(&mut files),
                         ..Case::default()
                     }),
                     Some("base") => content.clone_into(&mut base),
+                    Some("file") => {
+                        let path = words.next().expect("a file has a path");
+                        files.insert(path, content.to_owned());
+                    }
                     Some("expect") => {
                         let case = cases.last_mut().expect("`expect` stands behind a source");
                         let lines = content
@@ -249,24 +281,33 @@ fn check(path: &Path, case: &Case, checked: &mut String, failures: &mut String) 
     let again = case.compile();
     let mut wrong = Vec::new();
     let mut found = compilation.diagnostics.clone();
-    let line_of = |finding: &Diagnostic| {
-        let source = compilation.source.as_ref();
-        source.map_or(1, |source| source.position(finding.primary.span.start).0)
+    let place_of = |finding: &Diagnostic| {
+        let source = compilation.sources.file(finding.primary.span);
+        let is_own = compilation.sources.row(finding.primary.span) == 0;
+        let file = (!is_own).then(|| source.name().to_owned());
+        (file, source.position(finding.primary.span.start).0)
     };
     for expected in case.expectations() {
         let place = found.iter().position(|finding| {
             finding.code == expected.code
-                && line_of(finding) == expected.line
+                && place_of(finding) == (expected.file.clone(), expected.line)
                 && finding.code.severity() == expected.severity
                 && finding.primary.text.contains(&expected.part)
+                && expected
+                    .at
+                    .as_ref()
+                    .is_none_or(|at| compilation.sources.slice(finding.primary.span) == at)
         });
         match place {
             Some(place) => {
                 found.remove(place);
             }
             None => wrong.push(format!(
-                "line {}: {} {:?} was not found",
-                expected.line, expected.code, expected.part
+                "line {}: {} {:?} {} was not found",
+                expected.line,
+                expected.code,
+                expected.part,
+                expected.at.unwrap_or_default()
             )),
         }
     }
@@ -279,9 +320,10 @@ fn check(path: &Path, case: &Case, checked: &mut String, failures: &mut String) 
         }
     }
     for finding in &found {
+        let (file, line) = place_of(finding);
         wrong.push(format!(
-            "line {}: {} was not expected: {} ({})",
-            line_of(finding),
+            "{}line {line}: {} was not expected: {} ({})",
+            file.map(|file| format!("{file} ")).unwrap_or_default(),
             finding.code,
             finding.primary.text,
             finding.help
@@ -342,15 +384,13 @@ fn check(path: &Path, case: &Case, checked: &mut String, failures: &mut String) 
 
 /// All findings as people see them, without colours.
 pub fn render(compilation: &Compilation) -> String {
-    let empty = Source::new("spec.plan", "");
-    let source = compilation.source.as_ref().unwrap_or(&empty);
     let theme = miette::GraphicalTheme::unicode_nocolor();
     let handler = miette::GraphicalReportHandler::new_themed(theme)
         .with_width(100)
         .with_links(false);
     let mut text = String::new();
     for finding in &compilation.diagnostics {
-        let report = Report::new(finding, source);
+        let report = Report::new(finding, &compilation.sources);
         handler
             .render_report(&mut text, &report)
             .expect("a report can be shown");

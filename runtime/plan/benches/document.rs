@@ -73,6 +73,7 @@ fn plan() -> ExecutionPlan {
             source: SourceText {
                 text: format!("run `check-something --number {number} --image ${{image}}`"),
                 line,
+                file: None,
             },
         };
         Test {

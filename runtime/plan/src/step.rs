@@ -315,4 +315,18 @@ pub struct SourceText {
     pub text: String,
     /// Its line, from 1.
     pub line: u32,
+    /// The file, where it is not the plan's own source but one that this uses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+}
+
+impl SourceText {
+    /// Where it stands, in words: `line 12`, `std/storage.plan line 12`.
+    #[must_use]
+    pub fn place(&self) -> String {
+        match &self.file {
+            None => format!("line {}", self.line),
+            Some(file) => format!("{file} line {}", self.line),
+        }
+    }
 }

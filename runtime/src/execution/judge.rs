@@ -102,7 +102,7 @@ pub(super) fn at(step: &Step) -> String {
     if text.is_empty() {
         return ".".to_owned();
     }
-    format!(" (line {}: `{text}`).", step.source.line)
+    format!(" ({}: `{text}`).", step.source.place())
 }
 
 /// Why a false condition is false.

@@ -391,6 +391,7 @@ fn source(text: &str) -> SourceText {
     SourceText {
         text: text.into(),
         line: 7,
+        file: None,
     }
 }
 

@@ -21,14 +21,23 @@ pub fn playground() -> tempfile::TempDir {
         (root().join("examples"), "examples"),
         (fixtures, "fixtures"),
     ] {
-        let to = folder.path().join(name);
-        fs::create_dir(&to).expect("a new folder");
-        for entry in fs::read_dir(&from).expect("the folder is there") {
-            let entry = entry.expect("the folder is readable");
-            fs::copy(entry.path(), to.join(entry.file_name())).expect("a file is copied");
-        }
+        copy(&from, &folder.path().join(name));
     }
     folder
+}
+
+/// Copies a folder with all that is in it.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir(to).expect("a new folder");
+    for entry in fs::read_dir(from).expect("the folder is there") {
+        let entry = entry.expect("the folder is readable");
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        if from.is_dir() {
+            copy(&from, &to);
+        } else {
+            fs::copy(from, to).expect("a file is copied");
+        }
+    }
 }
 
 /// The `dva` that belongs to these tests, in `folder`, plain and without a terminal.

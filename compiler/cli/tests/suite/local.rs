@@ -147,6 +147,23 @@ fn storage_passes_in_order_on_four_machines_at_once() {
 }
 
 #[test]
+fn modules_run_on_one_machine_with_two_disks() {
+    let Some(turn) = turn() else { return };
+    let folder = playground();
+    let report = run(folder.path(), "examples/modules.plan");
+    assert_eq!(report.exit, ExitCode::Ok, "{report:#?}");
+    assert_eq!(report.lives.len(), 1);
+    for test in [
+        "copied",
+        "lib.checks.tool(\"mkfs.xfs\")",
+        "std.storage.unmounted(copy, \"ext4\")",
+    ] {
+        assert_eq!(*verdict(&report, test), Verdict::Passed, "{test}");
+    }
+    turn.nothing_is_left();
+}
+
+#[test]
 fn without_its_edge_the_example_turns_red() {
     let Some(turn) = turn() else { return };
     let folder = playground();

@@ -51,6 +51,7 @@ pub fn plan() -> ExecutionPlan {
         source: SourceText {
             text: "run `…`".into(),
             line,
+            file: (line == 2).then(|| "lib/disks.plan".to_owned()),
         },
     };
     let format = Test {

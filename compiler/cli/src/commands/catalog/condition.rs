@@ -2,7 +2,7 @@
 
 use dva_compiler::diagnostic::Diagnostic;
 use dva_compiler::filter;
-use dva_compiler::source::Source;
+use dva_compiler::source::{Source, Sources};
 use dva_plan::ExitCode;
 use dva_stdlib::{Catalog, MachineType, Region};
 
@@ -23,6 +23,6 @@ pub fn regions<'c>(catalog: &'c Catalog, condition: &str) -> Result<Vec<&'c Regi
 }
 
 fn shown(condition: &str, found: &[Diagnostic]) -> Failure {
-    render::findings(&Source::new(NAME, condition), found);
+    render::findings(&Sources::of(Source::new(NAME, condition)), found);
     Failure::silent(ExitCode::Invocation)
 }
