@@ -69,10 +69,10 @@ pub enum Refusal {
     Case,
 }
 
-/// A quote or bracket that is opened and not closed.
+/// A quote, bracket or here-document that is opened and not closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unclosed {
-    /// How it opens: `'`, `"`, `` ` ``, `$(`, `$((`, `${` or `$'`.
+    /// How it opens: `'`, `"`, `` ` ``, `$(`, `$((`, `${`, `$'` or `<<`.
     pub opening: &'static str,
     /// Where it opens.
     pub at: Offset,

@@ -165,7 +165,7 @@ define_codes! {
     P0529 Error "an argument is not written down";
     P0530 Error "a value may be of one of several tests";
 
-    P0601 Error "a quote in the command has no end";
+    P0601 Error "what opens in the command has no end";
     P0602 Error "a value cannot stand in this place of a command";
     P0603 Error "a variable of the shell has the name of a value";
     P0604 Error "the value has no text";

@@ -99,6 +99,7 @@ enum Program {
 
 #[derive(Clone, Debug)]
 struct HereDocument {
+    at: Offset,
     delimiter: String,
     strips_tabs: bool,
 }
@@ -359,7 +360,7 @@ impl Scanner {
                 if self.peek(0) == Some('<') {
                     self.at += 1;
                 } else {
-                    self.here_delimiter();
+                    self.here_delimiter(at);
                 }
             }
             '<' | '>' => {
@@ -485,8 +486,8 @@ impl Scanner {
         }
     }
 
-    /// The word behind `<<`.
-    fn here_delimiter(&mut self) {
+    /// The word behind the `<<` at `at`.
+    fn here_delimiter(&mut self, at: Offset) {
         let strips_tabs = self.peek(0) == Some('-');
         if strips_tabs {
             self.at += 1;
@@ -509,6 +510,7 @@ impl Scanner {
             self.at += 1;
         }
         self.here.push(HereDocument {
+            at,
             delimiter,
             strips_tabs,
         });
@@ -546,10 +548,11 @@ impl Scanner {
             .stack
             .iter()
             .find(|(inside, _)| *inside != Inside::Comment);
-        self.scan.unclosed = open.map(|(inside, at)| Unclosed {
-            opening: inside.opening(),
-            at: *at,
-        });
+        let open = open.map(|(inside, at)| (inside.opening(), *at));
+        // No line follows that its text could begin with.
+        let here = self.here.first().map(|document| ("<<", document.at));
+        let open = open.or(here);
+        self.scan.unclosed = open.map(|(opening, at)| Unclosed { opening, at });
         self.scan
     }
 }

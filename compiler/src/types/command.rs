@@ -85,8 +85,16 @@ impl Checker<'_, '_> {
         }
         if let Some(unclosed) = scan.unclosed {
             let span = place_of(command, unclosed.at, unclosed.opening.len());
-            let text = format!("`{}` opens here and is never closed", unclosed.opening);
+            let text = match unclosed.opening {
+                "<<" => "the text of this here-document is missing".to_owned(),
+                opening => format!("`{opening}` opens here and is never closed"),
+            };
             let help = match unclosed.opening {
+                "<<" => {
+                    "A command stands on one line, so no text follows. Give it as a variable, \
+                     ``run `echo \"$text\" | …` with text = …``, or write a script beside the \
+                     source."
+                }
                 "'" | "\"" => {
                     "The shell would wait for the other quote. Close it, or write it as `\\'` or `\\\"`."
                 }

@@ -98,8 +98,11 @@ impl Checker<'_, '_> {
         );
     }
 
-    /// `VALUE in LIST` and `VALUE in FROM..TO`.
+    /// `VALUE in LIST`, `VALUE in FROM..TO` and `VERSION in 8.*`.
     pub(crate) fn membership(&mut self, sides: Sides<'_>) -> Option<Operand> {
+        if matches!(&sides.right.kind, ExprKind::Version(text) if text.ends_with(".*")) {
+            return self.comparison(sides, Comparison::Equal);
+        }
         self.refuse_chain(sides)?;
         if let ExprKind::Binary {
             operator: BinaryOperator::Range,
