@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use dva_compiler::diagnostic::Bag;
 use dva_compiler::files::NoFiles;
-use dva_compiler::{Options, compile, effects, emit, order, resolve, syntax, types};
+use dva_compiler::{Options, compile, effects, emit, modules, order, resolve, syntax, types};
 use dva_plan::document::to_bytes;
 use dva_stdlib::Catalog;
 
@@ -80,17 +80,18 @@ fn stages(name: &str, text: &str, repeats: usize) -> Duration {
     let before = heap::mark();
     let mut bag = Bag::default();
     let source = syntax::decode("bench.plan", text.as_bytes(), &mut bag).expect("it is text");
-    let module = syntax::parse(source.text(), &mut bag);
+    let modules = modules::load(source, &NoFiles, &mut bag);
+    let sources = &modules.sources;
     let parse_peak = heap::peak_above(before);
 
     let check = |bag: &mut Bag| {
-        let hir = resolve::resolve(&module, catalog, bag);
+        let hir = resolve::resolve(&modules, catalog, bag);
         let order = order::order(&hir, bag);
         let outside = types::Outside {
             settings: &BTreeMap::new(),
             loader: &NoFiles,
         };
-        let typed = types::check(&hir, &order, &source, catalog, outside, bag);
+        let typed = types::check(&hir, &order, sources, catalog, outside, bag);
         effects::report_undeclared(&hir, &typed, bag);
         (hir, order, typed)
     };
@@ -102,7 +103,7 @@ fn stages(name: &str, text: &str, repeats: usize) -> Duration {
         let layouts = emit::lay_out(&hir, &order, &typed, catalog, bag);
         let chosen = emit::choose(&hir, None, bag).expect("there is one plan");
         let layout = layouts[chosen].as_ref().expect("it is laid out");
-        to_bytes(&emit::emit(&hir, &typed, &source, chosen, layout).expect("it is right"))
+        to_bytes(&emit::emit(&hir, &typed, sources, chosen, layout).expect("it is right"))
     };
     let before = heap::mark();
     let bytes = make(&mut bag);
@@ -111,7 +112,7 @@ fn stages(name: &str, text: &str, repeats: usize) -> Duration {
     assert_eq!(found, [], "the bench compiles sources without mistakes");
 
     let parse_time = median(repeats, || {
-        drop(syntax::parse(source.text(), &mut Bag::default()));
+        drop(syntax::parse(text, &mut Bag::default()));
     });
     let check_time = median(repeats, || drop(check(&mut Bag::default())));
     let emit_time = median(repeats, || drop(make(&mut Bag::default())));
