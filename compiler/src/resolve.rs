@@ -20,7 +20,7 @@ pub(crate) use name::{check_name, dotted, dotted_words};
 use std::collections::BTreeMap;
 
 use dva_plan::plan::{EffectKind, TestIx};
-use dva_stdlib::Catalog;
+use dva_stdlib::{Catalog, modules};
 
 use crate::diagnostic::{Bag, Code, Diagnostic};
 use crate::hir::{
@@ -443,7 +443,16 @@ impl<'a> Resolution<'a, '_> {
                     .collect();
                 let known = || known.iter().map(String::as_str);
                 let noun = wanted.trim_start_matches("an ").trim_start_matches("a ");
-                let help = did_you_mean(name, known()).unwrap_or_else(|| {
+                let first = name.split('.').next().unwrap_or_default();
+                let module = modules::text(first).map(|_| {
+                    format!(
+                        "Write `use {}.{first}` at the top of the file.",
+                        modules::STD
+                    )
+                });
+                let module = module.filter(|_| self.find(first, span).is_none());
+                let meant = module.or_else(|| did_you_mean(name, known()));
+                let help = meant.unwrap_or_else(|| {
                     if known().next().is_none() {
                         format!("The file declares no {noun}.")
                     } else {

@@ -154,7 +154,7 @@ pub struct TypedTest {
     /// What it needs of the matrix and of its effects.
     pub uses: Uses,
     /// The condition on the cells that it applies to; `None` where it has none, or where it was reported.
-    pub applies: Option<Exclude>,
+    pub applies: Option<Box<Exclude>>,
 }
 
 /// What expressions name, each with the first place where they do.
@@ -270,11 +270,11 @@ pub fn check(
         .collect();
     let boots = hir.boots.iter().map(|boot| checker.boot(boot)).collect();
     // A test that reads a value of another one comes behind it, so that the value has its type.
-    let mut tests = BTreeMap::new();
+    let mut tests: Table<TestIx, TypedTest> =
+        hir.tests.iter().map(|_| TypedTest::default()).collect();
     for test in order.forwards(hir) {
-        tests.insert(test, checker.test(test));
+        tests[test] = checker.test(test);
     }
-    let tests = tests.into_values().collect();
     let policies = hir.plans.iter().map(|plan| checker.policy(plan)).collect();
     let settings = checker.settings_in_force();
     let tables = checker.tables.iter().map(|table| match table {

@@ -41,9 +41,11 @@ pub(super) struct Renumbering {
     /// Inputs that are bound when the tests run.
     pub(super) inputs: BTreeMap<InputIx, InputIx>,
     tests: BTreeMap<NodeIx, TestIx>,
-    /// By what a test comes after a second time, since the values of others that it names are then those
-    /// of their repeats.
-    expressions: BTreeMap<(Option<TestIx>, ExprIx), ExprIx>,
+    /// The expressions of tests and of the plan itself, by their old rows.
+    expressions: Vec<Option<ExprIx>>,
+    /// Those of repeats, by what they come after, since the values of others that they name are those of
+    /// repeats too.
+    repeated: BTreeMap<(TestIx, ExprIx), ExprIx>,
 }
 
 impl Renumbering {
@@ -95,7 +97,8 @@ impl Renumbering {
             tables: BTreeMap::new(),
             inputs: BTreeMap::new(),
             tests,
-            expressions: BTreeMap::new(),
+            expressions: Vec::new(),
+            repeated: BTreeMap::new(),
         }
     }
 
@@ -170,24 +173,30 @@ impl Renumbering {
             .1
             .extend(own);
         // The reader, and which expressions it and those like it need.
-        let mut groups: Vec<(Option<TestIx>, NodeIx, BTreeSet<ExprIx>)> = Vec::new();
+        let mut groups: Vec<(Option<TestIx>, NodeIx, Vec<ExprIx>)> = Vec::new();
         for (again, (reader, mut waiting)) in by_repeat {
-            let mut needed: BTreeSet<ExprIx> = BTreeSet::new();
+            let mut is_needed = vec![false; nodes.len()];
             while let Some(next) = waiting.pop() {
-                if needed.insert(next) {
+                if !std::mem::replace(&mut is_needed[next.row()], true) {
                     waiting.extend(nodes[next].children());
                 }
             }
-            groups.push((again, reader, needed));
+            let needed = nodes.indices().filter(|index| is_needed[index.row()]);
+            groups.push((again, reader, needed.collect()));
         }
         let all = groups.iter().flat_map(|(_, _, needed)| needed);
         self.values(all.map(|index| &nodes[*index]));
         let mut kept = ExpressionBuilder::default();
+        self.expressions = vec![None; nodes.len()];
         // Children have smaller numbers than their parents, so they are there when they are named.
         for (again, reader, needed) in groups {
             for index in needed {
                 let node = self.node(graph, reader, again, &nodes[index]);
-                self.expressions.insert((again, index), kept.add(node));
+                let new = kept.add(node);
+                match again {
+                    None => self.expressions[index.row()] = Some(new),
+                    Some(again) => drop(self.repeated.insert((again, index), new)),
+                }
             }
         }
         kept.finish()
@@ -459,7 +468,14 @@ impl Renumbering {
     }
 
     pub(super) fn expr(&self, again: Option<TestIx>, index: ExprIx) -> ExprIx {
-        self.expressions[&(again, index)]
+        let new = match again {
+            None => self.expressions[index.row()],
+            Some(again) => self.repeated.get(&(again, index)).copied(),
+        };
+        match new {
+            Some(new) => new,
+            None => panic!("an expression is renumbered before it is named"),
+        }
     }
 
     /// The tests of the plan that run `test`, as it is or again.

@@ -3,7 +3,7 @@
 //! A name means what its own file declares or takes from others by `use`, so where it stands decides. What
 //! cells and configurations are made of (images, axes, facts and inputs) has one name in all files.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use dva_plan::plan::{ImageIx, TestIx};
 use dva_plan::table::{Index, Table};
@@ -21,8 +21,9 @@ pub struct File<'a> {
     pub path: &'a str,
     /// Where the files are that it names, from the folder of the source; `None` where it can name none.
     pub folder: Option<&'a str>,
-    /// What names mean in it.
-    pub names: BTreeMap<&'a str, Named>,
+    /// What names mean in it. A large source asks some ten times a test, so it is no ordered map; who goes
+    /// through all of them sorts them.
+    pub(crate) names: HashMap<&'a str, Named>,
 }
 
 /// What a name means.
@@ -81,9 +82,9 @@ impl<'a> Hir<'a> {
     /// All names that mean something at `at`, those of modules with their dot.
     pub fn names_at(&self, at: Span) -> impl Iterator<Item = (String, ItemRef)> + '_ {
         let file = self.files.get(self.file_of(at));
-        let names = file.into_iter().flat_map(|file| &file.names);
+        let names = file.into_iter().flat_map(|file| sorted(&file.names));
         names.flat_map(|(name, found)| {
-            let mut all = vec![((*name).to_owned(), found.item)];
+            let mut all = vec![(name.to_owned(), found.item)];
             if let ItemRef::Module(module) = found.item {
                 let inside = self.public_of(module);
                 all.extend(inside.map(|(inner, item)| (format!("{name}.{inner}"), item)));
@@ -94,12 +95,12 @@ impl<'a> Hir<'a> {
 
     /// What other files may name of `file`.
     pub fn public_of(&self, file: FileIx) -> impl Iterator<Item = (&'a str, ItemRef)> + '_ {
-        let names = self.files[file].names.iter();
+        let names = sorted(&self.files[file].names).into_iter();
         let public = names.filter(|(_, found)| found.is_own && found.is_public);
-        public.map(|(name, found)| (*name, found.item))
+        public.map(|(name, found)| (name, found.item))
     }
 
-    /// What the source itself declares, imports apart.
+    /// What the source itself declares, imports apart, in no order.
     pub fn own_names(&self) -> impl Iterator<Item = (&'a str, ItemRef)> + '_ {
         let root = self.files.iter().next();
         let names = root.into_iter().flat_map(|root| &root.names);
@@ -147,6 +148,13 @@ impl<'a> Hir<'a> {
     }
 }
 
+/// In the order of the names.
+fn sorted<'a>(names: &HashMap<&'a str, Named>) -> Vec<(&'a str, Named)> {
+    let mut names: Vec<_> = names.iter().map(|(name, found)| (*name, *found)).collect();
+    names.sort_unstable_by_key(|(name, _)| *name);
+    names
+}
+
 /// The files of a source, without names as yet.
 #[must_use]
 pub fn files(modules: &Table<FileIx, crate::modules::File>) -> Table<FileIx, File<'_>> {
@@ -154,7 +162,7 @@ pub fn files(modules: &Table<FileIx, crate::modules::File>) -> Table<FileIx, Fil
         base: file.base,
         path: &file.path,
         folder: file.folder.as_deref(),
-        names: BTreeMap::new(),
+        names: HashMap::new(),
     });
     files.collect()
 }

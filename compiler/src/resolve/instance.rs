@@ -194,7 +194,7 @@ impl<'a> Resolution<'a, '_> {
                 _ => break,
             };
         }
-        let text = "an argument is written down";
+        let text = "its value is not written down";
         self.bag.push(
             Diagnostic::new(Code::P0529, given.span, text).help(
                 "Which tests there are is known from the source alone, so an argument is a value such as \

@@ -130,7 +130,7 @@ impl Builder<'_> {
                     Some(unit) => {
                         return ast::TypeExpr {
                             span: span.to(unit.span),
-                            kind: ast::TypeExprKind::In(name, unit),
+                            kind: ast::TypeExprKind::In(Box::new((name, unit))),
                         };
                     }
                 }

@@ -65,8 +65,8 @@ impl Checker<'_, '_> {
                 }
                 ModifierKind::Find(pattern) => modifiers.find = Some(pattern),
                 ModifierKind::By(user) => modifiers.by = Some(user),
-                ModifierKind::Retry(times, every) => {
-                    modifiers.retry = Some((modifier.span, times, every));
+                ModifierKind::Retry(retry) => {
+                    modifiers.retry = Some((modifier.span, &retry.0, &retry.1));
                 }
                 ModifierKind::Every(every) => modifiers.every = Some(every),
                 ModifierKind::With(variables) => modifiers.with = variables,

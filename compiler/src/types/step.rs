@@ -42,7 +42,7 @@ impl Checker<'_, '_> {
     fn one_test(&mut self, test: TestIx) -> TypedTest {
         let hir = self.hir;
         let row = &hir.tests[test];
-        let applies = self.applies(test);
+        let applies = self.applies(test).map(Box::new);
         self.uses = Uses::default();
         self.scope = Scope::Constant;
         let within = row.within.map(|(_, value)| self.duration(value, "a limit"));
@@ -158,7 +158,7 @@ impl Checker<'_, '_> {
                     ..
                 } => {
                     let at = typed.count;
-                    let kind = self.named_value(at, value, otherwise.as_ref(), typed.in_finally);
+                    let kind = self.named_value(at, value, otherwise.as_deref(), typed.in_finally);
                     typed.count += 1;
                     kind
                 }

@@ -100,7 +100,8 @@ fn type_in(
             }
             complete.then_some((Type::Record(types), None))
         }
-        TypeExprKind::In(name, unit) => {
+        TypeExprKind::In(of) => {
+            let (name, unit) = &**of;
             let of = named_type(name, whose, hir, bag)?;
             if of != Type::Bytes {
                 let text = format!("`{}` has no unit to choose", name.text);

@@ -4,7 +4,8 @@
 //! equal parts are shared for free. Their meaning is in [`crate::eval`]; their types were checked by
 //! the compiler.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -24,7 +25,9 @@ define_index! {
 pub type Expressions = Table<ExprIx, Node>;
 
 /// One node of an expression. Serializes as `{"op": …, "of": …}`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(tag = "op", content = "of", rename_all = "snake_case")]
 pub enum Node {
     /// A value known at compile time.
@@ -145,7 +148,7 @@ pub enum Node {
 
 /// How two values compare.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Comparison {
@@ -186,7 +189,7 @@ impl Comparison {
 /// | multiply | int, size, duration, money | int | as the left |
 /// | share | percent | int, size, duration, money | as the right, rounded down |
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Operator {
@@ -201,7 +204,9 @@ pub enum Operator {
 }
 
 /// A fact of a cell, known when the plan is made.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum CellFact {
     /// The value of an axis, by the axis's name: `image` and the author's own. `region` and `instance`
@@ -219,7 +224,7 @@ pub enum CellFact {
 
 /// A fact of a machine, known once it has been obtained.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum MachineFact {
@@ -289,7 +294,7 @@ pub enum MachineFact {
 
 /// Something of a disk.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum DiskFact {
@@ -339,14 +344,22 @@ impl Node {
 #[derive(Debug, Default)]
 pub struct ExpressionBuilder {
     nodes: Expressions,
-    known: BTreeMap<Node, ExprIx>,
+    /// By the hash of a node or, where another one has that already, a number behind it, its index. Nothing
+    /// depends on the order of these; a second copy of every node would take as much room as they do.
+    known: HashMap<u64, ExprIx>,
 }
 
 impl ExpressionBuilder {
     /// The index of `node`, whose children are nodes of this builder.
     pub fn add(&mut self, node: Node) -> ExprIx {
-        if let Some(index) = self.known.get(&node) {
-            return *index;
+        let mut hash = DefaultHasher::new();
+        node.hash(&mut hash);
+        let mut place = hash.finish();
+        while let Some(index) = self.known.get(&place) {
+            if self.nodes[*index] == node {
+                return *index;
+            }
+            place = place.wrapping_add(1);
         }
         debug_assert!(
             node.children()
@@ -354,8 +367,8 @@ impl ExpressionBuilder {
                 .all(|child| child.row() < self.nodes.len()),
             "children come before their parents"
         );
-        let index = self.nodes.push(node.clone());
-        self.known.insert(node, index);
+        let index = self.nodes.push(node);
+        self.known.insert(place, index);
         index
     }
 

@@ -13,7 +13,9 @@ use serde::{Deserialize, Serialize};
 use crate::unit::{display_duration, display_money, display_size};
 
 /// A value. Serializes as `{"type": …, "value": …}`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(tag = "type", content = "value", rename_all = "snake_case")]
 pub enum Value {
     /// True or false.

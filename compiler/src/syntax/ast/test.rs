@@ -194,7 +194,7 @@ pub enum Bound {
         /// The value.
         value: Expr,
         /// What is done where a table has no entry.
-        otherwise: Option<Otherwise>,
+        otherwise: Option<Box<Otherwise>>,
     },
 }
 
@@ -288,7 +288,7 @@ pub enum ModifierKind {
     /// `by USER`
     By(Text),
     /// `retry TIMES every DURATION`
-    Retry(Expr, Expr),
+    Retry(Box<(Expr, Expr)>),
     /// `every DURATION`
     Every(Expr),
     /// `with NAME = VALUE, …`
@@ -349,7 +349,7 @@ pub enum TypeExprKind {
     /// `NAME`
     Named(Name),
     /// `NAME in UNIT`
-    In(Name, Name),
+    In(Box<(Name, Name)>),
     /// `[TYPE]`
     List(Box<TypeExpr>),
     /// `{ NAME: TYPE, … }`

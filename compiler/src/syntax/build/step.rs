@@ -177,7 +177,7 @@ impl Builder<'_> {
             };
             let why = self.prose(&parts.one());
             end = why.span;
-            Otherwise { how, why }
+            Box::new(Otherwise { how, why })
         });
         (Bound::Value { value, otherwise }, end)
     }
@@ -239,7 +239,7 @@ impl Builder<'_> {
             (Rule::retry, _) => {
                 let times = self.expr(parts.one());
                 let every = self.expr(parts.one());
-                (every.span, ModifierKind::Retry(times, every))
+                (every.span, ModifierKind::Retry(Box::new((times, every))))
             }
             (Rule::every, _) => {
                 let every = self.expr(parts.one());

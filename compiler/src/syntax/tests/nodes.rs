@@ -176,7 +176,7 @@ fn steps() {
         ("let a = run", &["value: Value", "\"run\""]),
         (
             "let a: { b: size in KiB, c: [int] } = run `d` json",
-            &["Record([Parameter", "In(\"size\", \"KiB\")", "kind: Json"],
+            &["Record([Parameter", "In((\"size\", \"KiB\"))", "kind: Json"],
         ),
         (
             "let a = script \"b\" expect any",

@@ -96,7 +96,7 @@ fn a_result_has_a_type() {
                 ..
             }) => match &r#type.as_ref().expect("a type").kind {
                 TypeExprKind::Named(name) => name.text.clone(),
-                TypeExprKind::In(name, unit) => format!("{} in {}", name.text, unit.text),
+                TypeExprKind::In(of) => format!("{} in {}", of.0.text, of.1.text),
                 TypeExprKind::List(_) | TypeExprKind::Record(_) => {
                     text[r#type.as_ref().expect("a type").span.range()].to_owned()
                 }
