@@ -43,12 +43,19 @@ pub struct PlannedLife {
     pub lanes: u32,
     /// When it is launched.
     pub launch_ms: u64,
+    /// How long from then on it is expected to cost nothing, because the machine is not `running` yet.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub pending_ms: u64,
     /// When it is expected to be ready for the first test.
     pub ready_ms: u64,
     /// What runs, by start, then lane.
     pub executions: Vec<PlannedExecution>,
     /// When it ends.
     pub end_ms: u64,
+}
+
+fn is_nothing(ms: &u64) -> bool {
+    *ms == 0
 }
 
 /// One time that a test's steps run.

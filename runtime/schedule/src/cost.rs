@@ -5,7 +5,7 @@
 //!
 //! | what | is assumed |
 //! |---|---|
-//! | running | from the launch to the end of the life: its boot counts as running, though a part of it is free |
+//! | running | from the end of `pending_ms` to the end of the life |
 //! | root volume | the size that its boot says, [`ROOT_VOLUME_GIB`] where it says none; from launch to end |
 //! | data disks | those of the life's tests, from launch to end, also where a step attaches them later |
 //! | addresses | one public IPv4 address |
@@ -131,7 +131,7 @@ fn usage(plan: &ExecutionPlan, life: &PlannedLife, quote: &Quote) -> Usage {
         volumes: std::iter::once(root).chain(disks).map(volume).collect(),
         addresses_ms: vec![alive_ms],
         hosts_ms: hosts.into_iter().collect(),
-        ..Usage::of_one_period(alive_ms)
+        ..Usage::of_one_period(alive_ms.saturating_sub(life.pending_ms))
     }
 }
 

@@ -2,15 +2,17 @@
 //!
 //! | part | does |
 //! |---|---|
-//! | [`schedule()`] | decides on which life and when each test run is to be executed |
+//! | [`optimize()`] | decides on which life, on which machine and when each test run is to be executed: at the least cost, within a deadline, or in the least time within a budget; with a bound on what could be better |
+//! | [`schedule()`] | the same at the least cost, without quotas and without the bound |
 //! | [`schedule_isolated()`] | the same with lives of its own for each atom |
+//! | [`forecast()`] | says what a run may come to, if tests do not take what is expected of them |
 //! | [`summarize()`] | counts what a schedule comes to, and what no schedule of its lives could beat |
 //! | [`check()`] | judges any schedule by the rules below, without a line of the code that made it |
 //! | [`over_cost()`] | says whether a schedule is expected to cost more than the plan allows |
 //! | [`bill()`] | says what a life costs, by its quote's rates and Amazon's billing rules |
 //! | [`cost()`] | adds up what the lives of a schedule should cost |
 //!
-//! An estimate and a run use the same [`schedule()`], so they cannot disagree about the packing.
+//! An estimate and a run use the same scheduler, so they cannot disagree about the packing.
 //!
 //! # The rules of a schedule
 //!
@@ -44,13 +46,21 @@
 pub mod bill;
 pub mod check;
 pub mod cost;
+pub mod forecast;
 pub mod limit;
+pub mod options;
 pub mod packing;
+pub mod quota;
 pub mod summary;
 
 pub use bill::{Bill, BillError, BillLine, BillingRule, Usage, bill};
 pub use check::{Rule, Violation, check};
 pub use cost::{Cost, ROOT_VOLUME_GIB, cost};
+pub use forecast::{Forecast, Spread, forecast};
 pub use limit::over_cost;
-pub use packing::{Assumptions, schedule, schedule_isolated};
-pub use summary::{Summary, summarize};
+pub use options::{
+    Assumptions, CellCertificate, Certificate, Effort, Goal, Infeasible, Options, Planned, Risk,
+};
+pub use packing::{optimize, schedule, schedule_isolated};
+pub use quota::{Bucket, LaunchRate, QuotaClass, Quotas};
+pub use summary::{Summary, peak_vcpus, summarize};

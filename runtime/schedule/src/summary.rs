@@ -10,6 +10,8 @@ use dva_plan::plan::{Edge, TestIx};
 use dva_plan::schedule::{PlannedLife, Schedule};
 use dva_plan::together::Together;
 
+use crate::quota::QuotaClass;
+
 /// What a schedule comes to. All times are milliseconds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
@@ -108,6 +110,43 @@ fn peak(schedule: &Schedule) -> u32 {
         peak = peak.max((started + 1).saturating_sub(ended));
     }
     u32::try_from(peak).unwrap_or(u32::MAX)
+}
+
+/// The most virtual processors that are there at one instant, from the launch of their machines to the end, by
+/// region and class of quota.
+///
+/// # Panics
+/// If `schedule` names a row that is not in `plan`.
+#[must_use]
+pub fn peak_vcpus(
+    plan: &ExecutionPlan,
+    schedule: &Schedule,
+) -> BTreeMap<(String, QuotaClass), u32> {
+    /// When, whether it begins, and how many virtual processors.
+    type Change = (u64, bool, u32);
+    let mut changes: BTreeMap<(&str, QuotaClass), Vec<Change>> = BTreeMap::new();
+    for life in &schedule.lives {
+        let machine = &plan.machines[life.machine];
+        let pool = (machine.region.as_str(), QuotaClass::of(machine));
+        let changes = changes.entry(pool).or_default();
+        // What ends sorts before what begins at the same instant.
+        changes.push((life.launch_ms, true, machine.vcpus));
+        changes.push((life.end_ms, false, machine.vcpus));
+    }
+    let mut peaks = BTreeMap::new();
+    for ((region, class), mut changes) in changes {
+        changes.sort_unstable();
+        let (mut used, mut peak) = (0_u32, 0);
+        for (_, begins, vcpus) in changes {
+            used = match begins {
+                true => used.saturating_add(vcpus),
+                false => used.saturating_sub(vcpus),
+            };
+            peak = peak.max(used);
+        }
+        peaks.insert((region.to_owned(), class), peak);
+    }
+    peaks
 }
 
 /// The least time in which what runs on `life` can be done, its boot included.

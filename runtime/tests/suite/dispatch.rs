@@ -199,6 +199,7 @@ async fn a_setup_execution_prepares_and_has_no_say() {
         boot: None,
         lanes: 1,
         launch_ms,
+        pending_ms: 0,
         ready_ms: launch_ms + 30_000,
         executions: tests
             .iter()

@@ -415,6 +415,7 @@ pub struct Ran {
 pub fn schedule_of(plan: &Loaded<ExecutionPlan>, script: &SimScript) -> Schedule {
     let assumptions = dva_schedule::Assumptions {
         boot_ms: script.boot_ms(),
+        pending_ms: 0,
         default_takes_ms: script.takes_ms(),
     };
     let schedule = dva_schedule::schedule(&plan.body, &plan.header.digest, &assumptions);

@@ -1,184 +1,350 @@
-//! When lives are launched: all at the start of the run, but for gates, a limit of machines and limits of
-//! states of the account.
+//! When lives are launched: all at the start of the run, but for gates, limits of machines and of states of the
+//! account, quotas and the rate of launches.
 //!
-//! A list schedule: whenever a machine may be had, the first life in the order of rows is launched that
-//! no gate and no such state keeps waiting. It only moves lives as wholes, and a life has a state of the
-//! account from the first test that touches it to the end of the last one.
+//! A list schedule: whenever something may be had, the life goes first that has the most behind it: its own
+//! length, and that of what waits at the gates it opens. A life that has to wait lets others go ahead. It
+//! only moves lives as wholes; one has a state of the account from the first test that touches it
+//! to the end of the last one.
+
+mod account;
+mod rate;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use dva_plan::ExecutionPlan;
-use dva_plan::plan::{CellIx, ImageIx, StateIx};
+use dva_plan::plan::{CellIx, ImageIx};
 use dva_plan::schedule::PlannedLife;
+
+use crate::quota::{QuotaClass, Quotas};
+use account::Accounts;
+use rate::Launches;
+
+/// How many lives of a region and class that cannot be launched are passed over in search of one that can.
+const PASSED_OVER: usize = 64;
 
 /// The lives of one image in the cells of one matrix.
 type Group<'p> = (&'p str, ImageIx);
+/// Lives whose virtual processors are counted together.
+type Pool<'p> = (&'p str, QuotaClass);
 
 /// Moves `lives`, all launched at 0, to their launch, and sorts them by it, then by cell.
-pub(super) fn assign(plan: &ExecutionPlan, lives: &mut [PlannedLife]) {
-    let policy = &plan.policy;
-    let most = policy.limits.machines.map_or(usize::MAX, |most| {
+///
+/// # Errors
+/// The virtual processors that some life alone needs, where a quota has fewer.
+pub(super) fn assign(
+    plan: &ExecutionPlan,
+    quotas: &Quotas,
+    lives: &mut [PlannedLife],
+) -> Result<(), BTreeMap<(String, QuotaClass), u32>> {
+    if !is_coupled(plan, quotas) {
+        return Ok(());
+    }
+    let most = plan.policy.limits.machines.map_or(usize::MAX, |most| {
         usize::try_from(most).unwrap_or(usize::MAX).max(1)
     });
-    let mut accounts = Accounts::default();
-    let is_limited = plan.states.iter().any(|state| state.per_account.is_some());
-    if policy.gates.is_empty() && lives.len() <= most && !is_limited {
-        return;
+    let missing = missing(plan, quotas, lives);
+    if !missing.is_empty() {
+        return Err(missing);
     }
-    let group = |cell: CellIx| -> Group<'_> {
-        let cell = &plan.cells[cell];
-        (&cell.matrix, cell.image)
-    };
-    // How many lives of each group have not ended, and how many open groups each one waits for.
-    let mut left: BTreeMap<Group<'_>, usize> = BTreeMap::new();
-    for life in &*lives {
-        *left.entry(group(life.cell)).or_default() += 1;
-    }
-    let mut closed: BTreeMap<Group<'_>, usize> = BTreeMap::new();
-    let mut opens: BTreeMap<Group<'_>, Vec<Group<'_>>> = BTreeMap::new();
-    for gate in &policy.gates {
-        for (matrix, image) in left.keys().copied() {
-            if matrix == gate.first && left.contains_key(&(gate.then.as_str(), image)) {
-                let then = (gate.then.as_str(), image);
-                *closed.entry(then).or_default() += 1;
-                opens.entry((matrix, image)).or_default().push(then);
-            }
-        }
-    }
-    let mut ready: BTreeSet<usize> = BTreeSet::new();
-    let mut waiting: BTreeMap<Group<'_>, Vec<usize>> = BTreeMap::new();
-    for (row, life) in lives.iter().enumerate() {
-        match closed.contains_key(&group(life.cell)) {
-            true => waiting.entry(group(life.cell)).or_default().push(row),
-            false => drop(ready.insert(row)),
-        }
-    }
-    let mut running: BinaryHeap<Reverse<(u64, usize)>> = BinaryHeap::new();
-    let mut now_ms = 0;
-    loop {
-        // When the first of those that wait for a state of the account may go.
-        let mut next_ms = None;
-        let mut row = 0;
-        while running.len() < most
-            && let Some(first) = ready.range(row..).next().copied()
+    let mut launcher = Launcher::new(plan, quotas, lives, most);
+    launcher.run(lives);
+    lives.sort_by_key(|life| (life.launch_ms, life.cell));
+    Ok(())
+}
+
+/// Whether a life may have to wait for others.
+pub(super) fn is_coupled(plan: &ExecutionPlan, quotas: &Quotas) -> bool {
+    !plan.policy.gates.is_empty()
+        || plan.policy.limits.machines.is_some()
+        || plan.states.iter().any(|state| state.per_account.is_some())
+        || !quotas.are_none()
+}
+
+/// What lives need alone and quotas do not allow.
+fn missing(
+    plan: &ExecutionPlan,
+    quotas: &Quotas,
+    lives: &[PlannedLife],
+) -> BTreeMap<(String, QuotaClass), u32> {
+    let mut missing: BTreeMap<(String, QuotaClass), u32> = BTreeMap::new();
+    for life in lives {
+        let machine = &plan.machines[life.machine];
+        let class = QuotaClass::of(machine);
+        if quotas
+            .vcpus_in(&machine.region, class)
+            .is_some_and(|most| machine.vcpus > most)
         {
-            row = first + 1;
-            let uses = Accounts::uses(plan, &lives[first]);
-            let free_ms = accounts.free_ms(&uses, now_ms);
-            if free_ms > now_ms {
-                next_ms = Some(next_ms.map_or(free_ms, |next_ms: u64| next_ms.min(free_ms)));
-                continue;
-            }
-            ready.remove(&first);
-            accounts.take(&uses, now_ms);
-            delay(&mut lives[first], now_ms);
-            running.push(Reverse((lives[first].end_ms, first)));
+            let needed = missing.entry((machine.region.clone(), class)).or_default();
+            *needed = machine.vcpus.max(*needed);
         }
-        if let Some(next_ms) = next_ms
-            && running
-                .peek()
-                .is_none_or(|Reverse((end_ms, _))| next_ms < *end_ms)
-        {
-            now_ms = next_ms;
-            continue;
+    }
+    missing
+}
+
+/// A run of launches.
+struct Launcher<'p> {
+    plan: &'p ExecutionPlan,
+    quotas: &'p Quotas,
+    /// How many machines there may be at once.
+    most: usize,
+    /// The rows of lives by urgency, and the urgency of each row.
+    by_urgency: Vec<usize>,
+    urgency: Vec<usize>,
+    /// What may be launched, by urgency.
+    ready: BTreeMap<Pool<'p>, BTreeSet<usize>>,
+    /// The pools in which something may have become possible.
+    stirred: BTreeSet<Pool<'p>>,
+    /// When else something may become possible.
+    wakes: BTreeSet<(u64, Pool<'p>)>,
+    used_vcpus: BTreeMap<Pool<'p>, u32>,
+    running: BinaryHeap<Reverse<(u64, usize)>>,
+    accounts: Accounts,
+    launches: Launches<'p>,
+    gates: Gates<'p>,
+}
+
+/// Which lives wait at gates.
+struct Gates<'p> {
+    /// How many lives of each group have not ended.
+    left: BTreeMap<Group<'p>, usize>,
+    /// How many open groups each one waits for.
+    closed: BTreeMap<Group<'p>, usize>,
+    opens: BTreeMap<Group<'p>, Vec<Group<'p>>>,
+    waiting: BTreeMap<Group<'p>, Vec<usize>>,
+}
+
+impl<'p> Launcher<'p> {
+    fn new(
+        plan: &'p ExecutionPlan,
+        quotas: &'p Quotas,
+        lives: &[PlannedLife],
+        most: usize,
+    ) -> Self {
+        let gates = Gates::of(plan, lives);
+        let by_urgency = gates.by_urgency(plan, lives);
+        let mut urgency = vec![0; lives.len()];
+        for (place, row) in by_urgency.iter().enumerate() {
+            urgency[*row] = place;
         }
-        let Some(Reverse((end_ms, row))) = running.pop() else {
-            break;
+        let mut launcher = Self {
+            plan,
+            quotas,
+            most,
+            by_urgency,
+            urgency,
+            ready: BTreeMap::new(),
+            stirred: BTreeSet::new(),
+            wakes: BTreeSet::new(),
+            used_vcpus: BTreeMap::new(),
+            running: BinaryHeap::new(),
+            accounts: Accounts::default(),
+            launches: Launches::new(quotas.launches),
+            gates,
         };
-        now_ms = end_ms;
-        let ended = group(lives[row].cell);
-        let Some(others) = left.get_mut(&ended) else {
-            continue;
+        for (row, life) in lives.iter().enumerate() {
+            let group = group(plan, life.cell);
+            if launcher.gates.closed.contains_key(&group) {
+                let waiting = launcher.gates.waiting.entry(group).or_default();
+                waiting.push(row);
+            } else {
+                launcher.open(life, row);
+            }
+        }
+        launcher
+    }
+
+    fn run(&mut self, lives: &mut [PlannedLife]) {
+        let mut now_ms = 0;
+        loop {
+            self.launch_what_may(lives, now_ms);
+            let end_ms = self.running.peek().map(|Reverse((end_ms, _))| *end_ms);
+            let wake_ms = self.wakes.first().map(|(wake_ms, _)| *wake_ms);
+            let Some(next_ms) = end_ms.into_iter().chain(wake_ms).min() else {
+                return;
+            };
+            now_ms = next_ms;
+            while let Some((wake_ms, pool)) = self.wakes.first().copied()
+                && wake_ms <= now_ms
+            {
+                self.wakes.remove(&(wake_ms, pool));
+                self.stirred.insert(pool);
+            }
+            while let Some(Reverse((end_ms, row))) = self.running.peek().copied()
+                && end_ms <= now_ms
+            {
+                self.running.pop();
+                self.end(lives, row);
+            }
+        }
+    }
+
+    /// The life may be launched as far as gates are concerned.
+    fn open(&mut self, life: &PlannedLife, row: usize) {
+        let pool = pool(self.plan, life);
+        self.ready
+            .entry(pool)
+            .or_default()
+            .insert(self.urgency[row]);
+        self.stirred.insert(pool);
+    }
+
+    fn end(&mut self, lives: &[PlannedLife], row: usize) {
+        let pool = pool(self.plan, &lives[row]);
+        if let Some(used) = self.used_vcpus.get_mut(&pool) {
+            *used = used.saturating_sub(self.plan.machines[lives[row].machine].vcpus);
+        }
+        self.stirred.insert(pool);
+        if self.most < usize::MAX {
+            self.stirred.extend(self.ready.keys());
+        }
+        for opened in self.gates.end(group(self.plan, lives[row].cell)) {
+            self.open(&lives[opened], opened);
+        }
+    }
+
+    /// Launches lives of the pools that are stirred, the most urgent of all first.
+    fn launch_what_may(&mut self, lives: &mut [PlannedLife], now_ms: u64) {
+        // Where to look on in each pool, and how many were passed over.
+        let mut looked: BTreeMap<Pool<'p>, (usize, usize)> = std::mem::take(&mut self.stirred)
+            .into_iter()
+            .map(|pool| (pool, (0, 0)))
+            .collect();
+        while self.running.len() < self.most {
+            let next = |(pool, (from, _)): (&Pool<'p>, &(usize, usize))| {
+                let urgency = *self.ready.get(pool)?.range(*from..).next()?;
+                Some((urgency, *pool))
+            };
+            let Some((urgency, pool)) = looked.iter().filter_map(next).min() else {
+                return;
+            };
+            let row = self.by_urgency[urgency];
+            let launched = self.launch(&mut lives[row], row, pool, now_ms);
+            if let Some((from, passed_over)) = looked.get_mut(&pool) {
+                *from = urgency + 1;
+                *passed_over += usize::from(!launched);
+                if *passed_over > PASSED_OVER {
+                    looked.remove(&pool);
+                }
+            }
+        }
+    }
+
+    /// Launches the life, if nothing is against it; else notes when there may be less against it.
+    fn launch(&mut self, life: &mut PlannedLife, row: usize, pool: Pool<'p>, now_ms: u64) -> bool {
+        let vcpus = self.plan.machines[life.machine].vcpus;
+        let used = self.used_vcpus.get(&pool).copied().unwrap_or(0);
+        let most = self.quotas.vcpus_in(pool.0, pool.1);
+        if most.is_some_and(|most| used.saturating_add(vcpus) > most) {
+            return false;
+        }
+        let uses = Accounts::uses(self.plan, life);
+        let free_ms = self.accounts.free_ms(&uses, now_ms);
+        if free_ms > now_ms {
+            self.wakes.insert((free_ms, pool));
+            return false;
+        }
+        if let Err(wake_ms) = self.launches.take(self.plan, life, now_ms) {
+            self.wakes.insert((wake_ms, pool));
+            return false;
+        }
+        if let Some(ready) = self.ready.get_mut(&pool) {
+            ready.remove(&self.urgency[row]);
+        }
+        self.used_vcpus.insert(pool, used.saturating_add(vcpus));
+        self.accounts.take(&uses, now_ms);
+        delay(life, now_ms);
+        self.running.push(Reverse((life.end_ms, row)));
+        true
+    }
+}
+
+impl<'p> Gates<'p> {
+    fn of(plan: &'p ExecutionPlan, lives: &[PlannedLife]) -> Self {
+        let mut left: BTreeMap<Group<'_>, usize> = BTreeMap::new();
+        for life in lives {
+            *left.entry(group(plan, life.cell)).or_default() += 1;
+        }
+        let mut closed: BTreeMap<Group<'_>, usize> = BTreeMap::new();
+        let mut opens: BTreeMap<Group<'_>, Vec<Group<'_>>> = BTreeMap::new();
+        for gate in &plan.policy.gates {
+            for (matrix, image) in left.keys().copied() {
+                if matrix == gate.first && left.contains_key(&(gate.then.as_str(), image)) {
+                    let then = (gate.then.as_str(), image);
+                    *closed.entry(then).or_default() += 1;
+                    opens.entry((matrix, image)).or_default().push(then);
+                }
+            }
+        }
+        Self {
+            left,
+            closed,
+            opens,
+            waiting: BTreeMap::new(),
+        }
+    }
+
+    /// The lives that may go now that one of `ended` has ended.
+    fn end(&mut self, ended: Group<'p>) -> Vec<usize> {
+        let mut opened = Vec::new();
+        let Some(others) = self.left.get_mut(&ended) else {
+            return opened;
         };
         *others -= 1;
         if *others > 0 {
-            continue;
+            return opened;
         }
-        for then in opens.remove(&ended).into_iter().flatten() {
-            if let Some(gates) = closed.get_mut(&then) {
+        for then in self.opens.remove(&ended).into_iter().flatten() {
+            if let Some(gates) = self.closed.get_mut(&then) {
                 *gates -= 1;
                 if *gates == 0 {
-                    ready.extend(waiting.remove(&then).into_iter().flatten());
+                    self.closed.remove(&then);
+                    opened.extend(self.waiting.remove(&then).into_iter().flatten());
                 }
             }
         }
+        opened
     }
-    lives.sort_by_key(|life| (life.launch_ms, life.cell));
-}
 
-/// When lives that have been launched have states of the account.
-#[derive(Default)]
-struct Accounts {
-    taken: BTreeMap<StateIx, Vec<(u64, u64)>>,
-}
-
-/// A state of the account that a life uses, how many lives may at once, and from when until when, by the
-/// clock of a life that is launched at 0.
-struct Use {
-    state: StateIx,
-    most: usize,
-    from_ms: u64,
-    until_ms: u64,
-}
-
-impl Accounts {
-    /// What `life`, launched at 0, uses.
-    fn uses(plan: &ExecutionPlan, life: &PlannedLife) -> Vec<Use> {
-        let mut uses: Vec<Use> = Vec::new();
-        for execution in &life.executions {
-            for (state, most) in plan.account_states(execution.test) {
-                match uses.iter_mut().find(|of| of.state == state) {
-                    Some(of) => {
-                        of.from_ms = of.from_ms.min(execution.start_ms);
-                        of.until_ms = of.until_ms.max(execution.end_ms);
-                    }
-                    None => uses.push(Use {
-                        state,
-                        most: usize::try_from(most).unwrap_or(usize::MAX).max(1),
-                        from_ms: execution.start_ms,
-                        until_ms: execution.end_ms,
-                    }),
-                }
+    /// The rows of `lives`, those first behind which most has still to be waited for.
+    fn by_urgency(&self, plan: &'p ExecutionPlan, lives: &[PlannedLife]) -> Vec<usize> {
+        let mut longest: BTreeMap<Group<'_>, u64> = BTreeMap::new();
+        for life in lives {
+            let length_ms = longest.entry(group(plan, life.cell)).or_default();
+            *length_ms = life.end_ms.max(*length_ms);
+        }
+        // Gates form no cycle, so that many rounds settle what is behind each.
+        let mut behind: BTreeMap<Group<'_>, u64> = BTreeMap::new();
+        for _ in 0..=plan.policy.gates.len() {
+            for (first, opens) in &self.opens {
+                let then_ms = opens.iter().map(|then| {
+                    let own_ms = longest.get(then).copied().unwrap_or(0);
+                    own_ms.saturating_add(behind.get(then).copied().unwrap_or(0))
+                });
+                let then_ms = then_ms.max().unwrap_or(0);
+                behind.insert(*first, then_ms);
             }
         }
-        uses
+        let mut rows: Vec<usize> = (0..lives.len()).collect();
+        rows.sort_by_cached_key(|row| {
+            let life = &lives[*row];
+            let behind_ms = behind.get(&group(plan, life.cell)).copied().unwrap_or(0);
+            // The rows of cells say nothing; those of the lives of one cell do.
+            let id = plan.cells[life.cell].id.as_str();
+            (Reverse(life.end_ms.saturating_add(behind_ms)), id, *row)
+        });
+        rows
     }
+}
 
-    /// When a life that uses all this may be launched, `now_ms` or later: when enough of the others that
-    /// would use something with it have left it.
-    fn free_ms(&self, uses: &[Use], now_ms: u64) -> u64 {
-        let mut launch_ms = now_ms;
-        while let Some(later_ms) = uses.iter().find_map(|of| self.later_ms(of, launch_ms)) {
-            launch_ms = later_ms;
-        }
-        launch_ms
-    }
+fn group(plan: &ExecutionPlan, cell: CellIx) -> Group<'_> {
+    let cell = &plan.cells[cell];
+    (&cell.matrix, cell.image)
+}
 
-    /// The first launch behind `launch_ms` that one life fewer would meet, where too many would be met then.
-    fn later_ms(&self, of: &Use, launch_ms: u64) -> Option<u64> {
-        let from_ms = launch_ms.saturating_add(of.from_ms);
-        let until_ms = launch_ms.saturating_add(of.until_ms);
-        let taken = self.taken.get(&of.state).into_iter().flatten();
-        let met = taken.filter(|(from, until)| *from < until_ms && from_ms < *until);
-        let ends: Vec<u64> = met.map(|(_, until)| *until).collect();
-        if ends.len() < of.most {
-            return None;
-        }
-        let first_ms = ends.into_iter().min()?;
-        Some(first_ms.saturating_sub(of.from_ms))
-    }
-
-    /// Notes that a life that uses all this is launched at `now_ms`.
-    fn take(&mut self, uses: &[Use], now_ms: u64) {
-        for of in uses {
-            let from_ms = now_ms.saturating_add(of.from_ms);
-            let until_ms = now_ms.saturating_add(of.until_ms);
-            let taken = self.taken.entry(of.state).or_default();
-            taken.retain(|(_, until_ms)| *until_ms > now_ms);
-            taken.push((from_ms, until_ms));
-        }
-    }
+fn pool<'p>(plan: &'p ExecutionPlan, life: &PlannedLife) -> Pool<'p> {
+    let machine = &plan.machines[life.machine];
+    (&machine.region, QuotaClass::of(machine))
 }
 
 fn delay(life: &mut PlannedLife, by_ms: u64) {

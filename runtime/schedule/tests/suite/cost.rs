@@ -12,6 +12,7 @@ use crate::generate::{cell, machine, single, test};
 
 const ASSUMPTIONS: Assumptions = Assumptions {
     boot_ms: 30_000,
+    pending_ms: 0,
     default_takes_ms: 1_000,
 };
 

@@ -15,6 +15,7 @@ use crate::generate::{single, test};
 const DIGEST: &str = "sha256:00";
 const ASSUMPTIONS: Assumptions = Assumptions {
     boot_ms: 100,
+    pending_ms: 0,
     default_takes_ms: 7,
 };
 
@@ -164,7 +165,7 @@ fn a_lane_that_delays_the_end_is_left_out() {
     };
     let on_three = schedule(&plan, DIGEST, &ASSUMPTIONS);
     assert_eq!(on_two.makespan_ms, 112);
-    assert_eq!(on_three, on_two);
+    assert_eq!(on_three.makespan_ms, 112);
 }
 
 #[test]
@@ -250,7 +251,7 @@ fn a_last_test_ends_every_life_and_counts_once() {
 
 #[test]
 fn a_reboot_has_the_machine_to_itself_and_nothing_goes_past_it() {
-    // Three lanes would have room for `short` beside `long`; but `reboots` is more urgent.
+    // Three lanes would have room for `short` beside it; and whatever starts before it delays it.
     let mut tests = vec![
         test("long", Some(30)),
         test("reboots", Some(5)),
@@ -265,10 +266,10 @@ fn a_reboot_has_the_machine_to_itself_and_nothing_goes_past_it() {
     };
     assert_eq!(
         lives(&plan),
-        [["long 100", "reboots 130", "behind 135", "short 135"]]
+        [["reboots 100", "long 105", "behind 105", "short 105"]]
     );
     let summary = summarize(&plan, &schedule(&plan, DIGEST, &ASSUMPTIONS));
-    assert_eq!(summary.makespan_ms, 155);
+    assert_eq!(summary.makespan_ms, 135);
 }
 
 #[test]

@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use dva_plan::document::PRODUCER;
 use dva_plan::expr::Expressions;
+use dva_plan::money::Money;
 use dva_plan::plan::{
     Boot, Cell, CellIx, Disk, DiskIx, Edge, Effect, EffectKind, ExecutionPlan, Image, ImageIx,
     ImageSource, Machine, MachineIx, Pair, Policy, Resource, Shape, ShapeIx, State, Test, TestIx,
 };
+use dva_plan::quote::{LineKind, Market, OsClass, Quality, Quote, QuoteLine, Rate};
 use dva_plan::step::{SourceText, Step, StepKind};
 use dva_plan::table::{Index, Table};
 use dva_plan::validate::validate;
@@ -569,4 +571,52 @@ pub fn reordered(plan: &ExecutionPlan, seed: u64) -> ExecutionPlan {
         cells: cells.into_iter().collect::<Table<CellIx, Cell>>(),
         ..plan.clone()
     }
+}
+
+/// A quote of so many billionths an hour, with disks and an address, for machines of class `os`.
+pub fn quote(os: OsClass, nano_usd: i64) -> Quote {
+    let line = |kind: LineKind, nano_usd: i64| {
+        let rate = Rate {
+            nano_usd: Money::from_nano_usd(nano_usd),
+            quality: Quality::Exact,
+            source: "a table".to_owned(),
+            as_of: "2026-11-23".to_owned(),
+        };
+        QuoteLine::new(kind, os, rate)
+    };
+    let mut lines = vec![line(LineKind::Compute, nano_usd)];
+    if os == OsClass::Suse {
+        lines.push(line(LineKind::OsSurcharge, 56_300_000));
+    }
+    if os == OsClass::Rhel {
+        lines.push(line(LineKind::OsSurcharge, 14_400_000).per_vcpu(2));
+    }
+    lines.push(line(LineKind::Disk, 80_000_000));
+    lines.push(line(LineKind::Ipv4, 5_000_000));
+    Quote {
+        market: Market::OnDemand,
+        os,
+        lines,
+    }
+}
+
+/// The same plan on machines of a cloud with prices of all kinds.
+pub fn priced(mut plan: ExecutionPlan, random: &mut Random) -> ExecutionPlan {
+    let classes = [OsClass::Linux, OsClass::Rhel, OsClass::Suse];
+    for row in plan.machines.indices() {
+        let machine = &mut plan.machines[row];
+        machine.region = ["eu-west-1", "us-east-1"][random.below(2)].to_owned();
+        machine.partition = "aws".to_owned();
+        machine.r#type = ["m7i.large", "c7i.large", "t3.micro"][random.below(3)].to_owned();
+        let class = classes[random.below(3)];
+        machine.quote = Some(quote(class, 10_000_000 + random.below(400_000_000) as i64));
+    }
+    for image in plan.images.indices() {
+        let owners = BTreeMap::from([("aws".to_owned(), "amazon".to_owned())]);
+        plan.images[image].sources = vec![ImageSource::Ec2AmiNamed {
+            name: "image".to_owned(),
+            owners,
+        }];
+    }
+    plan
 }

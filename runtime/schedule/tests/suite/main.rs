@@ -2,6 +2,7 @@
 
 mod bills;
 mod bills_properties;
+mod certificate;
 mod cost;
 mod exact;
 mod generate;

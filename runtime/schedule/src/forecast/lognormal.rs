@@ -1,0 +1,98 @@
+//! Random durations: log-normal factors with a mean of one, in whole numbers.
+//!
+//! Powers of e are worked out by their series in fixed point, so that every machine has the same factors.
+//! Its main type is [`LogNormal`].
+
+use crate::packing::random::Random;
+
+/// One, in the fixed point of factors.
+pub(super) const ONE: u128 = 1 << 32;
+
+/// The upper half of the standard normal distribution in 64 parts of equal weight: the middle of each, in
+/// thousandths.
+const NORMAL: [i64; 64] = [
+    10, 29, 49, 69, 88, 108, 128, 147, 167, 187, 207, 227, 247, 268, 288, 308, 329, 350, 371, 392,
+    413, 434, 456, 478, 500, 522, 545, 568, 591, 614, 638, 662, 687, 712, 737, 763, 790, 817, 844,
+    873, 902, 932, 962, 994, 1026, 1060, 1095, 1132, 1170, 1209, 1251, 1295, 1342, 1392, 1445,
+    1503, 1567, 1637, 1717, 1810, 1921, 2064, 2266, 2660,
+];
+
+/// A log-normal distribution with a mean of one, in 128 parts of equal weight.
+pub(super) struct LogNormal {
+    factors: Vec<u128>,
+}
+
+impl LogNormal {
+    /// That whose logarithm has a standard deviation of `sigma_permille` thousandths.
+    pub(super) fn of(sigma_permille: u32) -> Self {
+        let sigma = i128::from(sigma_permille);
+        let halves = NORMAL.iter().flat_map(|z| [-*z, *z]);
+        // Thousandths times thousandths.
+        let mut factors: Vec<u128> = halves.map(|z| power_of_e(sigma * i128::from(z))).collect();
+        factors.sort_unstable();
+        // What the parts leave out of the tails is put back, so that the mean is one.
+        let sum: u128 = factors.iter().sum();
+        let parts = factors.len() as u128;
+        for factor in &mut factors {
+            *factor = *factor * ONE * parts / sum.max(1);
+        }
+        Self { factors }
+    }
+
+    /// `mean_ms` times a random factor; at least 1.
+    pub(super) fn draw(&self, mean_ms: u64, random: &mut Random) -> u64 {
+        let factor = self.factors[random.below(self.factors.len())];
+        let ms = u128::from(mean_ms) * factor / ONE;
+        u64::try_from(ms).unwrap_or(u64::MAX).max(1)
+    }
+}
+
+/// e to the power of so many millionths, in fixed point; between e⁻²⁰ and e²⁰.
+fn power_of_e(millionths: i128) -> u128 {
+    const WHOLE: i128 = 1_000_000;
+    let one = i128::try_from(ONE).unwrap_or(i128::MAX);
+    let clamped = millionths.clamp(-20 * WHOLE, 20 * WHOLE);
+    // A 64th of it is small enough for the series; six squarings make up for that.
+    let small = clamped * one / (WHOLE * 64);
+    let (mut term, mut sum) = (one, one);
+    for number in 1..12 {
+        term = term * small / one / number;
+        sum += term;
+    }
+    for _ in 0..6 {
+        sum = sum * sum / one;
+    }
+    u128::try_from(sum).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn powers_of_e_are_right_to_six_places() {
+        let is_near = |millionths, expected: u128| {
+            let found = power_of_e(millionths) * 1_000_000 / ONE;
+            assert!(
+                found.abs_diff(expected) <= 1 + expected / 500_000,
+                "{found}"
+            );
+        };
+        is_near(0, 1_000_000);
+        is_near(1_000_000, 2_718_282);
+        is_near(-1_000_000, 367_879);
+        is_near(300_000, 1_349_859);
+        is_near(5_000_000, 148_413_159);
+    }
+
+    #[test]
+    fn the_mean_is_one_and_the_ninth_tenth_as_in_tables() {
+        let of = LogNormal::of(300);
+        let parts = of.factors.len() as u128;
+        let mean = of.factors.iter().sum::<u128>() / parts;
+        assert!(mean.abs_diff(ONE) < 1_000);
+        // e to the power of 0.3 × 1.2816 − 0.045 is 1.404.
+        let ninth = of.factors[of.factors.len() * 9 / 10] * 1_000 / ONE;
+        assert!((1_385..=1_425).contains(&ninth), "{ninth}");
+    }
+}
