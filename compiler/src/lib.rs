@@ -28,6 +28,7 @@ pub mod shell;
 pub mod source;
 pub mod span;
 pub mod suggest;
+pub mod suppose;
 pub mod syntax;
 pub mod types;
 
@@ -41,6 +42,7 @@ use expand::Reason;
 use files::{NoFiles, SourceLoader};
 use modules::Modules;
 use source::{Source, Sources};
+use suppose::{Supposed, suppose};
 use types::Outside;
 
 /// What an author may choose beside the source.
@@ -50,6 +52,8 @@ pub struct Options {
     pub plan: Option<String>,
     /// The values of inputs, as text, by their names.
     pub settings: BTreeMap<String, String>,
+    /// What is supposed to be otherwise than it is written.
+    pub supposed: Supposed,
 }
 
 /// What became of a source.
@@ -133,7 +137,8 @@ fn stages(
     bag: &mut Bag,
 ) -> Option<ExecutionPlan> {
     let sources = &modules.sources;
-    let hir = resolve::resolve(modules, catalog, bag);
+    let mut hir = resolve::resolve(modules, catalog, bag);
+    suppose(&mut hir, &options.supposed, catalog, bag);
     let order = order::order(&hir, bag);
     let outside = Outside {
         settings: &options.settings,

@@ -1,9 +1,14 @@
 //! The command line: what `--help` says is written here.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use dva_compiler::suppose::AXES;
+use dva_plan::money::Money;
+use dva_plan::parse;
+use dva_plan::value::{Type, Value};
+use dva_schedule::Effort;
 
 /// Proves cloud images, at the lowest price.
 ///
@@ -146,6 +151,48 @@ fn setting(text: &str) -> Result<(String, String), String> {
     Ok((name.to_owned(), value.to_owned()))
 }
 
+/// A duration as sources have it.
+fn duration(text: &str) -> Result<u64, String> {
+    match parse::text(text, &Type::Ms, None) {
+        Ok(Value::Ms(ms)) if ms > 0 => Ok(ms),
+        _ => Err("a duration is such as `90s`, `40min` or `2h`".to_owned()),
+    }
+}
+
+/// An amount as sources have it; the `$`, which a shell would take for its own, may be left out.
+fn money(text: &str) -> Result<Money, String> {
+    let amount = format!("${}", text.trim_start_matches('$'));
+    Money::parse(&amount).map_err(|_| "an amount of US dollars is such as `5.00`".to_owned())
+}
+
+/// `AXIS=VALUE,VALUE`.
+fn supposition(text: &str) -> Result<(String, Vec<String>), String> {
+    let (axis, values) = text
+        .split_once('=')
+        .filter(|(axis, _)| AXES.contains(axis))
+        .ok_or("what can be supposed is such as `instance=m7i.large` or `region=eu-west-1`")?;
+    let values = values.split(',').map(str::to_owned).collect();
+    Ok((axis.to_owned(), values))
+}
+
+/// How a run is packed onto machines.
+#[derive(Clone, Debug, Default, Args)]
+pub struct PackingArguments {
+    /// The least cost of what is over in time, in nine of ten runs: `40min`. The plan's `limit elapsed` where
+    /// not given, and however long it takes without one
+    #[arg(long, value_name = "DURATION", value_parser = duration, conflicts_with = "budget")]
+    pub deadline: Option<u64>,
+    /// The least time for this many US dollars: `5.00`
+    #[arg(long, value_name = "AMOUNT", value_parser = money)]
+    pub budget: Option<Money>,
+    /// At most so many tests at once on a machine
+    #[arg(long, value_name = "N")]
+    pub lanes: Option<NonZeroU32>,
+    /// How long to look for something cheaper, in moves a kind of cell: the same number, the same schedule
+    #[arg(long, value_name = "MOVES", default_value_t = Effort::default().0)]
+    pub effort: u32,
+}
+
 /// `dva plan`.
 #[derive(Debug, Args)]
 pub struct PlanArguments {
@@ -167,9 +214,23 @@ pub struct EstimateArguments {
     /// not given
     #[arg(long, value_enum)]
     pub provider: Option<ProviderName>,
+    /// How it is to be packed.
+    #[command(flatten)]
+    pub packing: PackingArguments,
     /// A machine for every group of tests that come after each other, instead of one a cell
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["deadline", "budget"])]
     pub isolate: bool,
+    /// As if machines were bought like this; of a source alone, since the prices of an execution plan are part
+    /// of it
+    #[arg(long, value_enum)]
+    pub market: Option<MarketName>,
+    /// As if all matrices had these values: `instance=m7i.large`, `region=eu-west-1,us-east-1`; of a source
+    /// alone
+    #[arg(long, value_name = "AXIS=VALUE", value_parser = supposition)]
+    pub what_if: Vec<(String, Vec<String>)>,
+    /// Writes the schedule, which `dva run --schedule` follows
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
     /// Prints JSON
     #[arg(long)]
     pub json: bool,
@@ -282,9 +343,15 @@ pub struct RunArguments {
     /// Writes the run report as JUnit XML; `-` for standard output
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
+    /// How it is packed.
+    #[command(flatten)]
+    pub packing: PackingArguments,
     /// A machine for every group of tests that come after each other, instead of one a cell
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["deadline", "budget"])]
     pub isolate: bool,
+    /// Follows a schedule that `dva estimate -o FILE` wrote for this plan
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["deadline", "budget", "lanes", "effort", "isolate"])]
+    pub schedule: Option<PathBuf>,
     /// Keeps machines for an hour after the run, to look at them with `dva ssh`: those on which a test
     /// did not pass, or all
     #[arg(long, value_enum, num_args = 0..=1, default_missing_value = "always", require_equals = true)]

@@ -10,6 +10,7 @@ use std::path::Path;
 
 use dva_compiler::files::{MAX_FILE_BYTES, ReadProblem, SourceLoader};
 use dva_compiler::source::MAX_SOURCE_BYTES;
+use dva_compiler::suppose::Supposed;
 use dva_compiler::{Compilation, Options};
 use dva_plan::document::{Loaded, MAX_DOCUMENT_BYTES, read, to_bytes};
 use dva_plan::{ExecutionPlan, ExitCode};
@@ -24,11 +25,21 @@ pub fn compile(
     arguments: &SourceArguments,
     stream: Stream,
 ) -> Result<(Compilation, Vec<u8>), Failure> {
+    compile_supposed(arguments, Supposed::default(), stream)
+}
+
+/// As [`compile`], as if something of the source were otherwise.
+fn compile_supposed(
+    arguments: &SourceArguments,
+    supposed: Supposed,
+    stream: Stream,
+) -> Result<(Compilation, Vec<u8>), Failure> {
     let bytes = read_file(&arguments.file, MAX_SOURCE_BYTES as u64 + 1)?;
     let name = arguments.file.display().to_string();
     let options = Options {
         plan: arguments.plan.clone(),
         settings: settings(&arguments.set)?,
+        supposed,
     };
     let folder = arguments.file.parent().unwrap_or(Path::new(""));
     let compilation =
@@ -89,6 +100,11 @@ pub struct Input {
 
 /// The execution plan of a source or of a plan file.
 pub fn plan(arguments: &InputArguments) -> Result<Input, Failure> {
+    plan_supposed(arguments, Supposed::default())
+}
+
+/// As [`plan`], as if something of the source were otherwise.
+pub fn plan_supposed(arguments: &InputArguments, supposed: Supposed) -> Result<Input, Failure> {
     let is_plan = arguments
         .file
         .extension()
@@ -105,6 +121,13 @@ pub fn plan(arguments: &InputArguments) -> Result<Input, Failure> {
             "The inputs of an execution plan are part of it. Give `--set` where its source is compiled.",
         ));
     }
+    if is_plan && supposed != Supposed::default() {
+        return Err(Failure::new(
+            ExitCode::Invocation,
+            "The machines of an execution plan and their prices are part of it. Give `--what-if` and `--market` \
+             with its source.",
+        ));
+    }
     let bytes = if is_plan {
         read_file(&arguments.file, MAX_DOCUMENT_BYTES + 1)?
     } else {
@@ -114,7 +137,7 @@ pub fn plan(arguments: &InputArguments) -> Result<Input, Failure> {
             set: arguments.set.clone(),
             format: arguments.format,
         };
-        let (compilation, bytes) = compile(&source, Stream::Error)?;
+        let (compilation, bytes) = compile_supposed(&source, supposed, Stream::Error)?;
         if arguments.format != Format::Json {
             let _ = write!(stderr(), "{}", render::left_out(&compilation));
         }

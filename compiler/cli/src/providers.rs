@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use dva_plan::document::Loaded;
-use dva_plan::{ExecutionPlan, ExitCode, Schedule};
+use dva_plan::{ExecutionPlan, ExitCode};
 use dva_runtime::provider::Backend;
 use dva_runtime::sim::{SimBackend, SimScript};
 use dva_schedule::Assumptions;
@@ -38,20 +37,6 @@ pub fn assumptions_for(plan: &ExecutionPlan) -> Assumptions {
     } else {
         Assumptions::default()
     }
-}
-
-/// The schedule of a plan under these assumptions; `isolate` gives every atom a life of its own.
-pub fn schedule(
-    plan: &Loaded<ExecutionPlan>,
-    assumptions: &Assumptions,
-    isolate: bool,
-) -> Schedule {
-    let pack = if isolate {
-        dva_schedule::schedule_isolated
-    } else {
-        dva_schedule::schedule
-    };
-    pack(&plan.body, &plan.header.digest, assumptions)
 }
 
 /// Machines that exist already.

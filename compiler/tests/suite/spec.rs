@@ -210,7 +210,11 @@ impl Case {
                 .collect(),
             _ => BTreeMap::new(),
         };
-        let options = Options { plan, settings };
+        let options = Options {
+            plan,
+            settings,
+            ..Options::default()
+        };
         compile_with_files("spec.plan", &self.bytes(), &options, &With(&self.files))
     }
 }

@@ -89,6 +89,11 @@ impl<I: Index, T> Table<I, T> {
         self.rows.iter()
     }
 
+    /// The rows in order, to be changed.
+    pub fn iter_mut(&mut self) -> std::slice::IterMut<'_, T> {
+        self.rows.iter_mut()
+    }
+
     /// The indices in order.
     pub fn indices(&self) -> impl Iterator<Item = I> + use<I, T> {
         (0..self.rows.len()).map(I::from_row)

@@ -4,19 +4,20 @@
 use std::collections::BTreeMap;
 use std::io::{Write, stdout};
 
+use dva_compiler::suppose::Supposed;
 use dva_plan::money::Money;
-use dva_plan::quote::{LineKind, Quality};
+use dva_plan::quote::{LineKind, Market, Quality};
 use dva_plan::schedule::PlannedLife;
 use dva_plan::unit::display_duration;
 use dva_plan::{ExecutionPlan, ExitCode, Schedule};
 use dva_schedule::{Assumptions, Cost, ROOT_VOLUME_GIB, Summary, summarize};
 use serde::Serialize;
 
-use crate::args::EstimateArguments;
+use crate::args::{EstimateArguments, MarketName};
 use crate::failure::Failure;
 use crate::providers;
 use crate::render::{amount, counted};
-use crate::{input, render};
+use crate::{input, packing, render};
 
 /// How many types, and machines without a price, are named; `--json` names all.
 const NAMED: usize = 8;
@@ -77,26 +78,52 @@ struct UnpricedView<'a> {
 
 /// Schedules and says what came out.
 pub fn run(arguments: &EstimateArguments) -> Result<ExitCode, Failure> {
-    let plan = input::plan(&arguments.input)?.plan;
+    let plan = input::plan_supposed(&arguments.input, supposed(arguments)?)?.plan;
     let assumptions = match arguments.provider {
         Some(provider) => providers::assumptions(provider),
         None => providers::assumptions_for(&plan.body),
     };
-    let schedule = providers::schedule(&plan, &assumptions, arguments.isolate);
-    let summary = summarize(&plan.body, &schedule);
-    let cost = dva_schedule::cost(&plan.body, &schedule)
+    let packed = packing::pack(&plan, &assumptions, &arguments.packing, arguments.isolate)?;
+    let schedule = &packed.schedule;
+    if let Some(path) = &arguments.output {
+        packing::save(path, schedule)?;
+    }
+    let summary = summarize(&plan.body, schedule);
+    let cost = dva_schedule::cost(&plan.body, schedule)
         .map_err(|error| Failure::new(ExitCode::Refused, format!("the cost: {error}.")))?;
     let text = if arguments.json {
         json(&plan.body, &assumptions, &summary, &cost)
     } else {
-        human(&plan.body, &schedule, &assumptions, &summary, &cost)
+        human(&plan.body, schedule, &assumptions, &summary, &cost)
     };
     let _ = stdout().write_all(text.as_bytes());
     // What a run would be refused for, by the same words.
-    match dva_schedule::over_cost(&plan.body, &schedule) {
+    match dva_schedule::over_cost(&plan.body, schedule) {
         Some(reason) => Err(Failure::new(ExitCode::Refused, reason)),
         None => Ok(ExitCode::Ok),
     }
+}
+
+/// What the arguments suppose to be otherwise than the source says.
+fn supposed(arguments: &EstimateArguments) -> Result<Supposed, Failure> {
+    let mut values = BTreeMap::new();
+    for (axis, supposed) in &arguments.what_if {
+        if values.insert(axis.clone(), supposed.clone()).is_some() {
+            return Err(Failure::new(
+                ExitCode::Invocation,
+                format!(
+                    "`{axis}` is supposed twice. Several values stand behind one `=`, with commas."
+                ),
+            ));
+        }
+    }
+    Ok(Supposed {
+        market: arguments.market.map(|market| match market {
+            MarketName::OnDemand => Market::OnDemand,
+            MarketName::Spot => Market::Spot,
+        }),
+        values,
+    })
 }
 
 fn json(plan: &ExecutionPlan, assumptions: &Assumptions, summary: &Summary, cost: &Cost) -> String {

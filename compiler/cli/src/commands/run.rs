@@ -20,7 +20,7 @@ use crate::config::Config;
 use crate::failure::Failure;
 use crate::input::{self, Input};
 use crate::render::counted;
-use crate::{inputs, log, outcome, progress, providers, secrets, stop_at};
+use crate::{inputs, log, outcome, packing, progress, providers, secrets, stop_at};
 
 /// Schedules, runs, reports.
 pub fn run(arguments: &RunArguments) -> Result<ExitCode, Failure> {
@@ -32,7 +32,10 @@ pub fn run(arguments: &RunArguments) -> Result<ExitCode, Failure> {
     let inputs = inputs::bind(&config, &plan.body)?;
     let secrets = secrets::bind(&config, &plan.body)?;
     let assumptions = providers::assumptions(arguments.provider);
-    let schedule = providers::schedule(&plan, &assumptions, arguments.isolate);
+    let schedule = match &arguments.schedule {
+        Some(path) => packing::load(path, &plan)?.schedule,
+        None => packing::pack(&plan, &assumptions, &arguments.packing, arguments.isolate)?.schedule,
+    };
     refuse(&plan.body, &schedule, &backend)?;
     let violations = dva_schedule::check(&plan.body, &plan.header.digest, &schedule);
     assert!(

@@ -1,0 +1,147 @@
+//! From an execution plan and what was said of its packing to a schedule.
+//!
+//! `dva estimate` shows what is made here, and `dva run` follows it.
+
+use std::fs::File;
+use std::path::Path;
+
+use crate::args::PackingArguments;
+use crate::failure::Failure;
+use dva_plan::document::{Loaded, read, to_bytes};
+use dva_plan::plan::Limits;
+use dva_plan::unit::display_duration;
+use dva_plan::{ExecutionPlan, ExitCode, Schedule};
+use dva_schedule::{
+    Assumptions, Certificate, Effort, Goal, Infeasible, Options, Planned, Quotas, Risk, check,
+};
+
+/// A schedule, and how far it can be from the best one where that is known.
+pub struct Packed {
+    /// The schedule.
+    pub schedule: Schedule,
+    /// Its certificate; none of one that was not made here, or that isolates atoms.
+    pub certificate: Option<Certificate>,
+    /// What was sought.
+    pub goal: Goal,
+}
+
+/// The schedule of `plan` as the arguments want it; `isolate` gives every atom a life of its own.
+pub fn pack(
+    plan: &Loaded<ExecutionPlan>,
+    assumptions: &Assumptions,
+    arguments: &PackingArguments,
+    isolate: bool,
+) -> Result<Packed, Failure> {
+    let (body, digest) = (&plan.body, &plan.header.digest);
+    if isolate {
+        return Ok(Packed {
+            schedule: dva_schedule::schedule_isolated(body, digest, assumptions),
+            certificate: None,
+            goal: Goal::LeastCost,
+        });
+    }
+    let options = Options {
+        assumptions: *assumptions,
+        goal: goal(arguments, &body.policy.limits),
+        effort: Effort(arguments.effort),
+        lanes: arguments.lanes.map(Into::into),
+        quotas: Quotas::default(),
+        seed: 0,
+    };
+    let packed = |planned: Planned, goal: Goal| Packed {
+        schedule: planned.schedule,
+        certificate: Some(planned.certificate),
+        goal,
+    };
+    match dva_schedule::optimize(body, digest, &options) {
+        Ok(planned) => Ok(packed(planned, options.goal)),
+        // A limit of the plan ends the run when it is reached, so a run that is expected to keep it may begin.
+        Err(found) if arguments.deadline.is_none() => match options.goal {
+            Goal::Deadline { within_ms, .. } => {
+                let goal = Goal::Deadline {
+                    within_ms,
+                    risk: Risk::Expected,
+                };
+                let options = Options { goal, ..options };
+                dva_schedule::optimize(body, digest, &options)
+                    .map(|planned| packed(planned, goal))
+                    .map_err(|found| refused(&found, goal))
+            }
+            Goal::LeastCost | Goal::Budget { .. } => Err(refused(&found, options.goal)),
+        },
+        Err(found) => Err(refused(&found, options.goal)),
+    }
+}
+
+/// What is sought: what was asked for, else to keep the plan's limit of time.
+fn goal(arguments: &PackingArguments, limits: &Limits) -> Goal {
+    let deadline = arguments.deadline.or(limits.elapsed_ms);
+    match (arguments.budget, deadline) {
+        (Some(most), _) => Goal::Budget { most },
+        (None, Some(within_ms)) => Goal::Deadline {
+            within_ms,
+            risk: Risk::P90,
+        },
+        (None, None) => Goal::LeastCost,
+    }
+}
+
+fn refused(found: &Infeasible, goal: Goal) -> Failure {
+    let wanted = match goal {
+        Goal::LeastCost => "There is no schedule".to_owned(),
+        Goal::Deadline {
+            within_ms,
+            risk: Risk::P90,
+        } => format!(
+            "No schedule is over within {} in nine of ten runs",
+            display_duration(within_ms)
+        ),
+        Goal::Deadline { within_ms, .. } => {
+            format!("No schedule is over within {}", display_duration(within_ms))
+        }
+        Goal::Budget { most } => format!("No schedule costs {most} at most"),
+    };
+    Failure::new(ExitCode::Refused, format!("{wanted}: {found}."))
+}
+
+/// The schedule in `path`, which must be one for `plan`.
+pub fn load(path: &Path, plan: &Loaded<ExecutionPlan>) -> Result<Packed, Failure> {
+    let file = File::open(path).map_err(|error| Failure::file("read", path, &error))?;
+    let loaded: Loaded<Schedule> = read(file).map_err(|error| Failure::document(path, &error))?;
+    if loaded.body.plan_digest != plan.header.digest {
+        return Err(Failure::new(
+            ExitCode::Plan,
+            format!(
+                "{}: this schedule was made for another plan, {}. Make it with `dva estimate PLAN -o FILE`, from \
+                 the same source, inputs and version of dva.",
+                path.display(),
+                loaded.body.plan_digest.escape_debug()
+            ),
+        ));
+    }
+    let violations = check(&plan.body, &plan.header.digest, &loaded.body);
+    if let Some(first) = violations.first() {
+        let others = match violations.len() {
+            1 => String::new(),
+            n => format!(" ({} more rules are broken)", n - 1),
+        };
+        return Err(Failure::new(
+            ExitCode::Plan,
+            format!(
+                "{}: this schedule cannot be followed: {first}{others}. Make it anew with `dva estimate PLAN -o \
+                 FILE`.",
+                path.display()
+            ),
+        ));
+    }
+    Ok(Packed {
+        schedule: loaded.body,
+        certificate: None,
+        goal: Goal::LeastCost,
+    })
+}
+
+/// Writes a schedule to `path`.
+pub fn save(path: &Path, schedule: &Schedule) -> Result<(), Failure> {
+    std::fs::write(path, to_bytes(schedule)).map_err(|error| Failure::file("write", path, &error))
+}
