@@ -12,7 +12,8 @@ use dva_plan::plan::Limits;
 use dva_plan::unit::display_duration;
 use dva_plan::{ExecutionPlan, ExitCode, Schedule};
 use dva_schedule::{
-    Assumptions, Certificate, Effort, Goal, Infeasible, Options, Planned, Quotas, Risk, check,
+    Assumptions, Certificate, Effort, Goal, Infeasible, LaunchRate, Options, Planned, Quotas, Risk,
+    check,
 };
 
 /// A schedule, and how far it can be from the best one where that is known.
@@ -45,7 +46,11 @@ pub fn pack(
         goal: goal(arguments, &body.policy.limits),
         effort: Effort(arguments.effort),
         lanes: arguments.lanes.map(Into::into),
-        quotas: Quotas::default(),
+        // What an account may have is not known here; how fast it may launch is the same for all of them.
+        quotas: Quotas {
+            launches: Some(LaunchRate::of_run_instances()),
+            ..Quotas::default()
+        },
         seed: 0,
     };
     let packed = |planned: Planned, goal: Goal| Packed {

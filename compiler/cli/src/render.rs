@@ -171,6 +171,21 @@ pub fn amount(money: Money) -> String {
     rounded.map_or(money, Money::from_nano_usd).to_string()
 }
 
+/// A duration as people read it, rounded up to what matters: `6.9s`, `95s`, `50min`, `3h 20min`.
+pub fn about(ms: u64) -> String {
+    const MINUTE: u64 = 60_000;
+    let tenths = ms.div_ceil(100);
+    match ms {
+        0..60_000 if tenths % 10 != 0 => format!("{}.{}s", tenths / 10, tenths % 10),
+        0..180_000 => format!("{}s", ms.div_ceil(1_000)),
+        180_000..7_200_000 => format!("{}min", ms.div_ceil(MINUTE)),
+        _ => {
+            let minutes = ms.div_ceil(MINUTE);
+            format!("{}h {}min", minutes / 60, minutes % 60)
+        }
+    }
+}
+
 /// JSON for programs, with a line break behind it.
 pub fn json(view: &impl Serialize) -> String {
     #[expect(
@@ -244,6 +259,17 @@ mod tests {
         assert_eq!(shown(12_340_000_001), "$12.35");
         // What cannot be rounded up any more stands as it is.
         assert_eq!(shown(i64::MAX), "$9223372036.854775807");
+    }
+
+    #[test]
+    fn durations_are_rounded_up_to_what_matters() {
+        assert_eq!(about(0), "0s");
+        assert_eq!(about(6_801), "6.9s");
+        assert_eq!(about(41_000), "41s");
+        assert_eq!(about(179_001), "180s");
+        assert_eq!(about(180_001), "4min");
+        assert_eq!(about(7_199_999), "120min");
+        assert_eq!(about(7_200_001), "2h 1min");
     }
 
     #[test]

@@ -1,0 +1,346 @@
+//! What `dva estimate` says to people.
+
+use std::collections::BTreeMap;
+
+use dva_plan::money::Money;
+use dva_plan::quote::{LineKind, Quality};
+use dva_plan::schedule::PlannedLife;
+use dva_plan::unit::display_duration;
+use dva_schedule::{Assumptions, Cost, ROOT_VOLUME_GIB};
+
+use super::Estimate;
+use crate::render::{about, amount, counted};
+use crate::table::{Align, Table};
+
+/// How many types, machines without a price and pools of processors are named; `--json` names all.
+const NAMED: usize = 8;
+/// How many regions and operating systems have a line of their own.
+const GROUPS: usize = 24;
+
+pub(super) fn text(estimate: &Estimate<'_>) -> String {
+    let Estimate {
+        plan,
+        schedule,
+        summary,
+        cost,
+        ..
+    } = estimate;
+    let mut text = format!(
+        "{}: {}, {}\n",
+        plan.name,
+        counted(plan.cells.len(), "cell"),
+        counted(plan.test_runs(), "test run"),
+    );
+    let mut line = |name: &str, value: String| text.push_str(&format!("  {name:<10} {value}\n"));
+    line("lives", lives(estimate));
+    line(
+        "lanes",
+        format!(
+            "{} a life, at most {} busy at once",
+            plan.policy.lanes, summary.peak_lanes
+        ),
+    );
+    line("makespan", makespan(estimate));
+    if let Some((within_ms, permille)) = estimate.chance_permille() {
+        line(
+            "deadline",
+            format!(
+                "{} of 100 runs are over within {}",
+                permille / 10,
+                display_duration(within_ms)
+            ),
+        );
+    }
+    line(
+        "durations",
+        match summary.defaulted_durations {
+            0 => "all stated with `takes`".to_owned(),
+            number => format!(
+                "{number} of {} are defaults of {}; state them with `takes`",
+                summary.test_runs,
+                display_duration(estimate.assumptions.default_takes_ms),
+            ),
+        },
+    );
+    let root = |life: &PlannedLife| life.boot.and_then(|boot| plan.boots[boot].root_bytes);
+    let root_is_assumed = schedule.lives.iter().any(|life| root(life).is_none());
+    line(
+        "assumed",
+        assumed(estimate.assumptions, root_is_assumed, cost),
+    );
+    for (name, value) in money(cost) {
+        line(name, value);
+    }
+    for (name, value) in certainty(estimate) {
+        line(name, value);
+    }
+    if let Some(peak) = peak(estimate) {
+        line("peak", peak);
+    }
+    if estimate.groups.len() > 1 && !cost.is_nothing() {
+        text.push('\n');
+        text.push_str(&by_group(estimate));
+    }
+    text
+}
+
+fn lives(estimate: &Estimate<'_>) -> String {
+    let by_type = estimate.summary.machines_by_type.iter();
+    let mut types: Vec<_> = by_type
+        .map(|(name, number)| format!("{number} × {name}"))
+        .collect();
+    named_alone(&mut types, "more types");
+    let lives = estimate.schedule.lives.len();
+    let setups = match estimate.summary.setup_executions {
+        0 => String::new(),
+        1 => ", 1 test repeated as setup".to_owned(),
+        n => format!(", {n} tests repeated as setup"),
+    };
+    let least = estimate
+        .certificate
+        .map_or(0, |known| known.lives_lower_bound);
+    let bound = match usize::try_from(least) {
+        Ok(least) if least < lives && least > 0 => format!(", at least {least}"),
+        _ => String::new(),
+    };
+    format!("{lives}{bound} ({}){setups}", types.join(", "))
+}
+
+/// What is expected, what nine of ten runs take, and the most.
+fn makespan(estimate: &Estimate<'_>) -> String {
+    let (summary, forecast) = (&estimate.summary, &estimate.forecast);
+    format!(
+        "{}, {} in nine of ten runs, {} at most; these lives take {} at least",
+        display_duration(summary.makespan_ms),
+        about(forecast.makespan_p90_ms),
+        about(forecast.makespan_worst_ms),
+        display_duration(summary.makespan_lower_bound_ms),
+    )
+}
+
+/// What is taken for true, as far as it has a part in the figures.
+fn assumed(assumptions: &Assumptions, root_is_assumed: bool, cost: &Cost) -> String {
+    let mut parts = vec![format!("{} to boot", display_duration(assumptions.boot_ms))];
+    let kinds = by_kind(cost);
+    if root_is_assumed && kinds.contains_key(&LineKind::Disk) {
+        parts.push(format!("a root volume of {ROOT_VOLUME_GIB}GiB"));
+    }
+    if kinds.contains_key(&LineKind::Ipv4) {
+        parts.push("one public address".to_owned());
+    }
+    if kinds.contains_key(&LineKind::Credits) {
+        parts.push("no CPU beyond the credits of burstable machines".to_owned());
+    }
+    if kinds.contains_key(&LineKind::Host) {
+        parts.push("a host for each life".to_owned());
+    }
+    parts.push("one test in ten takes 1.4 times what is expected, or more".to_owned());
+    parts.join(", ")
+}
+
+/// How sure the cost is, and how far from the least.
+fn certainty(estimate: &Estimate<'_>) -> Vec<(&'static str, String)> {
+    let total = estimate.cost.bill.total();
+    if total <= Money::ZERO {
+        return Vec::new();
+    }
+    let forecast = &estimate.forecast;
+    let mut lines = vec![(
+        "spread",
+        format!(
+            "{} in nine of ten runs, {} if every test takes all that it may",
+            amount(forecast.cost_p90),
+            amount(forecast.cost_worst)
+        ),
+    )];
+    if let Some(certificate) = estimate.certificate {
+        let bound = amount(certificate.lower_bound);
+        lines.push((
+            "bound",
+            match certificate.ratio_permille() {
+                1_000 => format!("no schedule costs less than {bound}: this is the cheapest"),
+                permille => format!(
+                    "no schedule costs less than {bound}: this one is {}.{:03} times that",
+                    permille / 1_000,
+                    permille % 1_000
+                ),
+            },
+        ));
+    }
+    lines
+}
+
+/// The most virtual processors at once, and how long launching takes.
+fn peak(estimate: &Estimate<'_>) -> Option<String> {
+    if estimate.peak_vcpus.is_empty() {
+        return None;
+    }
+    let pools = estimate.peak_vcpus.iter();
+    let mut pools: Vec<(u32, String)> = pools
+        .map(|((region, class), vcpus)| (*vcpus, format!("{vcpus} {class} in {region}")))
+        .collect();
+    pools.sort_by(|one, other| other.0.cmp(&one.0).then(one.1.cmp(&other.1)));
+    let mut pools: Vec<String> = pools.into_iter().map(|(_, pool)| pool).collect();
+    named_alone(&mut pools, "more");
+    let launched = about(estimate.last_launch_ms());
+    Some(format!(
+        "vCPUs at once: {}; the last launch after {launched}",
+        pools.join(", ")
+    ))
+}
+
+fn by_group(estimate: &Estimate<'_>) -> String {
+    let mut table = Table::new([
+        ("region", Align::Left),
+        ("os", Align::Left),
+        ("cells", Align::Right),
+        ("machines", Align::Right),
+        ("at once", Align::Right),
+        ("cost", Align::Right),
+    ]);
+    let mut groups: Vec<_> = estimate.groups.iter().collect();
+    groups.sort_by_key(|group| std::cmp::Reverse(group.cost));
+    let others = groups.split_off(groups.len().min(GROUPS));
+    for group in groups {
+        let cost = match (group.unpriced, group.cost) {
+            (0, cost) => amount(cost),
+            (_, cost) if cost == Money::ZERO => "not known".to_owned(),
+            (_, cost) => format!("at least {}", amount(cost)),
+        };
+        table.row([
+            group.region.clone(),
+            group.os.clone(),
+            group.cells.to_string(),
+            group.lives.to_string(),
+            group.machines.to_string(),
+            cost,
+        ]);
+    }
+    let mut text = table.text();
+    if !others.is_empty() {
+        text.push_str(&format!("… and {} more, see --json\n", others.len()));
+    }
+    text
+}
+
+/// Keeps the first of `names` and says how many others there are: `and 3 more types`.
+fn named_alone(names: &mut Vec<String>, others: &str) {
+    let hidden = names.len().saturating_sub(NAMED);
+    if hidden > 0 {
+        names.truncate(NAMED);
+        names.push(format!("and {hidden} {others}"));
+    }
+}
+
+/// What each kind that was used comes to.
+pub(super) fn by_kind(cost: &Cost) -> BTreeMap<LineKind, Money> {
+    let kinds = cost.bill.lines().map(|line| line.kind);
+    kinds.map(|kind| (kind, cost.bill.amount(kind))).collect()
+}
+
+pub(super) fn by_quality(cost: &Cost, quality: Quality) -> Money {
+    let by_quality = cost.bill.by_quality();
+    by_quality.get(&quality).copied().unwrap_or_default()
+}
+
+/// The lines about money. What has no price is never left unsaid.
+fn money(cost: &Cost) -> Vec<(&'static str, String)> {
+    if cost.is_nothing() {
+        return vec![("cost", "nothing: machines of this host are free".to_owned())];
+    }
+    let unpriced_lives = usize::try_from(cost.unpriced_lives()).unwrap_or(usize::MAX);
+    let mut lines = Vec::new();
+    match &cost.as_of {
+        None => lines.push(("cost", "not known".to_owned())),
+        Some(as_of) => {
+            let total = cost.bill.total();
+            let whole = unpriced_lives == 0 && cost.bill.unpriced().is_empty();
+            let least = if whole { "" } else { "at least " };
+            let mut kinds = by_kind(cost);
+            kinds.retain(|_, nano_usd| *nano_usd > Money::ZERO);
+            let kinds = kinds
+                .iter()
+                .map(|(kind, nano_usd)| format!("{kind} {}", amount(*nano_usd)));
+            let parts = kinds.collect::<Vec<_>>().join(", ");
+            lines.push(("cost", format!("{least}{} ({parts})", amount(total))));
+            let shares = Quality::ALL.into_iter().filter_map(|quality| {
+                let share = share(by_quality(cost, quality), total)?;
+                Some(format!("{share} {quality}"))
+            });
+            let shares = shares.collect::<Vec<_>>().join(", ");
+            lines.push(("prices", format!("{shares}, as of {as_of}")));
+        }
+    }
+    if unpriced_lives > 0 {
+        let machines = cost.unpriced.iter().take(NAMED);
+        let machines =
+            machines.map(|((region, r#type), lives)| format!("{lives} × {type} in {region}"));
+        let mut machines: Vec<_> = machines.collect();
+        let others = cost.unpriced.len().saturating_sub(NAMED);
+        if others > 0 {
+            machines.push(format!("and {others} more"));
+        }
+        let verb = if unpriced_lives == 1 { "has" } else { "have" };
+        lines.push((
+            "unpriced",
+            format!(
+                "{} {verb} no known price, which is not in the cost: {}",
+                counted_lives(unpriced_lives),
+                machines.join(", ")
+            ),
+        ));
+    }
+    if !cost.bill.unpriced().is_empty() {
+        let kinds = cost.bill.unpriced().iter().map(|kind| kind.words());
+        lines.push((
+            "unpriced",
+            format!(
+                "some machines have no known price of {}, which is not in the cost",
+                kinds.collect::<Vec<_>>().join(", ")
+            ),
+        ));
+    }
+    lines
+}
+
+/// `1 life`, `2 lives`.
+fn counted_lives(number: usize) -> String {
+    if number == 1 {
+        "1 life".to_owned()
+    } else {
+        format!("{number} lives")
+    }
+}
+
+/// A part of `total` in whole percent; `None` where it is nothing.
+fn share(part: Money, total: Money) -> Option<String> {
+    let (part, total) = (i128::from(part.nano_usd()), i128::from(total.nano_usd()));
+    if part <= 0 {
+        return None;
+    }
+    // To the nearest; what is there is never called nothing, nor all where something else is.
+    let percent = (part * 200 + total).checked_div(total * 2)?;
+    Some(match percent {
+        0 => "under 1%".to_owned(),
+        100 if part < total => "over 99%".to_owned(),
+        percent => format!("{percent}%"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_are_rounded_and_never_called_nothing_or_all() {
+        let share = |part, total| {
+            share(Money::from_nano_usd(part), Money::from_nano_usd(total)).unwrap_or_default()
+        };
+        assert_eq!(share(0, 7), "");
+        assert_eq!(share(1, 1_000), "under 1%");
+        assert_eq!(share(1, 3), "33%");
+        assert_eq!(share(2, 3), "67%");
+        assert_eq!(share(999, 1_000), "over 99%");
+        assert_eq!(share(i64::MAX, i64::MAX), "100%");
+    }
+}
