@@ -3,6 +3,7 @@
 //! Every plan of a source is laid out, so that its mistakes are found whichever one is compiled; one
 //! is written.
 
+pub(crate) mod limits;
 mod policy;
 mod renumber;
 mod serve;

@@ -153,5 +153,7 @@ fn stages(
     if bag.has_errors() {
         return None;
     }
-    emit::emit(&hir, &typed, sources, chosen, layout)
+    let plan = emit::emit(&hir, &typed, sources, chosen, layout)?;
+    emit::limits::report_below_floor(&hir, chosen, &plan, bag);
+    Some(plan)
 }

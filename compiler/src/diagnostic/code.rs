@@ -194,6 +194,7 @@ define_codes! {
     P0737 Error "this is no day";
     P0738 Error "a setup cannot do this";
     P0740 Error "a waiver gives no reason";
+    P0741 Error "a limit can never be kept";
 
     P0801 Error "the file cannot be read";
     P0802 Error "the file is too large for a plan";

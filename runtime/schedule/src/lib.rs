@@ -5,6 +5,7 @@
 //! | [`optimize()`] | decides on which life, on which machine and when each test run is to be executed: at the least cost, within a deadline, or in the least time within a budget; with a bound on what could be better |
 //! | [`schedule()`] | the same at the least cost, without quotas and without the bound |
 //! | [`schedule_isolated()`] | the same with lives of its own for each atom |
+//! | [`floor()`] | says what no run of a plan can be better than, without a search |
 //! | [`forecast()`] | says what a run may come to, if tests do not take what is expected of them |
 //! | [`summarize()`] | counts what a schedule comes to, and what no schedule of its lives could beat |
 //! | [`check()`] | judges any schedule by the rules below, without a line of the code that made it |
@@ -46,6 +47,7 @@
 pub mod bill;
 pub mod check;
 pub mod cost;
+pub mod floor;
 pub mod forecast;
 pub mod limit;
 pub mod options;
@@ -56,6 +58,7 @@ pub mod summary;
 pub use bill::{Bill, BillError, BillLine, BillingRule, Usage, bill};
 pub use check::{Rule, Violation, check};
 pub use cost::{Cost, ROOT_VOLUME_GIB, cost};
+pub use floor::{Floor, floor};
 pub use forecast::{Forecast, Spread, forecast};
 pub use limit::over_cost;
 pub use options::{

@@ -5,6 +5,7 @@ mod bills_properties;
 mod certificate;
 mod cost;
 mod exact;
+mod floor;
 mod generate;
 mod limit;
 mod mutations;
