@@ -280,7 +280,7 @@ impl<'c, 'a> Checker<'c, 'a> {
                 self.secret_is_seen(*secret, path.span);
                 None
             }
-            Meaning::Test(test) => {
+            Meaning::Test(_) | Meaning::Template(_) => {
                 let Some(field) = fields.first() else {
                     let text = format!("`{}` is a test, not a value", first.text);
                     let help =
@@ -288,19 +288,11 @@ impl<'c, 'a> Checker<'c, 'a> {
                     self.report(Code::P0205, path.span, text, help);
                     return None;
                 };
-                let whole = self.value_of_other(*test, field, path.span)?;
-                let name = format!("{}.{}", first.text, field.text);
-                self.fields_of(whole, &name, &fields[1..], path.span)
-            }
-            Meaning::Template(template) => {
-                let Some(field) = fields.first() else {
-                    let text = format!("`{}` is a test, not a value", first.text);
-                    let help =
-                        format!("A value that it captures is written `{}.NAME`.", first.text);
-                    self.report(Code::P0205, path.span, text, help);
-                    return None;
+                let test = match meaning {
+                    Meaning::Template(template) => self.instance_before(*template, path.span)?,
+                    Meaning::Test(test) => *test,
+                    _ => return None,
                 };
-                let test = self.instance_before(*template, path.span)?;
                 let whole = self.value_of_other(test, field, path.span)?;
                 let name = format!("{}.{}", first.text, field.text);
                 self.fields_of(whole, &name, &fields[1..], path.span)
