@@ -1,12 +1,16 @@
 //! How long 3,600 cells of 75 tests take to be scheduled, checked and summed up.
 //!
-//! Once with one shape for all cells, once with a shape of its own for each, and once with conflicts in
-//! these, so that cells need several lives; the median and the
-//! slowest of the repeats, in milliseconds. Run with `cargo bench -p dva-schedule`.
+//! Without prices, once with one shape for all cells, once with a shape of its own for each, and once with
+//! conflicts in these, so that cells need several lives. Then with prices, 36 to 36,000 cells of all families
+//! of `quality.rs`. Run with `cargo bench -p dva-schedule`.
 
 #[expect(dead_code, reason = "shared with the tests, which use all of it")]
 #[path = "../tests/suite/generate.rs"]
 mod generate;
+
+#[expect(dead_code, reason = "shared by benches that use parts of it")]
+#[path = "shared/families.rs"]
+mod families;
 
 use std::collections::BTreeSet;
 use std::hint::black_box;
@@ -15,38 +19,76 @@ use std::time::{Duration, Instant};
 use dva_plan::ExecutionPlan;
 use dva_plan::plan::{Edge, ImageIx, MachineIx, Pair, Policy, Shape, ShapeIx, TestIx};
 use dva_plan::table::Index;
-use dva_schedule::{Assumptions, check, schedule, summarize};
+use dva_schedule::{Options, check, optimize, summarize};
 
+use families::{Family, many};
 use generate::{Random, cell, single, test};
 
 const CELLS: usize = 3_600;
 const TESTS: usize = 75;
-const REPEATS: usize = 15;
+const REPEATS: usize = 3;
 
 fn main() {
+    println!("cells of {TESTS} tests; milliseconds are the median and the slowest of {REPEATS}");
     for (name, shapes, conflicts) in [
         ("one shape", 1, 0),
         ("a shape for each cell", CELLS, 0),
         ("a shape for each cell, with conflicts", CELLS, 12),
     ] {
-        let plan = plan(shapes, conflicts);
-        let assumptions = Assumptions::default();
-        let made = schedule(&plan, "digest", &assumptions);
-        assert_eq!(check(&plan, "digest", &made), vec![]);
-        let summary = summarize(&plan, &made);
-        println!(
-            "{CELLS} cells of {TESTS} tests, {name}: {} lives, {} setups, makespan {} ms, at least {} ms",
-            summary.lives,
-            summary.setup_executions,
-            summary.makespan_ms,
-            summary.makespan_lower_bound_ms
-        );
-        measure("schedule", || {
-            schedule(black_box(&plan), "digest", &assumptions)
-        });
-        measure("check", || check(&plan, "digest", black_box(&made)));
-        measure("summarize", || summarize(&plan, black_box(&made)));
+        rows(name, &plan(shapes, conflicts));
     }
+    let families = [
+        Family::Mixed,
+        Family::ChainHeavy,
+        Family::Wide,
+        Family::ConflictHeavy,
+        Family::RebootHeavy,
+    ];
+    for (shapes, cells) in [
+        (36, 36),
+        (200, 360),
+        (200, CELLS),
+        (CELLS, CELLS),
+        (200, 10 * CELLS),
+    ] {
+        rows(
+            "with prices, of all families",
+            &many(&families, shapes, cells, TESTS),
+        );
+    }
+}
+
+/// The lines of a plan.
+fn rows(name: &str, plan: &ExecutionPlan) {
+    let options = Options::default();
+    let made = optimize(plan, "digest", &options).expect("nothing is limited");
+    let certificate = &made.certificate;
+    let made = &made.schedule;
+    assert_eq!(check(plan, "digest", made), vec![]);
+    let summary = summarize(plan, made);
+    println!(
+        "{} cells, {} shapes, {name}: {} lives, {} setups, makespan {} s, at least {} s; cost {} thousandths of its bound",
+        plan.cells.len(),
+        plan.shapes.len(),
+        summary.lives,
+        summary.setup_executions,
+        summary.makespan_ms / 1_000,
+        summary.makespan_lower_bound_ms / 1_000,
+        certificate.ratio_permille(),
+    );
+    measure("optimize", || optimize(black_box(plan), "digest", &options));
+    measure("check", || check(plan, "digest", black_box(made)));
+    measure("summarize", || summarize(plan, black_box(made)));
+    println!("  most memory so far {} MiB", most_memory_mib());
+}
+
+/// The most memory that this process has had, of a file of Linux; 0 where there is none.
+#[expect(clippy::disallowed_methods, reason = "a bench is about memory, too")]
+fn most_memory_mib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmHWM"));
+    let words = line.and_then(|line| line.split_whitespace().nth(1));
+    words.and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0) / 1_024
 }
 
 #[expect(clippy::disallowed_methods, reason = "a bench is about time")]

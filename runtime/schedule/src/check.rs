@@ -3,14 +3,15 @@
 //! Independent of the scheduler: it knows the types of plan and schedule and nothing else, works out
 //! by itself what the effects of tests demand, and never panics on a schedule, wherever it is from.
 //!
-//! Not checked, since plans cannot express them as yet: quotas and
-//! launch rates, memory, deadline and budget.
+//! Quotas, the rate of launches, deadline and budget are no part of a plan: [`check_terms`] holds a schedule
+//! against them as well. Not checked, since plans cannot express it as yet: memory.
 
 mod effects;
 mod launch;
 mod life;
 mod rule;
 mod shape;
+mod terms;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -22,6 +23,7 @@ use dva_plan::table::Index;
 
 pub use rule::Rule;
 use shape::Demands;
+pub use terms::{Terms, check_terms};
 
 /// A place where a schedule breaks a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,13 +51,7 @@ impl fmt::Display for Violation {
 /// reported as such and left out of everything else, so it may leave a test run without a verdict.
 #[must_use]
 pub fn check(plan: &ExecutionPlan, plan_digest: &str, schedule: &Schedule) -> Vec<Violation> {
-    let mut check = Check {
-        plan,
-        demands: BTreeMap::new(),
-        verdicts: vec![Vec::new(); plan.cells.len()],
-        setups: Vec::new(),
-        violations: Vec::new(),
-    };
+    let mut check = Check::new(plan);
     check.document(plan_digest, schedule);
     for (index, life) in schedule.lives.enumerate() {
         check.life(index, life);
@@ -77,6 +73,18 @@ struct Check<'a> {
     /// The setup executions, by life.
     setups: Vec<(LifeIx, CellIx, TestIx)>,
     violations: Vec<Violation>,
+}
+
+impl<'a> Check<'a> {
+    fn new(plan: &'a ExecutionPlan) -> Self {
+        Self {
+            plan,
+            demands: BTreeMap::new(),
+            verdicts: vec![Vec::new(); plan.cells.len()],
+            setups: Vec::new(),
+            violations: Vec::new(),
+        }
+    }
 }
 
 impl Check<'_> {

@@ -211,7 +211,6 @@ impl Kinds {
 /// A life that can be run again and again.
 struct Replay<'w> {
     sequencer: Sequencer<'w>,
-    tests: TestSet,
     /// By start, then lane: what is more urgent at run time.
     list: Vec<usize>,
     /// What each is expected to take, and its limit.
@@ -239,10 +238,11 @@ impl<'w> Replay<'w> {
         let takes_ms: Vec<(usize, u64, u64)> = runs.collect();
         let list: Vec<usize> = takes_ms.iter().map(|(test, ..)| *test).collect();
         let tests = TestSet::of(workload.len(), list.iter().copied());
+        let mut sequencer = Sequencer::new(workload);
+        sequencer.prepare(&tests);
         Self {
-            sequencer: Sequencer::new(workload),
+            sequencer,
             gib: workload.gib(&tests),
-            tests,
             list,
             takes_ms,
             lanes: usize::try_from(life.lanes).unwrap_or(usize::MAX),
@@ -257,9 +257,9 @@ impl<'w> Replay<'w> {
         for (test, mean_ms, limit_ms) in &self.takes_ms {
             self.sequencer.takes_ms[*test] = takes(*mean_ms).min(*limit_ms);
         }
-        let played_ms =
-            self.sequencer
-                .play(&self.tests, &self.list, self.lanes, Direction::Forward);
+        let played_ms = self
+            .sequencer
+            .play(&self.list, self.lanes, Direction::Forward);
         let alive_ms = self.boot_ms.saturating_add(played_ms);
         let cost = match &self.pricing {
             Pricing::Priced(tariff) => tariff.life(Length {

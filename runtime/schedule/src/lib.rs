@@ -7,6 +7,7 @@
 //! | [`schedule_isolated()`] | the same with lives of its own for each atom |
 //! | [`floor()`] | says what no run of a plan can be better than, without a search |
 //! | [`forecast()`] | says what a run may come to, if tests do not take what is expected of them |
+//! | [`peers()`] | says what the same tests would cost if they were put onto machines as other runners do it |
 //! | [`summarize()`] | counts what a schedule comes to, and what no schedule of its lives could beat |
 //! | [`check()`] | judges any schedule by the rules below, without a line of the code that made it |
 //! | [`over_cost()`] | says whether a schedule is expected to cost more than the plan allows |
@@ -38,11 +39,18 @@
 //! | `machine-fits` | a life's machine is a candidate of its cell and has its image's architecture |
 //! | `machine-limit` | there are never more lives at once than the policy allows machines |
 //! | `account-limit` | a state of the account is touched by tests of no more lives at once than its limit |
+//! | `quota` | the virtual processors of all machines of a region and class, `pending` ones too, are within the quota |
+//! | `launch-rate` | a region is asked for no more instances, in no more calls, than the token buckets of its API give |
+//! | `deadline` | the makespan is within the deadline, as expected or in nine of ten runs |
+//! | `budget` | the lives cost no more than the budget |
 //! | `gate-kept` | a life behind a gate is launched when all lives of its image have ended that come before it |
 //! | `setup-elsewhere` | a setup execution's test has its verdict on another life |
 //! | `times` | launch, readiness, executions and ends follow each other; the makespan is the last end |
 //! | `row-order` | lives are listed by launch, then cell; executions by start, then lane |
 //! | `plan-digest` | it was made for this plan |
+//!
+//! `quota`, `launch-rate`, `deadline` and `budget` are of [`check_terms()`], which knows what a plan does not
+//! say; all others are of [`check()`].
 
 pub mod bill;
 pub mod check;
@@ -52,11 +60,12 @@ pub mod forecast;
 pub mod limit;
 pub mod options;
 pub mod packing;
+pub mod peers;
 pub mod quota;
 pub mod summary;
 
 pub use bill::{Bill, BillError, BillLine, BillingRule, Usage, bill};
-pub use check::{Rule, Violation, check};
+pub use check::{Rule, Terms, Violation, check, check_terms};
 pub use cost::{Cost, ROOT_VOLUME_GIB, cost};
 pub use floor::{Floor, floor};
 pub use forecast::{Forecast, Spread, forecast};
@@ -65,5 +74,6 @@ pub use options::{
     Assumptions, CellCertificate, Certificate, Effort, Goal, Infeasible, Options, Planned, Risk,
 };
 pub use packing::{optimize, schedule, schedule_isolated};
+pub use peers::{Peer, PeerCost, peers};
 pub use quota::{Bucket, LaunchRate, QuotaClass, Quotas};
 pub use summary::{Summary, peak_vcpus, summarize};

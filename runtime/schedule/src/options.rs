@@ -86,7 +86,7 @@ pub struct Effort(pub u32);
 
 impl Default for Effort {
     fn default() -> Self {
-        Self(100)
+        Self(200)
     }
 }
 

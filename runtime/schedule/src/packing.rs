@@ -15,7 +15,8 @@
 //! | [`goal`] | which of its choices each cell takes, so that a deadline or a budget is met |
 //! | [`bound`] | nothing: says what no schedule could be better than |
 //!
-//! It reads no clock: its effort is counted in moves.
+//! It reads no clock: its effort is counted in moves. Shapes are solved on all processors there are
+//! ([`parallel`]), and the same plan gives the same bytes on any number of them.
 
 pub(crate) mod bound;
 pub(crate) mod cells;
@@ -24,6 +25,7 @@ mod goal;
 mod launch;
 pub(crate) mod meter;
 pub(crate) mod order;
+mod parallel;
 pub(crate) mod partition;
 pub(crate) mod random;
 pub(crate) mod sequence;

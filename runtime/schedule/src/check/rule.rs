@@ -44,6 +44,14 @@ pub enum Rule {
     MachineLimit,
     /// A state of the account is used by no more lives at once than may.
     AccountLimit,
+    /// No more virtual processors are used in a region than its quota allows.
+    Quota,
+    /// Machines are launched no faster than the API allows.
+    LaunchRate,
+    /// All is over in time, as surely as was asked for.
+    Deadline,
+    /// It costs no more than it may.
+    Budget,
     /// What waits at a gate is launched when what comes first has ended.
     GateKept,
     /// Setup executions are only of tests that have their verdict on another life.
@@ -58,7 +66,7 @@ pub enum Rule {
 
 impl Rule {
     /// All of them.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 28] = [
         Self::References,
         Self::OneVerdict,
         Self::LifeClosed,
@@ -78,6 +86,10 @@ impl Rule {
         Self::MachineFits,
         Self::MachineLimit,
         Self::AccountLimit,
+        Self::Quota,
+        Self::LaunchRate,
+        Self::Deadline,
+        Self::Budget,
         Self::GateKept,
         Self::SetupElsewhere,
         Self::Times,
@@ -108,6 +120,10 @@ impl Rule {
             Self::MachineFits => "machine-fits",
             Self::MachineLimit => "machine-limit",
             Self::AccountLimit => "account-limit",
+            Self::Quota => "quota",
+            Self::LaunchRate => "launch-rate",
+            Self::Deadline => "deadline",
+            Self::Budget => "budget",
             Self::GateKept => "gate-kept",
             Self::SetupElsewhere => "setup-elsewhere",
             Self::Times => "times",

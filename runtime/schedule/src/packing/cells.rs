@@ -7,11 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use dva_plan::ExecutionPlan;
 use dva_plan::exclusions::Exclusions;
-use dva_plan::plan::{CellIx, MachineIx, ShapeIx, TestIx};
+use dva_plan::plan::{Cell, CellIx, MachineIx, ShapeIx, TestIx};
 use dva_plan::schedule::{PlannedExecution, PlannedLife};
 
 use super::bound::ShapeBound;
 use super::meter::Meter;
+use super::parallel;
 use super::partition::{PackedLife, Packing, Partitions};
 use super::sequence::{Direction, Sequencer};
 use super::solve::{Search, Solution, Sought};
@@ -52,6 +53,48 @@ pub(crate) struct Choice {
     pub(crate) lives: Vec<PlannedLife>,
 }
 
+/// A shape to be solved, with a cell of each kind that has it.
+struct Job<'p> {
+    shape: ShapeIx,
+    cells: Vec<&'p Cell>,
+}
+
+/// A shape that is solved.
+struct Solved {
+    workload: Workload,
+    bound: ShapeBound,
+    kinds: Vec<Kind>,
+}
+
+impl Job<'_> {
+    fn solved(
+        &self,
+        plan: &ExecutionPlan,
+        exclusions: &Exclusions,
+        assumptions: &Assumptions,
+        search: Search,
+        sought: Sought,
+    ) -> Solved {
+        let shape = &plan.shapes[self.shape];
+        let workload = Workload::of(plan, shape, exclusions, assumptions.default_takes_ms);
+        let bound = ShapeBound::of(&workload, search.lanes);
+        let mut solutions: BTreeMap<Meter, Solution> = BTreeMap::new();
+        let kinds = self.cells.iter().map(|cell| {
+            let meter = Meter::of(plan, cell, &workload, assumptions);
+            let general = meter.for_search(&workload);
+            let solution = solutions.entry(general).or_insert_with_key(|general| {
+                Solution::of(&workload, &bound, general, search, sought)
+            });
+            Kind::of(plan, &workload, solution, self.shape, meter, cell)
+        });
+        Solved {
+            kinds: kinds.collect(),
+            workload,
+            bound,
+        }
+    }
+}
+
 impl<'p> Cells<'p> {
     pub(crate) fn of(plan: &'p ExecutionPlan, options: &Options, sought: Sought) -> Self {
         let assumptions = options.assumptions;
@@ -63,45 +106,53 @@ impl<'p> Cells<'p> {
             seed: options.seed,
         };
         let exclusions = Exclusions::of(plan);
-        let mut cells = Self {
-            plan,
-            assumptions,
-            workloads: BTreeMap::new(),
-            bounds: BTreeMap::new(),
-            kinds: Vec::new(),
-            kind_of: Vec::with_capacity(plan.cells.len()),
-            lanes: search.lanes,
-        };
-        let mut known: BTreeMap<(ShapeIx, &[MachineIx], &[TestIx]), usize> = BTreeMap::new();
-        let mut solutions: BTreeMap<(ShapeIx, Meter), Solution> = BTreeMap::new();
+        let mut jobs: Vec<Job<'_>> = Vec::new();
+        let mut job_of: BTreeMap<ShapeIx, usize> = BTreeMap::new();
+        /// What cells of one kind have in common.
+        type Key<'p> = (ShapeIx, &'p [MachineIx], &'p [TestIx]);
+        let mut known: BTreeMap<Key<'_>, (usize, usize)> = BTreeMap::new();
+        // The kind of each cell by its job and its place there.
+        let mut places = Vec::with_capacity(plan.cells.len());
         for cell in &plan.cells {
             let key = (
                 cell.shape,
                 cell.candidates.as_slice(),
                 cell.unsupported.as_slice(),
             );
-            let kind = match known.get(&key) {
-                Some(kind) => *kind,
-                None => {
-                    let workload = cells.workloads.entry(cell.shape).or_insert_with(|| {
-                        let shape = &plan.shapes[cell.shape];
-                        Workload::of(plan, shape, &exclusions, assumptions.default_takes_ms)
+            let place = known.entry(key).or_insert_with(|| {
+                let job = *job_of.entry(cell.shape).or_insert_with(|| {
+                    jobs.push(Job {
+                        shape: cell.shape,
+                        cells: Vec::new(),
                     });
-                    let bound = || ShapeBound::of(workload, search.lanes);
-                    cells.bounds.entry(cell.shape).or_insert_with(bound);
-                    let meter = Meter::of(plan, cell, workload, &assumptions);
-                    let general = meter.for_search(workload);
-                    let solution = solutions.entry((cell.shape, general)).or_insert_with_key(
-                        |(_, general)| Solution::of(workload, general, search, sought),
-                    );
-                    let kind = Kind::of(plan, workload, solution, cell.shape, meter, cell);
-                    known.insert(key, cells.kinds.len());
-                    cells.kinds.push(kind);
-                    cells.kinds.len() - 1
-                }
-            };
-            cells.kind_of.push(kind);
+                    jobs.len() - 1
+                });
+                jobs[job].cells.push(cell);
+                (job, jobs[job].cells.len() - 1)
+            });
+            places.push(*place);
         }
+        let solved = parallel::each(&jobs, |job| {
+            job.solved(plan, &exclusions, &assumptions, search, sought)
+        });
+        let mut cells = Self {
+            plan,
+            assumptions,
+            workloads: BTreeMap::new(),
+            bounds: BTreeMap::new(),
+            kinds: Vec::new(),
+            kind_of: Vec::new(),
+            lanes: search.lanes,
+        };
+        let mut first = Vec::with_capacity(jobs.len());
+        for (job, solved) in jobs.iter().zip(solved) {
+            first.push(cells.kinds.len());
+            cells.workloads.insert(job.shape, solved.workload);
+            cells.bounds.insert(job.shape, solved.bound);
+            cells.kinds.extend(solved.kinds);
+        }
+        let places = places.into_iter();
+        cells.kind_of = places.map(|(job, place)| first[job] + place).collect();
         cells
     }
 
@@ -172,7 +223,7 @@ impl Kind {
         solution: &Solution,
         shape: ShapeIx,
         meter: Meter,
-        cell: &dva_plan::plan::Cell,
+        cell: &Cell,
     ) -> Self {
         let mut kind = Self {
             shape,
@@ -233,7 +284,8 @@ fn planned(
 ) -> PlannedLife {
     let mut sequencer = Sequencer::new(workload);
     let order = &packed.order;
-    let length_ms = sequencer.play(&packed.tests, &order.list, order.lanes, Direction::Forward);
+    sequencer.prepare(&packed.tests);
+    let length_ms = sequencer.play(&order.list, order.lanes, Direction::Forward);
     let mut free_from_ms: Vec<u64> = vec![0; order.lanes];
     let mut executions = Vec::with_capacity(sequencer.started().len());
     for test in sequencer.started() {

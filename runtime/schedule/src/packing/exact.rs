@@ -50,11 +50,13 @@ pub(crate) fn orders(
             if bound_ms >= best.length_ms {
                 break;
             }
+            let mut sequencer = Sequencer::new(workload);
+            sequencer.prepare(&tests);
             let mut search = Search {
                 workload,
                 tests: &tests,
                 lanes,
-                sequencer: Sequencer::new(workload),
+                sequencer,
                 seen: BTreeMap::new(),
                 best: &mut best,
                 bound_ms,
@@ -234,9 +236,7 @@ impl Search<'_> {
 
     /// Plays the list as a life would, which says what it is worth.
     fn end(&mut self, list: &[usize]) {
-        let length_ms = self
-            .sequencer
-            .play(self.tests, list, self.lanes, Direction::Forward);
+        let length_ms = self.sequencer.play(list, self.lanes, Direction::Forward);
         if length_ms < self.best.length_ms {
             *self.best = Order {
                 list: list.to_vec(),

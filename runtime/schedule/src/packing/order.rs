@@ -82,6 +82,7 @@ impl<'w> Orders<'w> {
     /// The length of a good order, at the price of one or two plays: for a search that asks often.
     pub(crate) fn quick(&mut self, tests: &TestSet) -> u64 {
         let lanes = self.lanes.min(tests.len()).max(1);
+        self.sequencer.prepare(tests);
         let chains = self.chains(tests);
         let rules = match tests.is_disjoint(&self.workload.alone) {
             true => &[Rule::Rank][..],
@@ -89,7 +90,7 @@ impl<'w> Orders<'w> {
         };
         let lengths = rules.iter().map(|rule| {
             let list = self.list(tests, &chains, *rule);
-            self.sequencer.play(tests, &list, lanes, Direction::Forward)
+            self.sequencer.play(&list, lanes, Direction::Forward)
         });
         lengths.min().unwrap_or(0)
     }
@@ -119,6 +120,7 @@ impl<'w> Orders<'w> {
     /// fewer lanes is found again.
     fn search(&mut self, tests: &TestSet, moves: u32) -> Order {
         let lanes = self.lanes.min(tests.len()).max(1);
+        self.sequencer.prepare(tests);
         let chains = self.chains(tests);
         let bound_ms = self.bound_of(tests, lanes, &chains);
         let mut best: Option<Order> = None;
@@ -129,7 +131,7 @@ impl<'w> Orders<'w> {
             }
             left -= 1;
             let list = self.list(tests, &chains, rule);
-            let length_ms = self.sequencer.play(tests, &list, lanes, Direction::Forward);
+            let length_ms = self.sequencer.play(&list, lanes, Direction::Forward);
             if best.as_ref().is_none_or(|best| length_ms < best.length_ms) {
                 best = Some(Order {
                     list: list.clone(),
@@ -144,7 +146,7 @@ impl<'w> Orders<'w> {
                 continue;
             }
             left -= 2;
-            let (list, length_ms) = self.justified(tests, lanes);
+            let (list, length_ms) = self.justified(lanes);
             if best.as_ref().is_none_or(|best| length_ms < best.length_ms) {
                 best = Some(Order {
                     list,
@@ -163,12 +165,12 @@ impl<'w> Orders<'w> {
                 length_ms: 0,
             };
         };
-        self.descend(tests, &mut best, bound_ms, left);
+        self.descend(&mut best, bound_ms, left);
         best
     }
 
     /// What was played last, played from its end and forward again.
-    fn justified(&mut self, tests: &TestSet, lanes: usize) -> (Vec<usize>, u64) {
+    fn justified(&mut self, lanes: usize) -> (Vec<usize>, u64) {
         let takes_ms = &self.workload.takes_ms;
         let mut list: Vec<usize> = self.sequencer.started().to_vec();
         let end_ms = |test: usize, starts: &Sequencer<'_>| {
@@ -176,14 +178,14 @@ impl<'w> Orders<'w> {
         };
         let sequencer = &mut self.sequencer;
         list.sort_by_key(|test| std::cmp::Reverse(end_ms(*test, sequencer)));
-        sequencer.play(tests, &list, lanes, Direction::Backward);
+        sequencer.play(&list, lanes, Direction::Backward);
         list.sort_by_key(|test| std::cmp::Reverse(end_ms(*test, sequencer)));
-        let length_ms = sequencer.play(tests, &list, lanes, Direction::Forward);
+        let length_ms = sequencer.play(&list, lanes, Direction::Forward);
         (list, length_ms)
     }
 
     /// Moves tests in the list, one at a time, as long as it does no harm.
-    fn descend(&mut self, tests: &TestSet, best: &mut Order, bound_ms: u64, moves: u32) {
+    fn descend(&mut self, best: &mut Order, bound_ms: u64, moves: u32) {
         if best.list.len() < 2 {
             return;
         }
@@ -199,9 +201,7 @@ impl<'w> Orders<'w> {
             }
             let test = list.remove(from);
             list.insert(to, test);
-            let length_ms = self
-                .sequencer
-                .play(tests, &list, best.lanes, Direction::Forward);
+            let length_ms = self.sequencer.play(&list, best.lanes, Direction::Forward);
             if length_ms < best.length_ms {
                 best.length_ms = length_ms;
                 best.list.clone_from(&list);

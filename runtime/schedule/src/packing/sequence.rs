@@ -14,13 +14,17 @@
 use super::set::TestSet;
 use super::workload::Workload;
 
-/// Plays lists of the tests of a workload.
+/// Plays lists of the tests of one life after another.
 pub(crate) struct Sequencer<'w> {
     workload: &'w Workload,
     /// How long each test takes: what is expected, unless said otherwise.
     pub(crate) takes_ms: Vec<u64>,
+    /// The life that was prepared.
+    forward: Links,
+    backward: Links,
+    has_exclusive: bool,
     /// Scratch: by test.
-    waits: Vec<usize>,
+    waits: Vec<u32>,
     urgency: Vec<usize>,
     ready: TestSet,
     blocked: TestSet,
@@ -31,8 +35,18 @@ pub(crate) struct Sequencer<'w> {
     started: Vec<usize>,
 }
 
+/// Who waits for whom on a life, in one direction of time.
+#[derive(Default)]
+struct Links {
+    /// For how many each test waits.
+    waits: Vec<u32>,
+    /// Who waits for each test: from where to where they stand in `then`.
+    spans: Vec<(usize, usize)>,
+    then: Vec<usize>,
+}
+
 /// In which direction time runs.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Direction {
     Forward,
     /// From the end: the list says who ends last, and the starts are ends, counted from the end.
@@ -45,6 +59,9 @@ impl<'w> Sequencer<'w> {
         Self {
             workload,
             takes_ms: workload.takes_ms.clone(),
+            forward: Links::new(end),
+            backward: Links::new(end),
+            has_exclusive: true,
             waits: vec![0; end],
             urgency: vec![0; end],
             ready: TestSet::new(end),
@@ -55,29 +72,46 @@ impl<'w> Sequencer<'w> {
         }
     }
 
-    /// Plays `list`, the tests of `tests` by urgency, on `lanes` lanes; when the last one ends.
-    /// Tests on a cycle are left out.
-    pub(crate) fn play(
-        &mut self,
-        tests: &TestSet,
-        list: &[usize],
-        lanes: usize,
-        direction: Direction,
-    ) -> u64 {
+    /// Makes ready for lists of `tests`.
+    pub(crate) fn prepare(&mut self, tests: &TestSet) {
         let workload = self.workload;
+        self.forward.clear();
+        self.backward.clear();
+        self.has_exclusive = false;
+        for test in tests.iter() {
+            self.has_exclusive |= !workload.apart[test].is_disjoint(tests);
+            self.forward.begin(test);
+            let then = workload.then[test].iter().copied();
+            for then in then.filter(|then| tests.contains(*then)) {
+                self.forward.push(test, then);
+                self.backward.waits[test] += 1;
+            }
+        }
+        for test in tests.iter() {
+            self.backward.begin(test);
+            for before in workload.before[test].iter() {
+                if tests.contains(before) {
+                    self.backward.push(test, before);
+                    self.forward.waits[test] += 1;
+                }
+            }
+        }
+    }
+
+    /// Plays `list`, the tests that were prepared by urgency, on `lanes` lanes; when the last one ends.
+    /// Tests on a cycle are left out.
+    pub(crate) fn play(&mut self, list: &[usize], lanes: usize, direction: Direction) -> u64 {
+        let links = match direction {
+            Direction::Forward => &self.forward,
+            Direction::Backward => &self.backward,
+        };
         self.ready.clear();
         self.running.clear();
         self.started.clear();
+        self.waits.copy_from_slice(&links.waits);
         for (urgency, test) in list.iter().enumerate() {
             self.urgency[*test] = urgency;
-            self.waits[*test] = match direction {
-                Direction::Forward => workload.before[*test].shared(tests),
-                Direction::Backward => {
-                    let then = workload.then[*test].iter();
-                    then.filter(|then| tests.contains(**then)).count()
-                }
-            };
-            if self.waits[*test] == 0 {
+            if links.waits[*test] == 0 {
                 self.ready.insert(urgency);
             }
         }
@@ -88,6 +122,10 @@ impl<'w> Sequencer<'w> {
                 return now_ms;
             };
             now_ms = end_ms;
+            let links = match direction {
+                Direction::Forward => &self.forward,
+                Direction::Backward => &self.backward,
+            };
             // All that end now, before anything starts: a more urgent test may become ready.
             let mut place = 0;
             while let Some((end_ms, test)) = self.running.get(place).copied() {
@@ -96,63 +134,66 @@ impl<'w> Sequencer<'w> {
                     continue;
                 }
                 self.running.swap_remove(place);
-                match direction {
-                    Direction::Forward => {
-                        for then in &workload.then[test] {
-                            if tests.contains(*then) {
-                                self.unlock(*then);
-                            }
-                        }
-                    }
-                    Direction::Backward => {
-                        for before in workload.before[test].iter() {
-                            if tests.contains(before) {
-                                self.unlock(before);
-                            }
-                        }
+                for then in links.then(test) {
+                    let waits = &mut self.waits[*then];
+                    *waits -= 1;
+                    if *waits == 0 {
+                        self.ready.insert(self.urgency[*then]);
                     }
                 }
             }
-        }
-    }
-
-    fn unlock(&mut self, test: usize) {
-        self.waits[test] -= 1;
-        if self.waits[test] == 0 {
-            self.ready.insert(self.urgency[test]);
         }
     }
 
     /// Starts the most urgent of those that are ready, as many as lanes are free, but for what is kept away
     /// by what runs or by a more urgent one that has to wait.
     fn start_what_may(&mut self, list: &[usize], lanes: usize, now_ms: u64) {
-        let mut free = lanes.saturating_sub(self.running.len());
-        if free == 0 || self.ready.is_empty() {
+        let free = lanes.saturating_sub(self.running.len());
+        if !self.has_exclusive {
+            for _ in 0..free {
+                let Some(urgency) = self.ready.pop_first() else {
+                    return;
+                };
+                self.start(list[urgency], now_ms);
+            }
+            return;
+        }
+        if free == 0 {
             return;
         }
         let workload = self.workload;
         self.blocked.clear();
         for (_, test) in &self.running {
+            // Who reboots keeps all away.
+            if workload.alone.contains(*test) {
+                return;
+            }
             self.blocked.extend(&workload.apart[*test]);
         }
-        let first = self.started.len();
-        for urgency in self.ready.iter() {
+        let most = self.running.len() + free;
+        let mut from = 0;
+        while let Some(urgency) = self.ready.next_from(from) {
+            from = urgency + 1;
             let test = list[urgency];
             if !self.blocked.contains(test) {
-                let end_ms = now_ms.saturating_add(self.takes_ms[test]);
-                self.starts_ms[test] = now_ms;
-                self.started.push(test);
-                self.running.push((end_ms, test));
-                free -= 1;
-                if free == 0 {
-                    break;
+                self.ready.remove(urgency);
+                self.start(test, now_ms);
+                if self.running.len() == most {
+                    return;
                 }
+            }
+            if workload.alone.contains(test) {
+                return;
             }
             self.blocked.extend(&workload.apart[test]);
         }
-        for test in &self.started[first..] {
-            self.ready.remove(self.urgency[*test]);
-        }
+    }
+
+    fn start(&mut self, test: usize, now_ms: u64) {
+        let end_ms = now_ms.saturating_add(self.takes_ms[test]);
+        self.starts_ms[test] = now_ms;
+        self.started.push(test);
+        self.running.push((end_ms, test));
     }
 
     /// The tests of the list that was played last, by their starts.
@@ -163,5 +204,36 @@ impl<'w> Sequencer<'w> {
     /// When `test` starts in what was played last.
     pub(crate) fn start_ms(&self, test: usize) -> u64 {
         self.starts_ms[test]
+    }
+}
+
+impl Links {
+    fn new(end: usize) -> Self {
+        Self {
+            waits: vec![0; end],
+            spans: vec![(0, 0); end],
+            then: Vec::new(),
+        }
+    }
+
+    fn clear(&mut self) {
+        self.waits.fill(0);
+        self.spans.fill((0, 0));
+        self.then.clear();
+    }
+
+    /// What is pushed next waits for `test`.
+    fn begin(&mut self, test: usize) {
+        self.spans[test] = (self.then.len(), self.then.len());
+    }
+
+    fn push(&mut self, test: usize, then: usize) {
+        self.then.push(then);
+        self.spans[test].1 = self.then.len();
+    }
+
+    fn then(&self, test: usize) -> &[usize] {
+        let (from, to) = self.spans[test];
+        &self.then[from..to]
     }
 }

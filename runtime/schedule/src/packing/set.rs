@@ -40,6 +40,25 @@ impl TestSet {
         self.words[member / BITS] & (1 << (member % BITS)) != 0
     }
 
+    /// Its smallest member, which is taken out.
+    pub(crate) fn pop_first(&mut self) -> Option<usize> {
+        let (number, word) = (self.words.iter_mut().enumerate()).find(|(_, word)| **word != 0)?;
+        let bit = word.trailing_zeros() as usize;
+        *word &= *word - 1;
+        Some(number * BITS + bit)
+    }
+
+    /// Its smallest member that is not below `from`.
+    pub(crate) fn next_from(&self, from: usize) -> Option<usize> {
+        let mut number = from / BITS;
+        let mut word = self.words.get(number)? & (u64::MAX << (from % BITS));
+        while word == 0 {
+            number += 1;
+            word = *self.words.get(number)?;
+        }
+        Some(number * BITS + word.trailing_zeros() as usize)
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.words.iter().all(|word| *word == 0)
     }

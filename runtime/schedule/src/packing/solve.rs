@@ -44,7 +44,14 @@ pub(crate) struct Search {
 }
 
 impl Solution {
-    pub(crate) fn of(workload: &Workload, meter: &Meter, search: Search, sought: Sought) -> Self {
+    /// Whose bound is `bound`.
+    pub(crate) fn of(
+        workload: &Workload,
+        bound: &ShapeBound,
+        meter: &Meter,
+        search: Search,
+        sought: Sought,
+    ) -> Self {
         if workload.parts.is_empty() {
             return Self {
                 packings: vec![Packing { lives: Vec::new() }],
@@ -52,7 +59,7 @@ impl Solution {
             };
         }
         if sought == Sought::Cheapest
-            && let Some(whole) = whole(workload, meter, search)
+            && let Some(whole) = whole(workload, bound, meter, search)
         {
             return whole;
         }
@@ -135,11 +142,16 @@ impl Solution {
 }
 
 /// All on one life, where that is certainly the cheapest.
-fn whole(workload: &Workload, meter: &Meter, search: Search) -> Option<Solution> {
+fn whole(
+    workload: &Workload,
+    bound: &ShapeBound,
+    meter: &Meter,
+    search: Search,
+) -> Option<Solution> {
     if !workload.fits_one_life || meter.is_choosy() {
         return None;
     }
-    let bound = ShapeBound::of(workload, search.lanes).least(meter, u64::MAX)?;
+    let bound = bound.least(meter, u64::MAX)?;
     let whole =
         Partitions::new(workload, meter, search.lanes, search.moves, search.seed).cheapest();
     (whole.cost() <= bound.cost).then(|| Solution {

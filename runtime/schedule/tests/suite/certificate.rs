@@ -5,8 +5,8 @@ use dva_plan::money::Money;
 use dva_plan::plan::Policy;
 use dva_plan::validate::validate;
 use dva_schedule::{
-    Assumptions, Effort, Goal, Options, Planned, Risk, Spread, check, cost, forecast, optimize,
-    schedule,
+    Assumptions, Bucket, Effort, Goal, LaunchRate, Options, Peer, Planned, QuotaClass, Quotas,
+    Risk, Spread, Terms, check, check_terms, cost, forecast, optimize, peers, schedule,
 };
 use proptest::prelude::*;
 
@@ -162,6 +162,66 @@ proptest! {
             (certificate.cost, certificate.lower_bound, certificate.lives, planned.schedule.makespan_ms)
         };
         prop_assert_eq!(of(&plan), of(&other));
+    }
+
+    /// What runs is kept within what an account may have, and what would do is said where nothing can be.
+    #[test]
+    fn quotas_and_rates_are_kept(
+        seed: u64, size in size(), vcpus in 1..=12_u32, capacity in 1..=4_u32, machines in proptest::option::of(1..=6_u32),
+    ) {
+        let mut plan = any_plan(seed, size);
+        plan.policy.limits.machines = machines;
+        let bucket = Bucket { capacity, refill_a_second: 1 };
+        let quotas = Quotas {
+            vcpus_elsewhere: [(QuotaClass::Standard, vcpus)].into(),
+            launches: Some(LaunchRate { requests: bucket, instances: bucket, instances_a_request: 2 }),
+            ..Quotas::default()
+        };
+        let terms = Terms { quotas: quotas.clone(), ..Terms::default() };
+        let options = Options { quotas, ..options(Goal::LeastCost) };
+        match optimize(&plan, DIGEST, &options) {
+            Ok(planned) => {
+                assert_sound(&plan, &planned)?;
+                prop_assert_eq!(check_terms(&plan, DIGEST, &planned.schedule, &terms), vec![]);
+                let free = Options { quotas: Quotas::default(), ..options.clone() };
+                let free = optimize(&plan, DIGEST, &free).expect("there is one");
+                // Waiting costs nothing before a launch.
+                prop_assert_eq!(free.certificate.cost, planned.certificate.cost);
+                let soon = Options {
+                    goal: Goal::Deadline { within_ms: free.schedule.makespan_ms, risk: Risk::Expected },
+                    ..options
+                };
+                match optimize(&plan, DIGEST, &soon) {
+                    Ok(planned) => prop_assert!(planned.schedule.makespan_ms <= free.schedule.makespan_ms),
+                    Err(refused) => {
+                        prop_assert!(refused.least_deadline_ms > Some(free.schedule.makespan_ms));
+                    }
+                }
+            }
+            Err(refused) => {
+                prop_assert!(vcpus < 2 && refused.least_vcpus.values().all(|least| *least == 2));
+            }
+        }
+    }
+
+    /// No policy beats the schedule, which could do the same; only a machine for each test could be cheaper,
+    /// since what tests need is not even repeated there.
+    #[test]
+    fn peers_are_never_cheaper(seed: u64, size in size()) {
+        let plan = any_plan(seed, size);
+        let options = options(Goal::LeastCost);
+        let planned = optimize(&plan, DIGEST, &options).expect("there is one");
+        let peers = peers(&plan, &options);
+        prop_assert_eq!(peers.keys().copied().collect::<Vec<_>>(), Peer::ALL);
+        for (peer, of) in peers {
+            prop_assert!(of.makespan_ms <= of.alive_ms);
+            if peer == Peer::MachinePerTest {
+                prop_assert_eq!(of.lives as usize, plan.test_runs());
+                continue;
+            }
+            prop_assert!(of.lives >= planned.certificate.lives_lower_bound, "{}", peer);
+            prop_assert!(of.cost >= planned.certificate.cost, "{}: {} < {}", peer, of.cost, planned.certificate.cost);
+        }
     }
 
     /// Nothing said but what the short way assumes gives the same schedule.

@@ -435,7 +435,7 @@ fn enrich(plan: &mut ExecutionPlan, random: &mut Random, rarity: usize) {
 }
 
 /// Adds the edges of order and the conflicts that follow from effects, as the compiler does.
-fn imply(plan: &ExecutionPlan, shape: &mut Shape) {
+pub fn imply(plan: &ExecutionPlan, shape: &mut Shape) {
     let before: BTreeMap<TestIx, BTreeSet<TestIx>> = shape
         .tests
         .iter()
