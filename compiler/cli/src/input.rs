@@ -96,6 +96,8 @@ pub struct Input {
     pub bytes: Vec<u8>,
     /// What they say.
     pub plan: Loaded<ExecutionPlan>,
+    /// Where they were compiled here, how many combinations of the matrices are no cells, by reason.
+    pub dropped: BTreeMap<String, usize>,
 }
 
 /// The execution plan of a source or of a plan file.
@@ -128,6 +130,7 @@ pub fn plan_supposed(arguments: &InputArguments, supposed: Supposed) -> Result<I
              with its source.",
         ));
     }
+    let mut dropped = BTreeMap::new();
     let bytes = if is_plan {
         read_file(&arguments.file, MAX_DOCUMENT_BYTES + 1)?
     } else {
@@ -141,11 +144,17 @@ pub fn plan_supposed(arguments: &InputArguments, supposed: Supposed) -> Result<I
         if arguments.format != Format::Json {
             let _ = write!(stderr(), "{}", render::left_out(&compilation));
         }
+        let reasons = compilation.outcome.dropped.iter();
+        dropped.extend(reasons.map(|(reason, count)| (reason.to_string(), *count)));
         bytes
     };
     let plan =
         read(bytes.as_slice()).map_err(|error| Failure::document(&arguments.file, &error))?;
-    Ok(Input { bytes, plan })
+    Ok(Input {
+        bytes,
+        plan,
+        dropped,
+    })
 }
 
 /// The bytes of a file, at most `limit` of them. Whoever reads them says what is wrong with a file

@@ -41,18 +41,7 @@ pub fn pack(
             goal: Goal::LeastCost,
         });
     }
-    let options = Options {
-        assumptions: *assumptions,
-        goal: goal(arguments, &body.policy.limits),
-        effort: Effort(arguments.effort),
-        lanes: arguments.lanes.map(Into::into),
-        // What an account may have is not known here; how fast it may launch is the same for all of them.
-        quotas: Quotas {
-            launches: Some(LaunchRate::of_run_instances()),
-            ..Quotas::default()
-        },
-        seed: 0,
-    };
+    let options = options(body, assumptions, arguments);
     let packed = |planned: Planned, goal: Goal| Packed {
         schedule: planned.schedule,
         certificate: Some(planned.certificate),
@@ -75,6 +64,26 @@ pub fn pack(
             Goal::LeastCost | Goal::Budget { .. } => Err(refused(&found, options.goal)),
         },
         Err(found) => Err(refused(&found, options.goal)),
+    }
+}
+
+/// What the scheduler is asked for.
+pub fn options(
+    plan: &ExecutionPlan,
+    assumptions: &Assumptions,
+    arguments: &PackingArguments,
+) -> Options {
+    Options {
+        assumptions: *assumptions,
+        goal: goal(arguments, &plan.policy.limits),
+        effort: Effort(arguments.effort),
+        lanes: arguments.lanes.map(Into::into),
+        // What an account may have is not known here; how fast it may launch is the same for all of them.
+        quotas: Quotas {
+            launches: Some(LaunchRate::of_run_instances()),
+            ..Quotas::default()
+        },
+        seed: 0,
     }
 }
 

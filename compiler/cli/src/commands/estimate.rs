@@ -14,8 +14,8 @@ use dva_compiler::suppose::Supposed;
 use dva_plan::quote::Market;
 use dva_plan::{ExecutionPlan, ExitCode, Schedule};
 use dva_schedule::{
-    Assumptions, Certificate, Cost, Forecast, Goal, QuotaClass, Spread, Summary, forecast,
-    peak_vcpus, summarize,
+    Assumptions, Certificate, Cost, Forecast, Goal, Options, Peer, PeerCost, QuotaClass, Spread,
+    Summary, forecast, peak_vcpus, peers, summarize,
 };
 
 use crate::args::{EstimateArguments, MarketName};
@@ -40,6 +40,8 @@ struct Estimate<'e> {
     peak_vcpus: BTreeMap<(String, QuotaClass), u32>,
     /// By region and operating system.
     groups: Vec<Group>,
+    /// The same tests, put onto machines as other runners do it.
+    peers: BTreeMap<Peer, PeerCost>,
 }
 
 impl<'e> Estimate<'e> {
@@ -47,6 +49,7 @@ impl<'e> Estimate<'e> {
         plan: &'e ExecutionPlan,
         assumptions: &'e Assumptions,
         packed: &'e Packed,
+        options: &Options,
     ) -> Result<Self, Failure> {
         let schedule = &packed.schedule;
         let failed = |error| Failure::new(ExitCode::Refused, format!("the cost: {error}."));
@@ -65,6 +68,7 @@ impl<'e> Estimate<'e> {
             spread,
             peak_vcpus,
             groups: groups::groups(plan, schedule).map_err(failed)?,
+            peers: peers(plan, options),
         })
     }
 
@@ -87,7 +91,8 @@ impl<'e> Estimate<'e> {
 
 /// Schedules and says what came out.
 pub fn run(arguments: &EstimateArguments) -> Result<ExitCode, Failure> {
-    let plan = input::plan_supposed(&arguments.input, supposed(arguments)?)?.plan;
+    let input::Input { plan, dropped, .. } =
+        input::plan_supposed(&arguments.input, supposed(arguments)?)?;
     let assumptions = match arguments.provider {
         Some(provider) => providers::assumptions(provider),
         None => providers::assumptions_for(&plan.body),
@@ -96,9 +101,10 @@ pub fn run(arguments: &EstimateArguments) -> Result<ExitCode, Failure> {
     if let Some(path) = &arguments.output {
         packing::save(path, &packed.schedule)?;
     }
-    let estimate = Estimate::of(&plan.body, &assumptions, &packed)?;
+    let options = packing::options(&plan.body, &assumptions, &arguments.packing);
+    let estimate = Estimate::of(&plan.body, &assumptions, &packed, &options)?;
     let text = match arguments.json {
-        true => view::json(&estimate),
+        true => view::json(&estimate, &dropped),
         false => text::text(&estimate),
     };
     let _ = stdout().write_all(text.as_bytes());

@@ -24,7 +24,7 @@ use crate::{inputs, log, outcome, packing, progress, providers, secrets, stop_at
 
 /// Schedules, runs, reports.
 pub fn run(arguments: &RunArguments) -> Result<ExitCode, Failure> {
-    let Input { bytes, plan } = input::plan(&arguments.input)?;
+    let Input { bytes, plan, .. } = input::plan(&arguments.input)?;
     let config = Config::load(arguments.config.as_deref())?;
     let body = Arc::new(plan.body.clone());
     let backend = backend(arguments, &config, &body)?;

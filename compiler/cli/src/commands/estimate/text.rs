@@ -6,7 +6,7 @@ use dva_plan::money::Money;
 use dva_plan::quote::{LineKind, Quality};
 use dva_plan::schedule::PlannedLife;
 use dva_plan::unit::display_duration;
-use dva_schedule::{Assumptions, Cost, ROOT_VOLUME_GIB};
+use dva_schedule::{Assumptions, Cost, Peer, ROOT_VOLUME_GIB};
 
 use super::Estimate;
 use crate::render::{about, amount, counted};
@@ -80,6 +80,10 @@ pub(super) fn text(estimate: &Estimate<'_>) -> String {
     if estimate.groups.len() > 1 && !cost.is_nothing() {
         text.push('\n');
         text.push_str(&by_group(estimate));
+    }
+    if cost.bill.total() > Money::ZERO {
+        text.push('\n');
+        text.push_str(&elsewhere(estimate));
     }
     text
 }
@@ -221,6 +225,42 @@ fn by_group(estimate: &Estimate<'_>) -> String {
         text.push_str(&format!("… and {} more, see --json\n", others.len()));
     }
     text
+}
+
+/// The same tests as other runners put them onto machines.
+fn elsewhere(estimate: &Estimate<'_>) -> String {
+    let own = estimate.cost.bill.total();
+    let mut table = Table::new([
+        ("the same, run as", Align::Left),
+        ("machines", Align::Right),
+        ("longest", Align::Right),
+        ("cost", Align::Right),
+        ("times", Align::Right),
+    ]);
+    for (peer, cost) in &estimate.peers {
+        let how = match peer {
+            Peer::MachinePerTest => "a machine for each test",
+            Peer::SerialPerCell => "one test at a time on a machine for each cell",
+            Peer::Waves => "waves of tests on a machine for each cell",
+            Peer::Buckets => "machines for lone tests, the others in a row",
+            Peer::Reuse => "a machine used again until it is dirty",
+        };
+        table.row([
+            format!("{how} ({})", peer.runner()),
+            cost.lives.to_string(),
+            about(cost.makespan_ms),
+            amount(cost.cost),
+            times(cost.cost, own),
+        ]);
+    }
+    table.text()
+}
+
+/// How many times `own` goes into `cost`, to the nearest tenth: `2.4`.
+fn times(cost: Money, own: Money) -> String {
+    let (cost, own) = (i128::from(cost.nano_usd()), i128::from(own.nano_usd()));
+    let tenths = (cost * 20 + own).checked_div(own * 2).unwrap_or(0);
+    format!("{}.{}", tenths / 10, tenths % 10)
 }
 
 /// Keeps the first of `names` and says how many others there are: `and 3 more types`.

@@ -15,6 +15,8 @@ use crate::render;
 struct View<'a> {
     plan: &'a str,
     cells: usize,
+    /// How many combinations are no cells, by reason; empty where an execution plan is estimated.
+    no_cells: &'a BTreeMap<String, usize>,
     lives: u32,
     /// No schedule has fewer.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -58,6 +60,18 @@ struct View<'a> {
     /// The most virtual processors at once.
     peak_vcpus: Vec<PeakView<'a>>,
     groups: Vec<GroupView<'a>>,
+    /// The same tests, put onto machines as other runners do it, by the name of the policy.
+    baselines: BTreeMap<&'static str, BaselineView>,
+}
+
+#[derive(Serialize)]
+struct BaselineView {
+    runner: &'static str,
+    cost_nano_usd: Money,
+    lives: u64,
+    makespan_ms: u64,
+    /// The lengths of all lives together.
+    alive_ms: u64,
 }
 
 #[derive(Serialize)]
@@ -111,7 +125,7 @@ struct GroupView<'a> {
     unpriced_lives: u32,
 }
 
-pub(super) fn json(estimate: &Estimate<'_>) -> String {
+pub(super) fn json<'a>(estimate: &'a Estimate<'_>, dropped: &'a BTreeMap<String, usize>) -> String {
     let Estimate {
         plan,
         assumptions,
@@ -126,6 +140,7 @@ pub(super) fn json(estimate: &Estimate<'_>) -> String {
     render::json(&View {
         plan: &plan.name,
         cells: plan.cells.len(),
+        no_cells: dropped,
         lives: summary.lives,
         lives_lower_bound: estimate.certificate.map(|known| known.lives_lower_bound),
         launches: summary.launches,
@@ -193,6 +208,20 @@ pub(super) fn json(estimate: &Estimate<'_>) -> String {
                 machines: group.machines,
                 cost_nano_usd: group.cost,
                 unpriced_lives: group.unpriced,
+            })
+            .collect(),
+        baselines: estimate
+            .peers
+            .iter()
+            .map(|(peer, cost)| {
+                let baseline = BaselineView {
+                    runner: peer.runner(),
+                    cost_nano_usd: cost.cost,
+                    lives: cost.lives,
+                    makespan_ms: cost.makespan_ms,
+                    alive_ms: cost.alive_ms,
+                };
+                (peer.name(), baseline)
             })
             .collect(),
     })
