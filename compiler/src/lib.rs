@@ -138,7 +138,13 @@ fn stages(
 ) -> Option<ExecutionPlan> {
     let sources = &modules.sources;
     let mut hir = resolve::resolve(modules, catalog, bag);
-    suppose(&mut hir, &options.supposed, catalog, bag);
+    suppose(
+        &mut hir,
+        options.plan.as_deref(),
+        &options.supposed,
+        catalog,
+        bag,
+    );
     let order = order::order(&hir, bag);
     let outside = Outside {
         settings: &options.settings,

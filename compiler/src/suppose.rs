@@ -1,13 +1,13 @@
 //! What if a plan were run otherwise: replaces what its matrices and its market say, so that an estimate can
 //! be compared with that of the source as it stands.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dva_plan::quote::Market;
 use dva_stdlib::Catalog;
 
 use crate::diagnostic::{Bag, Code, Diagnostic};
-use crate::hir::{AxisValue, Hir};
+use crate::hir::{AxisValue, Hir, MatrixIx};
 use crate::span::Span;
 use crate::suggest::{did_you_mean, listed};
 
@@ -19,12 +19,24 @@ pub const AXES: [&str; 2] = ["instance", "region"];
 pub struct Supposed {
     /// How machines are bought.
     pub market: Option<Market>,
-    /// The values of axes of all matrices, by the name of the axis: one of [`AXES`].
+    /// The values of axes of the plan's matrices, by the name of the axis: one of [`AXES`].
     pub values: BTreeMap<String, Vec<String>>,
 }
 
-/// Puts what is supposed in the place of what was written.
-pub(crate) fn suppose(hir: &mut Hir<'_>, supposed: &Supposed, catalog: &Catalog, bag: &mut Bag) {
+/// Puts what is supposed in the place of what was written for `plan`, or for all plans where none is named.
+pub(crate) fn suppose(
+    hir: &mut Hir<'_>,
+    plan: Option<&str>,
+    supposed: &Supposed,
+    catalog: &Catalog,
+    bag: &mut Bag,
+) {
+    let plans = hir.plans.iter();
+    let plans = plans.filter(|own| plan.is_none_or(|plan| own.name.text == plan));
+    let parts = plans.flat_map(|plan| &plan.parts);
+    let matrices: BTreeSet<MatrixIx> = parts
+        .filter_map(|part| part.matrix.map(|mention| mention.to))
+        .collect();
     if let Some(market) = supposed.market {
         for plan in hir.plans.iter_mut() {
             let span = plan.policy.market.as_ref().map(|(span, _)| *span);
@@ -44,8 +56,9 @@ pub(crate) fn suppose(hir: &mut Hir<'_>, supposed: &Supposed, catalog: &Catalog,
         if !unknown.is_empty() {
             continue;
         }
-        for matrix in hir.matrices.iter_mut() {
-            let own = matrix.axes.iter_mut().filter(|own| own.name.text == *axis);
+        for matrix in &matrices {
+            let axes = hir.matrices[*matrix].axes.iter_mut();
+            let own = axes.filter(|own| own.name.text == *axis);
             for own in own {
                 let span = own.name.span;
                 let values = values.iter().map(|name| AxisValue {

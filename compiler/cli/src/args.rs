@@ -8,7 +8,7 @@ use dva_compiler::suppose::AXES;
 use dva_plan::money::Money;
 use dva_plan::parse;
 use dva_plan::value::{Type, Value};
-use dva_schedule::Effort;
+use dva_schedule::{Effort, QuotaClass};
 
 /// Proves cloud images, at the lowest price.
 ///
@@ -175,6 +175,29 @@ fn supposition(text: &str) -> Result<(String, Vec<String>), String> {
     Ok((axis.to_owned(), values))
 }
 
+/// `standard=256`, `us-east-1:g=64`.
+fn quota(text: &str) -> Result<(Option<String>, QuotaClass, u32), String> {
+    let wrong = || "a quota is such as `standard=256` or `us-east-1:g=64`".to_owned();
+    let (pool, vcpus) = text.split_once('=').ok_or_else(wrong)?;
+    let (region, class) = match pool.split_once(':') {
+        Some((region, class)) => (Some(region.to_owned()), class),
+        None => (None, pool),
+    };
+    let name = |class: &QuotaClass| {
+        let first = class.name().split(" and ").next().unwrap_or_default();
+        first.to_lowercase().replace(' ', "-")
+    };
+    let mut classes = QuotaClass::ALL.into_iter();
+    let class = classes.find(|known| name(known) == class).ok_or_else(|| {
+        let names: Vec<_> = QuotaClass::ALL.iter().map(name).collect();
+        format!(
+            "`{class}` is no class of quotas; there are {}",
+            names.join(", ")
+        )
+    })?;
+    Ok((region, class, vcpus.parse().map_err(|_| wrong())?))
+}
+
 /// How a run is packed onto machines.
 #[derive(Clone, Debug, Default, Args)]
 pub struct PackingArguments {
@@ -188,6 +211,10 @@ pub struct PackingArguments {
     /// At most so many tests at once on a machine
     #[arg(long, value_name = "N")]
     pub lanes: Option<NonZeroU32>,
+    /// What an account may have running: `standard=256` virtual processors in each region, `us-east-1:g=64` in
+    /// one; several times for several classes (standard, dl, f, g, hpc, high-memory, inf, p, trn, x)
+    #[arg(long, value_name = "[REGION:]CLASS=VCPUS", value_parser = quota)]
+    pub quota: Vec<(Option<String>, QuotaClass, u32)>,
     /// How long to look for something cheaper, in moves a kind of cell: the same number, the same schedule
     #[arg(long, value_name = "MOVES", default_value_t = Effort::default().0)]
     pub effort: u32,
@@ -350,7 +377,7 @@ pub struct RunArguments {
     #[arg(long, conflicts_with_all = ["deadline", "budget"])]
     pub isolate: bool,
     /// Follows a schedule that `dva estimate -o FILE` wrote for this plan
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["deadline", "budget", "lanes", "effort", "isolate"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["deadline", "budget", "lanes", "effort", "quota", "isolate"])]
     pub schedule: Option<PathBuf>,
     /// Keeps machines for an hour after the run, to look at them with `dva ssh`: those on which a test
     /// did not pass, or all

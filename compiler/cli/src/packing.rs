@@ -13,7 +13,7 @@ use dva_plan::unit::display_duration;
 use dva_plan::{ExecutionPlan, ExitCode, Schedule};
 use dva_schedule::{
     Assumptions, Certificate, Effort, Goal, Infeasible, LaunchRate, Options, Planned, Quotas, Risk,
-    check,
+    Terms, check, check_terms,
 };
 
 /// A schedule, and how far it can be from the best one where that is known.
@@ -35,17 +35,30 @@ pub fn pack(
 ) -> Result<Packed, Failure> {
     let (body, digest) = (&plan.body, &plan.header.digest);
     if isolate {
+        let schedule = dva_schedule::schedule_isolated(body, digest, assumptions);
+        keeps_its_rules(plan, &schedule, &Terms::default());
         return Ok(Packed {
-            schedule: dva_schedule::schedule_isolated(body, digest, assumptions),
+            schedule,
             certificate: None,
             goal: Goal::LeastCost,
         });
     }
     let options = options(body, assumptions, arguments);
-    let packed = |planned: Planned, goal: Goal| Packed {
-        schedule: planned.schedule,
-        certificate: Some(planned.certificate),
-        goal,
+    let packed = |planned: Planned, goal: Goal| {
+        let terms = Terms {
+            quotas: options.quotas.clone(),
+            deadline: match goal {
+                Goal::Deadline { within_ms, risk } => Some((within_ms, risk)),
+                Goal::LeastCost | Goal::Budget { .. } => None,
+            },
+            budget: arguments.budget,
+        };
+        keeps_its_rules(plan, &planned.schedule, &terms);
+        Packed {
+            schedule: planned.schedule,
+            certificate: Some(planned.certificate),
+            goal,
+        }
     };
     match dva_schedule::optimize(body, digest, &options) {
         Ok(planned) => Ok(packed(planned, options.goal)),
@@ -56,8 +69,11 @@ pub fn pack(
                     within_ms,
                     risk: Risk::Expected,
                 };
-                let options = Options { goal, ..options };
-                dva_schedule::optimize(body, digest, &options)
+                let expected = Options {
+                    goal,
+                    ..options.clone()
+                };
+                dva_schedule::optimize(body, digest, &expected)
                     .map(|planned| packed(planned, goal))
                     .map_err(|found| refused(&found, goal))
             }
@@ -65,6 +81,15 @@ pub fn pack(
         },
         Err(found) => Err(refused(&found, options.goal)),
     }
+}
+
+/// Every schedule is judged before anybody sees it or runs it, by code that shares none with what made it.
+fn keeps_its_rules(plan: &Loaded<ExecutionPlan>, schedule: &Schedule, terms: &Terms) {
+    let violations = check_terms(&plan.body, &plan.header.digest, schedule, terms);
+    assert!(
+        violations.is_empty(),
+        "a schedule that breaks its own rules: {violations:?}"
+    );
 }
 
 /// What the scheduler is asked for.
@@ -78,13 +103,24 @@ pub fn options(
         goal: goal(arguments, &plan.policy.limits),
         effort: Effort(arguments.effort),
         lanes: arguments.lanes.map(Into::into),
-        // What an account may have is not known here; how fast it may launch is the same for all of them.
-        quotas: Quotas {
-            launches: Some(LaunchRate::of_run_instances()),
-            ..Quotas::default()
-        },
+        quotas: quotas(arguments),
         seed: 0,
     }
+}
+
+/// What an account may have is what was said; how fast it may launch is the same for all accounts.
+fn quotas(arguments: &PackingArguments) -> Quotas {
+    let mut quotas = Quotas {
+        launches: Some(LaunchRate::of_run_instances()),
+        ..Quotas::default()
+    };
+    for (region, class, vcpus) in &arguments.quota {
+        match region {
+            Some(region) => quotas.vcpus.insert((region.clone(), *class), *vcpus),
+            None => quotas.vcpus_elsewhere.insert(*class, *vcpus),
+        };
+    }
+    quotas
 }
 
 /// What is sought: what was asked for, else to keep the plan's limit of time.

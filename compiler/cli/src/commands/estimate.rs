@@ -32,6 +32,8 @@ struct Estimate<'e> {
     /// How far it can be from the best one; none where atoms are isolated.
     certificate: Option<&'e Certificate>,
     goal: Goal,
+    /// How many tests may run at once on a machine.
+    lanes: u32,
     summary: Summary,
     cost: Cost,
     spread: Spread,
@@ -62,6 +64,9 @@ impl<'e> Estimate<'e> {
             schedule,
             certificate: packed.certificate.as_ref(),
             goal: packed.goal,
+            lanes: options
+                .lanes
+                .map_or(plan.policy.lanes, |fewer| fewer.min(plan.policy.lanes)),
             summary: summarize(plan, schedule),
             cost: dva_schedule::cost(plan, schedule).map_err(failed)?,
             forecast: forecast(plan, schedule, &spread),

@@ -37,7 +37,7 @@ pub(super) fn text(estimate: &Estimate<'_>) -> String {
         "lanes",
         format!(
             "{} a life, at most {} busy at once",
-            plan.policy.lanes, summary.peak_lanes
+            estimate.lanes, summary.peak_lanes
         ),
     );
     line("makespan", makespan(estimate));
