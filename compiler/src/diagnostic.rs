@@ -61,6 +61,12 @@ impl Diagnostic {
         self
     }
 
+    /// Whether it is about the source as a whole, or about what the command was told, rather than about a place.
+    #[must_use]
+    pub fn is_placeless(&self) -> bool {
+        self.primary.span == Span::default()
+    }
+
     /// The same, `by` bytes further on.
     #[must_use]
     pub(crate) fn shifted(mut self, by: u32) -> Self {

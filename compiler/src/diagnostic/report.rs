@@ -79,7 +79,11 @@ impl miette::Diagnostic for Elsewhere<'_> {
 
 impl fmt::Display for Report<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.diagnostic.code.summary())
+        f.write_str(self.diagnostic.code.summary())?;
+        match self.diagnostic.is_placeless() {
+            true => write!(f, ": {}", shown::line(&self.diagnostic.primary.text)),
+            false => Ok(()),
+        }
     }
 }
 
@@ -103,10 +107,13 @@ impl miette::Diagnostic for Report<'_> {
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
-        Some(&self.source)
+        (!self.diagnostic.is_placeless()).then_some(&self.source as &dyn SourceCode)
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        if self.diagnostic.is_placeless() {
+            return None;
+        }
         let primary = self.source.label(&self.diagnostic.primary, true);
         let secondary = self.diagnostic.secondary.iter();
         let secondary = secondary.filter(|label| self.is_here(label));
