@@ -26,6 +26,7 @@ use crate::expand::{Cells, Reason, axes_are_there, expand, report_version};
 use crate::graph::apply::{Applied, Running, apply};
 use crate::graph::contract::{atoms, contract};
 use crate::graph::lives::Lives;
+use crate::graph::repeat::first_times;
 use crate::graph::{Graph, Need, graph, name};
 use crate::hir::{Hir, ItemRef, MatrixIx, NodeIx, Plan, PlanIx};
 use crate::order::Order;
@@ -76,6 +77,8 @@ pub struct Part {
 struct Demands {
     needs: Table<NodeIx, Vec<Need>>,
     implied: Implied,
+    /// What waits for the first time of a test that is repeated.
+    first_times: BTreeSet<(NodeIx, NodeIx)>,
 }
 
 impl Layout {
@@ -287,7 +290,11 @@ impl Demanding<'_, '_> {
             atoms: &atoms,
             implied: &implied,
         };
-        lives.check(bag).then_some(Demands { needs, implied })
+        lives.check(bag).then(|| Demands {
+            first_times: first_times(hir, graph, running, &needs, &implied),
+            needs,
+            implied,
+        })
     }
 
     /// Reports tests that use a value of one that does not apply to the same cells.
@@ -474,7 +481,7 @@ pub fn emit(
     let shapes = layout.applied.sets.iter().zip(&layout.shapes);
     let shapes: Table<ShapeIx, Shape> = shapes
         .map(|(running, demands)| {
-            let mut shape = renumbering.shape(running, &demands.needs, &demands.implied);
+            let mut shape = renumbering.shape(running, demands);
             shape.conflicts = policy::with_boots(&tests, &shape);
             shape
         })

@@ -8,10 +8,12 @@
 //! | the edges among what runs in a cell | [`contract`] |
 //! | the order and the conflicts that effects imply | [`crate::effects`] |
 //! | whether there are lives for all of it | [`lives`] |
+//! | what comes before its own repeat | [`repeat`] |
 
 pub mod apply;
 pub(crate) mod contract;
 pub(crate) mod lives;
+pub(crate) mod repeat;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -86,6 +88,11 @@ impl Graph {
         repeat
             .or_else(|| self.known.get(&Node { again: None, test }))
             .copied()
+    }
+
+    /// The row of `node`, where the plan has it.
+    pub(crate) fn node(&self, node: Node) -> Option<NodeIx> {
+        self.known.get(&node).copied()
     }
 
     /// The tests of `selected` and of all that these need.

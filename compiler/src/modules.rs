@@ -197,12 +197,24 @@ impl Loading<'_> {
         }
         // Without its ending and the way to it, it is what ids begin with.
         let name = path.trim_end_matches(".plan").trim_start_matches("../");
+        let name = name.replace('/', ".");
         let beside_root = self.sources.root().name();
         let shown = match beside_root.rfind(['/', '\\']) {
             Some(end) => format!("{}{path}", &beside_root[..=end]),
             None => path.clone(),
         };
-        self.read(place, &name.replace('/', "."), &shown, &bytes, span)
+        let is_std = name == STD || name.starts_with(&format!("{STD}."));
+        let mut files = self.files.iter();
+        if is_std || files.any(|other| other.path == name) {
+            let text =
+                format!("its items would be called `{name}.…`, as those of another file are");
+            self.bag.push(Diagnostic::new(Code::P0215, span, text).help(
+                "Reports name the items of a file by its path from the folder of the source, without `../`; \
+                 `std` is `dva`'s own. Rename the file or its folder.",
+            ));
+            return None;
+        }
+        self.read(place, &name, &shown, &bytes, span)
     }
 
     /// Adds a file, which is named at `span`.

@@ -59,7 +59,7 @@ pub enum Refusal {
     Arithmetic,
     /// In the shell's own `${…}`.
     Expansion,
-    /// In `$'…'`.
+    /// In `$'…'`, or behind one with a backslash, which ends elsewhere for a shell that does not know it.
     AnsiQuotes,
     /// Behind a backslash or a `$`, which would take its first letter.
     Escaped,
@@ -174,6 +174,9 @@ mod tests {
         stands("echo ${V:-'}'} @", &[At(Place::Bare)]);
         stands("echo \"${V:-it's}\" @", &[At(Place::Bare)]);
         stands("echo $'a\\'@'", &[Refused(Refusal::AnsiQuotes)]);
+        // Where no backslash is in it, all shells see the same end.
+        stands("echo $'a' @", &[At(Place::Bare)]);
+        stands("echo $'a\\'b' @", &[Refused(Refusal::AnsiQuotes)]);
         stands("echo \\@", &[Refused(Refusal::Escaped)]);
         stands("echo \\\\@", &[Joined]);
         stands("echo \"$@\"", &[Refused(Refusal::Escaped)]);

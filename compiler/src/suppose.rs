@@ -85,6 +85,6 @@ fn unknown_value(axis: &str, name: &str, catalog: &Catalog) -> Diagnostic {
     };
     let help = did_you_mean(name, known.iter().copied())
         .unwrap_or_else(|| format!("There are {}.", listed(known.iter().copied())));
-    let text = format!("`{name}`, which is supposed, is not a value of `{axis}`");
+    let text = format!("`{name}`, which `--what-if` supposes, is not a value of `{axis}`");
     Diagnostic::new(Code::P0304, Span::default(), text).help(help)
 }

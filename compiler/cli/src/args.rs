@@ -170,7 +170,10 @@ fn supposition(text: &str) -> Result<(String, Vec<String>), String> {
     let (axis, values) = text
         .split_once('=')
         .filter(|(axis, _)| AXES.contains(axis))
-        .ok_or("what can be supposed is such as `instance=m7i.large` or `region=eu-west-1`")?;
+        .ok_or("`instance` and `region` alone can be supposed: `instance=m7i.large`, `region=eu-west-1`")?;
+    if values.split(',').any(str::is_empty) {
+        return Err(format!("no value of `{axis}` is named"));
+    }
     let values = values.split(',').map(str::to_owned).collect();
     Ok((axis.to_owned(), values))
 }

@@ -35,6 +35,15 @@ fn compile_supposed(
     stream: Stream,
 ) -> Result<(Compilation, Vec<u8>), Failure> {
     let bytes = read_file(&arguments.file, MAX_SOURCE_BYTES as u64 + 1)?;
+    if bytes.starts_with(br#"{"format":"dva-"#) {
+        return Err(Failure::new(
+            ExitCode::Invocation,
+            format!(
+                "{} is no source but what dva has written. An execution plan is estimated and run as it is.",
+                arguments.file.display()
+            ),
+        ));
+    }
     let name = arguments.file.display().to_string();
     let options = Options {
         plan: arguments.plan.clone(),

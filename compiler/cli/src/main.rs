@@ -8,6 +8,7 @@ mod input;
 mod inputs;
 mod log;
 mod outcome;
+mod output;
 mod packing;
 mod progress;
 mod providers;

@@ -3,18 +3,21 @@
 //! `dva estimate` shows what is made here, and `dva run` follows it.
 
 use std::fs::File;
+use std::io::{Write, stderr};
 use std::path::Path;
 
-use crate::args::PackingArguments;
-use crate::failure::Failure;
-use dva_plan::document::{Loaded, read, to_bytes};
+use dva_plan::document::{Loaded, read};
 use dva_plan::plan::Limits;
 use dva_plan::unit::display_duration;
 use dva_plan::{ExecutionPlan, ExitCode, Schedule};
 use dva_schedule::{
-    Assumptions, Certificate, Effort, Goal, Infeasible, LaunchRate, Options, Planned, Quotas, Risk,
-    Terms, check, check_terms,
+    Assumptions, Certificate, Effort, Goal, Infeasible, LaunchRate, Options, Quotas, Risk, Spread,
+    Terms, check, check_terms, forecast,
 };
+
+use crate::args::PackingArguments;
+use crate::failure::Failure;
+use crate::render::about;
 
 /// A schedule, and how far it can be from the best one where that is known.
 pub struct Packed {
@@ -22,8 +25,8 @@ pub struct Packed {
     pub schedule: Schedule,
     /// Its certificate; none of one that was not made here, or that isolates atoms.
     pub certificate: Option<Certificate>,
-    /// What was sought.
-    pub goal: Goal,
+    /// By when all is to be over, in milliseconds.
+    pub deadline_ms: Option<u64>,
 }
 
 /// The schedule of `plan` as the arguments want it; `isolate` gives every atom a life of its own.
@@ -33,54 +36,81 @@ pub fn pack(
     arguments: &PackingArguments,
     isolate: bool,
 ) -> Result<Packed, Failure> {
-    let (body, digest) = (&plan.body, &plan.header.digest);
-    if isolate {
-        let schedule = dva_schedule::schedule_isolated(body, digest, assumptions);
-        keeps_its_rules(plan, &schedule, &Terms::default());
-        return Ok(Packed {
-            schedule,
-            certificate: None,
-            goal: Goal::LeastCost,
-        });
-    }
-    let options = options(body, assumptions, arguments);
-    let packed = |planned: Planned, goal: Goal| {
-        let terms = Terms {
-            quotas: options.quotas.clone(),
-            deadline: match goal {
-                Goal::Deadline { within_ms, risk } => Some((within_ms, risk)),
-                Goal::LeastCost | Goal::Budget { .. } => None,
-            },
-            budget: arguments.budget,
-        };
-        keeps_its_rules(plan, &planned.schedule, &terms);
-        Packed {
-            schedule: planned.schedule,
-            certificate: Some(planned.certificate),
-            goal,
-        }
+    let packed = match isolate {
+        true => isolated(plan, assumptions),
+        false => sought(plan, assumptions, arguments)?,
     };
-    match dva_schedule::optimize(body, digest, &options) {
-        Ok(planned) => Ok(packed(planned, options.goal)),
-        // A limit of the plan ends the run when it is reached, so a run that is expected to keep it may begin.
-        Err(found) if arguments.deadline.is_none() => match options.goal {
-            Goal::Deadline { within_ms, .. } => {
-                let goal = Goal::Deadline {
-                    within_ms,
-                    risk: Risk::Expected,
-                };
-                let expected = Options {
-                    goal,
-                    ..options.clone()
-                };
-                dva_schedule::optimize(body, digest, &expected)
-                    .map(|planned| packed(planned, goal))
-                    .map_err(|found| refused(&found, goal))
-            }
-            Goal::LeastCost | Goal::Budget { .. } => Err(refused(&found, options.goal)),
-        },
-        Err(found) => Err(refused(&found, options.goal)),
+    // The run is stopped there, whatever else was asked for.
+    let (body, limit_ms) = (&plan.body, plan.body.policy.limits.elapsed_ms);
+    if let Some(limit_ms) = limit_ms {
+        let makespan_ms = packed.schedule.makespan_ms;
+        if makespan_ms > limit_ms {
+            return Err(Failure::new(
+                ExitCode::Refused,
+                format!(
+                    "The run is expected to take {}, and the plan limits that to {}.",
+                    about(makespan_ms),
+                    display_duration(limit_ms)
+                ),
+            ));
+        }
+        let forecast = forecast(body, &packed.schedule, &Spread::default());
+        let percent = forecast.chance_permille(limit_ms) / 10;
+        if percent < 90 {
+            let _ = writeln!(
+                stderr(),
+                "warning: about {percent} of 100 runs are over within the {} that the plan allows; the others are \
+                 stopped there. Nine of ten take {} at most.",
+                display_duration(limit_ms),
+                about(forecast.makespan_p90_ms)
+            );
+        }
     }
+    Ok(packed)
+}
+
+fn isolated(plan: &Loaded<ExecutionPlan>, assumptions: &Assumptions) -> Packed {
+    let (body, digest) = (&plan.body, &plan.header.digest);
+    let schedule = dva_schedule::schedule_isolated(body, digest, assumptions);
+    keeps_its_rules(plan, &schedule, &Terms::default());
+    Packed {
+        schedule,
+        certificate: None,
+        deadline_ms: body.policy.limits.elapsed_ms,
+    }
+}
+
+fn sought(
+    plan: &Loaded<ExecutionPlan>,
+    assumptions: &Assumptions,
+    arguments: &PackingArguments,
+) -> Result<Packed, Failure> {
+    let (body, digest) = (&plan.body, &plan.header.digest);
+    let mut options = options(body, assumptions, arguments);
+    let mut found = dva_schedule::optimize(body, digest, &options);
+    // A plan's limit that nine of ten runs do not keep is kept by as many as can be.
+    if let (Err(infeasible), Goal::Deadline { risk, .. }, None) =
+        (&found, options.goal, arguments.deadline)
+        && let Some(within_ms) = infeasible.least_deadline_ms
+    {
+        options.goal = Goal::Deadline { within_ms, risk };
+        found = dva_schedule::optimize(body, digest, &options);
+    }
+    let planned = found.map_err(|infeasible| refused(&infeasible, options.goal))?;
+    let terms = Terms {
+        quotas: options.quotas.clone(),
+        deadline: match options.goal {
+            Goal::Deadline { within_ms, risk } => Some((within_ms, risk)),
+            Goal::LeastCost | Goal::Budget { .. } => None,
+        },
+        budget: arguments.budget,
+    };
+    keeps_its_rules(plan, &planned.schedule, &terms);
+    Ok(Packed {
+        schedule: planned.schedule,
+        certificate: Some(planned.certificate),
+        deadline_ms: arguments.deadline.or(body.policy.limits.elapsed_ms),
+    })
 }
 
 /// Every schedule is judged before anybody sees it or runs it, by code that shares none with what made it.
@@ -187,11 +217,6 @@ pub fn load(path: &Path, plan: &Loaded<ExecutionPlan>) -> Result<Packed, Failure
     Ok(Packed {
         schedule: loaded.body,
         certificate: None,
-        goal: Goal::LeastCost,
+        deadline_ms: plan.body.policy.limits.elapsed_ms,
     })
-}
-
-/// Writes a schedule to `path`.
-pub fn save(path: &Path, schedule: &Schedule) -> Result<(), Failure> {
-    std::fs::write(path, to_bytes(schedule)).map_err(|error| Failure::file("write", path, &error))
 }

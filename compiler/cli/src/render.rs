@@ -171,18 +171,27 @@ pub fn amount(money: Money) -> String {
     rounded.map_or(money, Money::from_nano_usd).to_string()
 }
 
-/// A duration as people read it, rounded up to what matters: `6.9s`, `95s`, `50min`, `3h 20min`.
+/// The same rounded down, for what nothing costs less than.
+pub fn least_amount(money: Money) -> Money {
+    let nano_usd = money.nano_usd().max(0);
+    let digits = nano_usd.checked_ilog10().unwrap_or(0);
+    let step = 10_i64.pow(digits.saturating_sub(2)).min(10_000_000);
+    Money::from_nano_usd(nano_usd / step * step)
+}
+
+/// A duration as people read it, rounded up to what matters: `6.9s`, `95s`, `7min 20s`, `50min`, `3h 20min`.
 pub fn about(ms: u64) -> String {
-    const MINUTE: u64 = 60_000;
-    let tenths = ms.div_ceil(100);
-    match ms {
-        0..60_000 if tenths % 10 != 0 => format!("{}.{}s", tenths / 10, tenths % 10),
-        0..180_000 => format!("{}s", ms.div_ceil(1_000)),
-        180_000..7_200_000 => format!("{}min", ms.div_ceil(MINUTE)),
-        _ => {
-            let minutes = ms.div_ceil(MINUTE);
-            format!("{}h {}min", minutes / 60, minutes % 60)
-        }
+    let (tenths, seconds, minutes) = (ms.div_ceil(100), ms.div_ceil(1_000), ms.div_ceil(60_000));
+    let two = |large: u64, of: &str, small: u64, name: &str| match small {
+        0 => format!("{large}{of}"),
+        small => format!("{large}{of} {small}{name}"),
+    };
+    match seconds {
+        0..60 if tenths % 10 != 0 => format!("{}.{}s", tenths / 10, tenths % 10),
+        0..120 => format!("{seconds}s"),
+        120..1_200 => two(seconds / 60, "min", seconds % 60, "s"),
+        1_200..7_200 => format!("{minutes}min"),
+        _ => two(minutes / 60, "h", minutes % 60, "min"),
     }
 }
 
@@ -266,10 +275,12 @@ mod tests {
         assert_eq!(about(0), "0s");
         assert_eq!(about(6_801), "6.9s");
         assert_eq!(about(41_000), "41s");
-        assert_eq!(about(179_001), "180s");
-        assert_eq!(about(180_001), "4min");
-        assert_eq!(about(7_199_999), "120min");
-        assert_eq!(about(7_200_001), "2h 1min");
+        assert_eq!(about(119_000), "119s");
+        assert_eq!(about(180_000), "3min");
+        assert_eq!(about(439_550), "7min 20s");
+        assert_eq!(about(1_200_001), "21min");
+        assert_eq!(about(7_199_999), "2h");
+        assert_eq!(about(7_260_000), "2h 1min");
     }
 
     #[test]

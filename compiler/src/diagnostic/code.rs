@@ -87,6 +87,7 @@ define_codes! {
     P0212 Error "files use each other in a circle";
     P0213 Error "there is no such module";
     P0214 Error "this has one name in all files";
+    P0215 Error "two files would have one name in reports";
 
     P0301 Error "the value has the wrong type";
     P0302 Error "these two do not compare";

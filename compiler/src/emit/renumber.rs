@@ -9,13 +9,12 @@ use dva_plan::plan::{
     Shape, StateIx, TableIx, Test, TestIx,
 };
 use dva_plan::step::{Run, Step, StepKind, WaitCondition, With, WithValue};
-use dva_plan::table::{Index, Table};
+use dva_plan::table::Index;
 use dva_plan::template::{Piece, Template};
 
-use super::Layout;
-use crate::effects::Implied;
+use super::{Demands, Layout};
 use crate::graph::apply::Running;
-use crate::graph::{Graph, Need, name};
+use crate::graph::{Graph, name};
 use crate::hir::{Hir, NodeIx};
 use crate::source::Sources;
 use crate::types::Typed;
@@ -429,8 +428,11 @@ impl Renumbering {
     pub(super) fn shape(
         &self,
         running: &Running,
-        needs: &Table<NodeIx, Vec<Need>>,
-        implied: &Implied,
+        Demands {
+            needs,
+            implied,
+            first_times,
+        }: &Demands,
     ) -> Shape {
         let edge = |test: NodeIx, after: NodeIx| Edge {
             test: self.tests[&test],
@@ -447,7 +449,7 @@ impl Renumbering {
                 edges.push(edge(node, need.on));
             }
         }
-        let order = implied.order.keys();
+        let order = implied.order.keys().chain(first_times);
         let mut order: Vec<_> = order.map(|(test, after)| edge(*test, *after)).collect();
         let conflicts = implied.conflicts.iter();
         let mut conflicts: Vec<_> = conflicts
@@ -456,6 +458,7 @@ impl Renumbering {
         after.sort_unstable();
         regardless.sort_unstable();
         order.sort_unstable();
+        order.dedup();
         conflicts.sort_unstable();
         let tests = running.enumerate().filter(|(_, runs)| **runs);
         Shape {

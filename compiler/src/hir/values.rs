@@ -1,5 +1,6 @@
 //! Values of a source: those it gives a name to, those that come in from outside, and files of values.
 
+use crate::span::Span;
 use crate::syntax::ast;
 
 /// A value that is known when the plan is made: a `let`, or an `input` that is given to the compiler.
@@ -11,6 +12,8 @@ pub struct Constant<'a> {
     pub r#type: Option<&'a ast::TypeExpr>,
     /// Where it comes from.
     pub from: Origin<'a>,
+    /// Where a test is given it, for a parameter.
+    pub given: Option<Span>,
 }
 
 /// Where a value comes from.

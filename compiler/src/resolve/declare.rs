@@ -106,9 +106,17 @@ impl<'a> Resolution<'a, '_> {
             return;
         }
         let text = format!("`{}` is declared a second time", name.text);
+        // What is taken from other files is looked at last, wherever it stands.
+        let (earlier, later) = match first.span.start <= named.span.start {
+            true => (first, named),
+            false => (named, first),
+        };
         self.bag.push(
-            Diagnostic::new(Code::P0201, name.span, text)
-                .and(first.span, format!("the first one, {}", first.item.noun()))
+            Diagnostic::new(Code::P0201, later.span, text)
+                .and(
+                    earlier.span,
+                    format!("the first one, {}", earlier.item.noun()),
+                )
                 .help("All items of a file share one set of names. Rename one of them."),
         );
         // A mention may mean either, so none is held against the first one.

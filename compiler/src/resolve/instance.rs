@@ -24,7 +24,8 @@ const MAX_STEPS: usize = 64;
 #[derive(Clone, Copy)]
 enum Argument<'a> {
     Disk(DiskIx),
-    Written(&'a Expr),
+    /// This value, which is given at that place.
+    Written(&'a Expr, Span),
     /// Nothing is known of it.
     Open(ConstantIx),
     /// What it is for was reported.
@@ -177,7 +178,7 @@ impl<'a> Resolution<'a, '_> {
                 | ExprKind::Date(_)
                 | ExprKind::Version(_)
                 | ExprKind::Text(_)
-                | ExprKind::Command(_) => return Some(Argument::Written(value)),
+                | ExprKind::Command(_) => return Some(Argument::Written(value, given.span)),
                 ExprKind::Path(path) => match self.find(&dotted(path), path.span) {
                     Some((ItemRef::Let(constant), _)) => match self.hir.constants[constant].from {
                         Origin::Written(written) => written,
@@ -189,7 +190,7 @@ impl<'a> Resolution<'a, '_> {
                         break;
                     }
                     // A name, such as `xfs`, of the type that is expected.
-                    _ => return Some(Argument::Written(value)),
+                    _ => return Some(Argument::Written(value, given.span)),
                 },
                 _ => break,
             };
@@ -220,9 +221,11 @@ impl<'a> Resolution<'a, '_> {
         for (parameter, argument) in parameters.iter().zip(arguments) {
             let means = match (*argument, parameter.takes) {
                 (Argument::Disk(disk), _) => ItemRef::Disk(disk),
-                (Argument::Open(_), Takes::Value(of)) => self.value(parameter, of, Origin::Open),
-                (Argument::Written(value), Takes::Value(of)) => {
-                    self.value(parameter, of, Origin::Written(value))
+                (Argument::Open(_), Takes::Value(of)) => {
+                    self.value(parameter, of, Origin::Open, None)
+                }
+                (Argument::Written(value, given), Takes::Value(of)) => {
+                    self.value(parameter, of, Origin::Written(value), Some(given))
                 }
                 _ => ItemRef::Unread,
             };
@@ -240,11 +243,13 @@ impl<'a> Resolution<'a, '_> {
         of: &Parameter<'a>,
         r#type: &'a ast::TypeExpr,
         from: Origin<'a>,
+        given: Option<Span>,
     ) -> ItemRef {
         ItemRef::Let(self.hir.constants.push(Constant {
             name: of.name,
             r#type: Some(r#type),
             from,
+            given,
         }))
     }
 
@@ -257,7 +262,7 @@ impl<'a> Resolution<'a, '_> {
             }
             Argument::Unread(name) => name.text.clone(),
             Argument::Open(constant) => self.hir.constants[constant].name.text.clone(),
-            Argument::Written(value) => match &value.kind {
+            Argument::Written(value, _) => match &value.kind {
                 ExprKind::Text(text) => format!("{text:?}"),
                 ExprKind::Bool(value) => value.to_string(),
                 ExprKind::Quantity(text)
@@ -296,6 +301,7 @@ impl<'a> Resolution<'a, '_> {
                             name: parameter.name,
                             r#type: Some(of),
                             from: Origin::Open,
+                            given: None,
                         };
                         Argument::Open(self.hir.constants.push(open))
                     }

@@ -11,6 +11,7 @@ impl<'a> Resolution<'a, '_> {
             name: &constant.name,
             r#type: constant.r#type.as_ref(),
             from: Origin::Written(&constant.value),
+            given: None,
         }))
     }
 
@@ -40,6 +41,7 @@ impl<'a> Resolution<'a, '_> {
             name: &input.name,
             r#type: Some(&input.r#type),
             from: Origin::Given(input.default.as_ref()),
+            given: None,
         }))
     }
 

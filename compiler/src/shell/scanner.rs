@@ -68,6 +68,9 @@ pub(super) struct Scanner {
     /// Delimiters of here-documents whose text begins behind the next line end.
     here: Vec<HereDocument>,
     has_case: bool,
+    /// Whether a `\` stood in `$'…'`. The shells that know these quotes take it for an escape, the others see
+    /// plain quotes, which may end elsewhere: what is quoted behind it depends on which one `/bin/sh` is.
+    has_ansi_escape: bool,
     /// The token whose first letter a `\` or `$` before it would take.
     taken: Option<usize>,
     scan: Scan,
@@ -127,6 +130,7 @@ impl Scanner {
             outer: Vec::new(),
             here: Vec::new(),
             has_case: false,
+            has_ansi_escape: false,
             taken: None,
             scan: Scan::default(),
         }
@@ -174,7 +178,10 @@ impl Scanner {
                 }
                 Some(Inside::Double) => self.double(c, at),
                 Some(Inside::AnsiQuotes) => match c {
-                    '\\' => self.skip_escaped(),
+                    '\\' => {
+                        self.has_ansi_escape = true;
+                        self.skip_escaped();
+                    }
                     '\'' => {
                         self.stack.pop();
                     }
@@ -231,6 +238,9 @@ impl Scanner {
     fn refusal(&self) -> Option<Refusal> {
         if matches!(self.now.program, Program::Script | Program::Eval) {
             return Some(Refusal::Script);
+        }
+        if self.has_ansi_escape {
+            return Some(Refusal::AnsiQuotes);
         }
         let mut in_double = false;
         for (inside, _) in &self.stack {

@@ -218,7 +218,9 @@ fn why(refusal: Refusal, words: &str) -> (String, String) {
         Refusal::Backticks => "in backticks it would be quoted for the wrong place",
         Refusal::Arithmetic => "in `$((…))` a quoted value is no number",
         Refusal::Expansion => "in the shell's `${…}` it would be quoted for the wrong place",
-        Refusal::AnsiQuotes => "in `$'…'` it would be quoted for the wrong place",
+        Refusal::AnsiQuotes => {
+            "`$'…'` ends elsewhere for some shells, so it would be quoted for the wrong place"
+        }
         Refusal::Escaped => "the `\\` or `$` before it would take its first letter",
         Refusal::Script => "the shell that gets this script would read it as its own text",
         Refusal::Case => "a `case` in `$(…)` hides where it stands",

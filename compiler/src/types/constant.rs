@@ -96,7 +96,10 @@ impl Checker<'_, '_> {
                     .add(Node::Input(InputIx::from_row(usize::from(u16::MAX))));
                 Some(Operand { expr, r#type })
             }
-            Origin::Written(value) => self.known_value(value, wanted.as_ref().map(|(of, _)| of)),
+            Origin::Written(value) => {
+                let of_parameter = row.given.map(|given| (given, row.name.span));
+                self.known_value(value, wanted.as_ref().map(|(of, _)| of), of_parameter)
+            }
             Origin::Given(default) => {
                 let (of, unit) = wanted?;
                 let name = row.name;
@@ -104,7 +107,7 @@ impl Checker<'_, '_> {
                     return self.given(name, given, &of, unit);
                 }
                 match default {
-                    Some(default) => self.known_value(default, Some(&of)),
+                    Some(default) => self.known_value(default, Some(&of), None),
                     None => {
                         let text = format!("nobody says what `{}` is", name.text);
                         let help = format!(
@@ -120,15 +123,31 @@ impl Checker<'_, '_> {
         }
     }
 
-    /// `value` as a constant, of type `wanted` where there is one.
-    fn known_value(&mut self, value: &Expr, wanted: Option<&Type>) -> Option<Operand> {
+    /// `value` as a constant, of type `wanted` where there is one. For a parameter, where it is given and
+    /// declared.
+    fn known_value(
+        &mut self,
+        value: &Expr,
+        wanted: Option<&Type>,
+        of_parameter: Option<(Span, Span)>,
+    ) -> Option<Operand> {
         let operand = self.expression(value, wanted)?;
         if let Some(wanted) = wanted
             && *wanted != operand.r#type
         {
             let text = format!("this is {}", a_type(&operand.r#type));
-            let help = format!("The value is declared as {}.", a_type(wanted));
-            self.report(Code::P0301, value.span, text, help);
+            let (finding, what) = match of_parameter {
+                Some((given, name)) => {
+                    let finding = Diagnostic::new(Code::P0301, given, text);
+                    (finding.and(name, "this parameter"), "The parameter takes")
+                }
+                None => {
+                    let finding = Diagnostic::new(Code::P0301, value.span, text);
+                    (finding, "The value is declared as")
+                }
+            };
+            let help = format!("{what} {}.", a_type(wanted));
+            self.bag.push(finding.help(help));
             return None;
         }
         if !matches!(self.nodes.node(operand.expr), Node::Const(_)) {

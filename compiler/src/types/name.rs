@@ -97,7 +97,17 @@ impl Checker<'_, '_> {
         if self.hir.has_unread {
             return;
         }
-        let in_scope = self.names_in_scope(path.span);
+        let mut in_scope = self.names_in_scope(path.span);
+        // A test or a module alone is no value.
+        if path.segments.len() == 1 {
+            in_scope.retain(|name| {
+                let item = self.find(name, path.span).map(|(item, _)| item);
+                !matches!(
+                    item,
+                    Some(ItemRef::Test(_) | ItemRef::Template(_) | ItemRef::Module(_))
+                )
+            });
+        }
         let known: Vec<&str> = in_scope.iter().map(String::as_str).collect();
         let first = path
             .segments

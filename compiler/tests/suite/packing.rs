@@ -292,8 +292,9 @@ fn packing_never_changes_a_verdict() {
             assert_eq!(model.fault, None, "seed {seed}:\n{text}{shape:#?}");
             lives += model.lives;
             // The same without what effects imply: mostly it must be missed. Not always, since an order among
-            // `last` tests, say, changes nothing that is looked at here.
-            if shape.order.len() + shape.conflicts.len() > 0 && seed % 4 == 0 {
+            // `last` tests, say, changes nothing that is looked at here; nor does that of a test before its repeat.
+            let is_repeated = text.contains(" again ");
+            if shape.order.len() + shape.conflicts.len() > 0 && !is_repeated && seed % 2 == 0 {
                 let bare = Shape {
                     order: Vec::new(),
                     conflicts: Vec::new(),

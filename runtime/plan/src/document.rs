@@ -52,6 +52,24 @@ impl DocumentKind {
         }
     }
 
+    /// The command that writes one.
+    fn writer(self) -> &'static str {
+        match self {
+            Self::Plan => "dva plan FILE -o plan.json",
+            Self::Schedule => "dva estimate FILE -o schedule.json",
+            Self::Report => "dva run FILE --json report.json",
+        }
+    }
+
+    /// What is done instead of editing one.
+    fn remedy(self) -> &'static str {
+        match self {
+            Self::Plan => "Compile its source again",
+            Self::Schedule => "Make it again with `dva estimate`",
+            Self::Report => "Run the plan again",
+        }
+    }
+
     /// What people call it.
     #[must_use]
     pub fn noun(self) -> &'static str {
@@ -180,14 +198,15 @@ impl LoadError {
     /// What, why and what to do, in sentences.
     fn explain(&self) -> String {
         let noun = self.expected.noun();
+        let (writer, remedy) = (self.expected.writer(), self.expected.remedy());
         match &self.kind {
             LoadErrorKind::Read(why) => format!("It could not be read: {why}."),
             LoadErrorKind::Empty => {
-                format!("The file is empty. Write {noun} with `dva plan FILE -o plan.json`.")
+                format!("The file is empty. Write {noun} with `{writer}`.")
             }
             LoadErrorKind::NoHeader => format!(
                 "The file is not {noun}: its first line is not a dva header. \
-                 `dva plan FILE -o plan.json` writes one; a source file's name ends in `.plan`."
+                 `{writer}` writes one; a source file's name ends in `.plan`."
             ),
             LoadErrorKind::OtherFormat(format) => format!(
                 "The file is not {noun}: its header says `{}`.",
@@ -200,7 +219,7 @@ impl LoadError {
             } => {
                 let (relation, advice) = match how {
                     Unreadable::TooNew => ("newer", "Read it with that version, or a later one"),
-                    Unreadable::TooOld => ("older", "Compile its source again"),
+                    Unreadable::TooOld => ("older", remedy),
                 };
                 format!(
                     "Its format version {found} is {relation} than {}, which is what this dva reads. \
@@ -211,10 +230,10 @@ impl LoadError {
             }
             LoadErrorKind::CutShort => format!(
                 "The file is cut short: {noun} is two lines, and the second one is missing or has no end. \
-                 Copy it again, or compile its source again."
+                 Copy it again. {remedy} where that does not help."
             ),
             LoadErrorKind::Trailing => format!(
-                "There is text after the second line, where {noun} ends. Copy it again, or compile its source again."
+                "There is text after the second line, where {noun} ends. Copy it again. {remedy} where that does not help."
             ),
             LoadErrorKind::TooLarge => format!(
                 "The file is larger than {} MiB, the most that is read.",
@@ -222,20 +241,19 @@ impl LoadError {
             ),
             LoadErrorKind::Digest { expected, found } => format!(
                 "The file was changed after it was written: its digest is {found}, its header says {}. \
-                 Compile its source again instead of editing it.",
+                 {remedy} instead of editing it.",
                 expected.escape_debug()
             ),
-            LoadErrorKind::Producer => {
-                "The file was changed after it was written: its two lines name \
-                 different producers. Compile its source again instead of editing it."
-                    .to_owned()
-            }
+            LoadErrorKind::Producer => format!(
+                "The file was changed after it was written: its two lines name different producers. {remedy} \
+                 instead of editing it."
+            ),
             LoadErrorKind::TooDeep => {
                 format!("The file nests deeper than {MAX_DEPTH} levels, which dva never writes.")
             }
-            LoadErrorKind::Body(why) => format!(
-                "The second line is not {noun}: {why}. Compile its source again with this version of dva."
-            ),
+            LoadErrorKind::Body(why) => {
+                format!("The second line is not {noun}: {why}. {remedy}, with this version of dva.")
+            }
             LoadErrorKind::Invalid(faults) => {
                 let listed: String = faults
                     .iter()

@@ -11,17 +11,18 @@ use std::collections::BTreeMap;
 use std::io::{Write, stdout};
 
 use dva_compiler::suppose::Supposed;
+use dva_plan::document::to_bytes;
 use dva_plan::quote::Market;
 use dva_plan::{ExecutionPlan, ExitCode, Schedule};
 use dva_schedule::{
-    Assumptions, Certificate, Cost, Forecast, Goal, Options, Peer, PeerCost, QuotaClass, Spread,
-    Summary, forecast, peak_vcpus, peers, summarize,
+    Assumptions, Certificate, Cost, Forecast, Options, Peer, PeerCost, QuotaClass, Spread, Summary,
+    forecast, peak_vcpus, peers, summarize,
 };
 
 use crate::args::{EstimateArguments, MarketName};
 use crate::failure::Failure;
 use crate::packing::Packed;
-use crate::{input, packing, providers};
+use crate::{input, output, packing, providers};
 use groups::Group;
 
 /// What a run of a plan would come to.
@@ -31,7 +32,8 @@ struct Estimate<'e> {
     schedule: &'e Schedule,
     /// How far it can be from the best one; none where atoms are isolated.
     certificate: Option<&'e Certificate>,
-    goal: Goal,
+    /// By when all is to be over.
+    deadline_ms: Option<u64>,
     /// How many tests may run at once on a machine.
     lanes: u32,
     summary: Summary,
@@ -63,7 +65,7 @@ impl<'e> Estimate<'e> {
             assumptions,
             schedule,
             certificate: packed.certificate.as_ref(),
-            goal: packed.goal,
+            deadline_ms: packed.deadline_ms,
             lanes: options
                 .lanes
                 .map_or(plan.policy.lanes, |fewer| fewer.min(plan.policy.lanes)),
@@ -79,12 +81,8 @@ impl<'e> Estimate<'e> {
 
     /// In how many of a thousand runs all is over in time, where there is a deadline.
     fn chance_permille(&self) -> Option<(u64, u32)> {
-        match self.goal {
-            Goal::Deadline { within_ms, .. } => {
-                Some((within_ms, self.forecast.chance_permille(within_ms)))
-            }
-            Goal::LeastCost | Goal::Budget { .. } => None,
-        }
+        let within_ms = self.deadline_ms?;
+        Some((within_ms, self.forecast.chance_permille(within_ms)))
     }
 
     /// When the last life is launched, in milliseconds from the first.
@@ -96,6 +94,11 @@ impl<'e> Estimate<'e> {
 
 /// Schedules and says what came out.
 pub fn run(arguments: &EstimateArguments) -> Result<ExitCode, Failure> {
+    let output = arguments.output.as_deref();
+    output::check(
+        output.into_iter(),
+        std::iter::once(arguments.input.file.as_path()),
+    )?;
     let input::Input { plan, dropped, .. } =
         input::plan_supposed(&arguments.input, supposed(arguments)?)?;
     let assumptions = match arguments.provider {
@@ -103,8 +106,8 @@ pub fn run(arguments: &EstimateArguments) -> Result<ExitCode, Failure> {
         None => providers::assumptions_for(&plan.body),
     };
     let packed = packing::pack(&plan, &assumptions, &arguments.packing, arguments.isolate)?;
-    if let Some(path) = &arguments.output {
-        packing::save(path, &packed.schedule)?;
+    if let Some(path) = output {
+        output::write(path, &to_bytes(&packed.schedule))?;
     }
     let options = packing::options(&plan.body, &assumptions, &arguments.packing);
     let estimate = Estimate::of(&plan.body, &assumptions, &packed, &options)?;

@@ -54,7 +54,10 @@ fn union<'a>(shapes: impl Iterator<Item = &'a Shape>) -> DiGraphMap<TestIx, Mean
 fn mermaid(plan: &ExecutionPlan, graph: &DiGraphMap<TestIx, Meaning>) -> String {
     let mut text = "flowchart LR\n".to_owned();
     for test in graph.nodes() {
-        text.push_str(&format!("  t{}[\"{}\"]\n", test.0, plan.tests[test].id));
+        // Mermaid has no escapes but entities.
+        let id = plan.tests[test].id.as_str().replace('#', "#35;");
+        let id = id.replace('"', "#quot;");
+        text.push_str(&format!("  t{}[\"{id}\"]\n", test.0));
     }
     for (from, to, meaning) in graph.all_edges() {
         let arrow = match meaning {

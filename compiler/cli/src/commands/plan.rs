@@ -1,25 +1,24 @@
 //! `dva plan`: compiles a source into an execution plan.
 
-use std::io::{Write, stderr, stdout};
+use std::io::{Write, stderr};
+use std::path::Path;
 
 use dva_plan::ExitCode;
 
 use crate::args::PlanArguments;
 use crate::failure::Failure;
-use crate::input;
 use crate::render::{Stream, left_out};
+use crate::{input, output};
 
 /// Writes the plan's bytes to a file, whole or not at all, or to standard output.
 pub fn run(arguments: &PlanArguments) -> Result<ExitCode, Failure> {
+    let output = arguments.output.as_deref();
+    output::check(
+        output.into_iter(),
+        std::iter::once(arguments.source.file.as_path()),
+    )?;
     let (compilation, bytes) = input::compile(&arguments.source, Stream::Error)?;
     let _ = write!(stderr(), "{}", left_out(&compilation));
-    match &arguments.output {
-        Some(path) => {
-            std::fs::write(path, bytes).map_err(|error| Failure::file("write", path, &error))?;
-        }
-        None => stdout().write_all(&bytes).map_err(|error| {
-            Failure::new(ExitCode::Invocation, format!("write the plan: {error}"))
-        })?,
-    }
+    output::write(output.unwrap_or(Path::new("-")), &bytes)?;
     Ok(ExitCode::Ok)
 }

@@ -1,6 +1,6 @@
 //! `dva run`: runs a source or an execution plan.
 
-use std::io::{Write, stderr, stdout};
+use std::io::{Write, stderr};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,10 +20,11 @@ use crate::config::Config;
 use crate::failure::Failure;
 use crate::input::{self, Input};
 use crate::render::counted;
-use crate::{inputs, log, outcome, packing, progress, providers, secrets, stop_at};
+use crate::{inputs, log, outcome, output, packing, progress, providers, secrets, stop_at};
 
 /// Schedules, runs, reports.
 pub fn run(arguments: &RunArguments) -> Result<ExitCode, Failure> {
+    let reports = Reports::of(arguments)?;
     let Input { bytes, plan, .. } = input::plan(&arguments.input)?;
     let config = Config::load(arguments.config.as_deref())?;
     let body = Arc::new(plan.body.clone());
@@ -59,9 +60,17 @@ pub fn run(arguments: &RunArguments) -> Result<ExitCode, Failure> {
     options.observer = stop_at::observer(progress::observer(&body, &schedule))?;
 
     let outcome = execute(arguments.provider, &plan, schedule, backend, options)?;
-    write_reports(arguments, &outcome)?;
     say(&outcome, &place);
-    Ok(outcome.report.exit)
+    // What the run came to is not forgotten because it could not be written down.
+    let written = reports.write(&outcome);
+    Ok(match (outcome.report.exit, written) {
+        (ExitCode::Ok, Err(failure)) => return Err(failure),
+        (exit, Err(failure)) => {
+            let _ = writeln!(stderr(), "error: {}", failure.message);
+            exit
+        }
+        (exit, Ok(())) => exit,
+    })
 }
 
 /// The machines and the way to them.
@@ -171,26 +180,41 @@ fn listen(stop: watch::Sender<StopSignal>) -> std::io::Result<()> {
     Ok(())
 }
 
-fn write_reports(arguments: &RunArguments, outcome: &RunOutcome) -> Result<(), Failure> {
-    if let Some(path) = &arguments.json {
-        write(path, &to_bytes(&outcome.report))?;
-    }
-    if let Some(path) = &arguments.junit {
-        let xml = dva_runtime::junit::junit(&outcome.report)
-            .map_err(|error| Failure::new(ExitCode::Bug, format!("write JUnit: {error}")))?;
-        write(path, xml.as_bytes())?;
-    }
-    Ok(())
+/// Where the reports go.
+struct Reports<'r> {
+    json: Option<&'r Path>,
+    junit: Option<&'r Path>,
 }
 
-/// Writes to a file, or to standard output where it is called `-`.
-fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let written = if path == Path::new("-") {
-        stdout().write_all(bytes)
-    } else {
-        std::fs::write(path, bytes)
-    };
-    written.map_err(|error| Failure::file("write", path, &error))
+impl<'r> Reports<'r> {
+    /// Both can be written, or nothing is started: a run may take hours and cost money.
+    fn of(arguments: &'r RunArguments) -> Result<Self, Failure> {
+        let reports = Self {
+            json: arguments.json.as_deref(),
+            junit: arguments.junit.as_deref(),
+        };
+        let all = [reports.json, reports.junit];
+        let sources = [
+            Some(arguments.input.file.as_path()),
+            arguments.schedule.as_deref(),
+            arguments.script.as_deref(),
+        ];
+        output::check(all.into_iter().flatten(), sources.into_iter().flatten())?;
+        Ok(reports)
+    }
+
+    /// Writes both, and says what went wrong with the first that could not be.
+    fn write(&self, outcome: &RunOutcome) -> Result<(), Failure> {
+        let json = self.json.map_or(Ok(()), |path| {
+            output::write(path, &to_bytes(&outcome.report))
+        });
+        let junit = self.junit.map_or(Ok(()), |path| {
+            let xml = dva_runtime::junit::junit(&outcome.report)
+                .map_err(|error| Failure::new(ExitCode::Bug, format!("write JUnit: {error}")))?;
+            output::write(path, xml.as_bytes())
+        });
+        json.and(junit)
+    }
 }
 
 fn say(outcome: &RunOutcome, place: &Path) {

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use dva_plan::money::Money;
-use dva_plan::quote::{LineKind, Quality};
+use dva_plan::quote::{LineKind, Market, Quality};
 use dva_plan::schedule::PlannedLife;
 use dva_plan::unit::display_duration;
-use dva_schedule::{Assumptions, Cost, Peer, ROOT_VOLUME_GIB};
+use dva_schedule::{Cost, Peer, ROOT_VOLUME_GIB};
 
 use super::Estimate;
-use crate::render::{about, amount, counted};
+use crate::render::{about, amount, counted, least_amount};
 use crate::table::{Align, Table};
 
 /// How many types, machines without a price and pools of processors are named; `--json` names all.
@@ -64,10 +64,7 @@ pub(super) fn text(estimate: &Estimate<'_>) -> String {
     );
     let root = |life: &PlannedLife| life.boot.and_then(|boot| plan.boots[boot].root_bytes);
     let root_is_assumed = schedule.lives.iter().any(|life| root(life).is_none());
-    line(
-        "assumed",
-        assumed(estimate.assumptions, root_is_assumed, cost),
-    );
+    line("assumed", assumed(estimate, root_is_assumed));
     for (name, value) in money(cost) {
         line(name, value);
     }
@@ -104,28 +101,33 @@ fn lives(estimate: &Estimate<'_>) -> String {
         .certificate
         .map_or(0, |known| known.lives_lower_bound);
     let bound = match usize::try_from(least) {
-        Ok(least) if least < lives && least > 0 => format!(", at least {least}"),
+        Ok(least) if least < lives && least > 0 => format!("; no schedule has fewer than {least}"),
         _ => String::new(),
     };
-    format!("{lives}{bound} ({}){setups}", types.join(", "))
+    format!("{lives} ({}){setups}{bound}", types.join(", "))
 }
 
-/// What is expected, what nine of ten runs take, and the most.
+/// What is expected, what half of all and nine of ten runs take, and the most.
 fn makespan(estimate: &Estimate<'_>) -> String {
     let (summary, forecast) = (&estimate.summary, &estimate.forecast);
+    // A run is stopped where the plan's limit is reached.
+    let limit_ms = estimate.plan.policy.limits.elapsed_ms.unwrap_or(u64::MAX);
     format!(
-        "{}, {} in nine of ten runs, {} at most; these lives take {} at least",
-        display_duration(summary.makespan_ms),
-        about(forecast.makespan_p90_ms),
-        about(forecast.makespan_worst_ms),
-        display_duration(summary.makespan_lower_bound_ms),
+        "{} if every test takes what is expected, at least {} on these lives; half of all runs {}, nine of ten {}, \
+         all {}",
+        about(summary.makespan_ms),
+        about(summary.makespan_lower_bound_ms),
+        about(forecast.makespan_p50_ms.min(limit_ms)),
+        about(forecast.makespan_p90_ms.min(limit_ms)),
+        about(forecast.makespan_worst_ms.min(limit_ms)),
     )
 }
 
 /// What is taken for true, as far as it has a part in the figures.
-fn assumed(assumptions: &Assumptions, root_is_assumed: bool, cost: &Cost) -> String {
-    let mut parts = vec![format!("{} to boot", display_duration(assumptions.boot_ms))];
-    let kinds = by_kind(cost);
+fn assumed(estimate: &Estimate<'_>, root_is_assumed: bool) -> String {
+    let boot = display_duration(estimate.assumptions.boot_ms);
+    let mut parts = vec![format!("{boot} to boot")];
+    let kinds = by_kind(&estimate.cost);
     if root_is_assumed && kinds.contains_key(&LineKind::Disk) {
         parts.push(format!("a root volume of {ROOT_VOLUME_GIB}GiB"));
     }
@@ -137,6 +139,12 @@ fn assumed(assumptions: &Assumptions, root_is_assumed: bool, cost: &Cost) -> Str
     }
     if kinds.contains_key(&LineKind::Host) {
         parts.push("a host for each life".to_owned());
+    }
+    if estimate.plan.policy.market.first() == Some(&Market::Spot) {
+        parts.push("spot machines at the price on demand, which they do not exceed".to_owned());
+    }
+    if !estimate.peak_vcpus.is_empty() {
+        parts.push("launches as fast as EC2 lets a new account".to_owned());
     }
     parts.push("one test in ten takes 1.4 times what is expected, or more".to_owned());
     parts.join(", ")
@@ -158,7 +166,7 @@ fn certainty(estimate: &Estimate<'_>) -> Vec<(&'static str, String)> {
         ),
     )];
     if let Some(certificate) = estimate.certificate {
-        let bound = amount(certificate.lower_bound);
+        let bound = least_amount(certificate.lower_bound);
         lines.push((
             "bound",
             match certificate.ratio_permille() {
