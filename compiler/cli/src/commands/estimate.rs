@@ -12,6 +12,7 @@ use std::io::{Write, stdout};
 
 use dva_compiler::suppose::Supposed;
 use dva_plan::document::to_bytes;
+use dva_plan::plan::Cell;
 use dva_plan::quote::Market;
 use dva_plan::{ExecutionPlan, ExitCode, Schedule};
 use dva_schedule::{
@@ -19,9 +20,10 @@ use dva_schedule::{
     forecast, peak_vcpus, peers, summarize,
 };
 
-use crate::args::{EstimateArguments, MarketName};
+use crate::args::{EstimateArguments, MarketName, ProviderName};
 use crate::failure::Failure;
 use crate::packing::Packed;
+use crate::render::counted;
 use crate::{input, output, packing, providers};
 use groups::Group;
 
@@ -101,6 +103,7 @@ pub fn run(arguments: &EstimateArguments) -> Result<ExitCode, Failure> {
     )?;
     let input::Input { plan, dropped, .. } =
         input::plan_supposed(&arguments.input, supposed(arguments)?)?;
+    refuse_unserved(&plan.body, arguments.provider)?;
     let assumptions = match arguments.provider {
         Some(provider) => providers::assumptions(provider),
         None => providers::assumptions_for(&plan.body),
@@ -121,6 +124,23 @@ pub fn run(arguments: &EstimateArguments) -> Result<ExitCode, Failure> {
         Some(reason) => Err(Failure::new(ExitCode::Refused, reason)),
         None => Ok(ExitCode::Ok),
     }
+}
+
+/// Refuses what `dva run` would refuse: cells with no machine of this host, where it is to run there.
+fn refuse_unserved(plan: &ExecutionPlan, provider: Option<ProviderName>) -> Result<(), Failure> {
+    let is_served = |cell: &Cell| {
+        let mut candidates = cell.candidates.iter();
+        candidates.any(|machine| plan.machines[*machine].region == "local")
+    };
+    let unserved = plan.cells.iter().filter(|cell| !is_served(cell)).count();
+    if provider != Some(ProviderName::Local) || unserved == 0 {
+        return Ok(());
+    }
+    let cells = counted(plan.cells.len(), "cell");
+    Err(Failure::new(
+        ExitCode::Refused,
+        format!("The provider `local` has no machine for {unserved} of {cells}."),
+    ))
 }
 
 /// What the arguments suppose to be otherwise than the source says.
