@@ -47,6 +47,17 @@ enum Aim {
     Span,
 }
 
+/// How parts are put onto lives to begin with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// Each on the life that it makes least longer, those with most conflicts first.
+    LeastAdded,
+    /// Each on the first that has room for it, the largest first.
+    First,
+    /// Each on the shortest of so many, the longest first.
+    Evenly(usize),
+}
+
 /// Looks for partitions.
 pub(crate) struct Partitions<'w> {
     workload: &'w Workload,
@@ -97,8 +108,12 @@ impl<'w> Partitions<'w> {
             Some(whole) if !self.meter.is_choosy() => Draft { lives: vec![whole] },
             whole => {
                 let items = self.items();
-                let mut draft = self.placed(&items, None);
                 let aim = Aim::Cost { limit_ms: u64::MAX };
+                let mut draft = self.placed(&items, Place::LeastAdded);
+                let other = self.placed(&items, Place::First);
+                if self.score(&other, aim) < self.score(&draft, aim) {
+                    draft = other;
+                }
                 self.improve(&mut draft, aim);
                 let whole = whole.map(|whole| Draft { lives: vec![whole] });
                 match whole {
@@ -120,7 +135,7 @@ impl<'w> Partitions<'w> {
         } else {
             self.items()
         };
-        let mut draft = self.placed(&items, Some(lives));
+        let mut draft = self.placed(&items, Place::Evenly(lives));
         self.improve(&mut draft, Aim::Span);
         let longest_ms = draft.lives.iter().map(|life| life.length_ms).max();
         let limit_ms = longest_ms.unwrap_or(0);
@@ -217,8 +232,8 @@ impl<'w> Partitions<'w> {
         Some((length_ms, charge.cost))
     }
 
-    /// Puts `items` onto as few lives as can be, or onto `lives` as evenly as can be.
-    fn placed(&mut self, items: &[Vec<usize>], lives: Option<usize>) -> Draft {
+    /// Puts `items` onto lives by a rule.
+    fn placed(&mut self, items: &[Vec<usize>], rule: Place) -> Draft {
         let workload = self.workload;
         let tests: Vec<TestSet> = items.iter().map(|item| self.tests(item)).collect();
         let degree = |tests: &TestSet| {
@@ -227,10 +242,11 @@ impl<'w> Partitions<'w> {
         };
         let mut order: Vec<usize> = (0..items.len()).collect();
         order.sort_by_cached_key(|item| {
-            let degree = match lives {
-                None => degree(&tests[*item]),
+            let degree = match rule {
+                Place::LeastAdded => degree(&tests[*item]),
                 // Evenness comes first where there are lives enough.
-                Some(_) => usize::from(degree(&tests[*item]) > 0),
+                Place::Evenly(_) => usize::from(degree(&tests[*item]) > 0),
+                Place::First => tests[*item].len(),
             };
             (
                 Reverse(degree),
@@ -243,7 +259,7 @@ impl<'w> Partitions<'w> {
             let mut best: Option<(u64, usize, TestSet, u64)> = None;
             for (place, (_, there, guess_ms)) in drafts.iter().enumerate() {
                 // Each life has one before any has two.
-                if lives.is_some_and(|lives| drafts.len() < lives) {
+                if matches!(rule, Place::Evenly(lives) if drafts.len() < lives) {
                     break;
                 }
                 let both = there.union(&tests[item]);
@@ -251,9 +267,10 @@ impl<'w> Partitions<'w> {
                     continue;
                 }
                 let then_ms = self.guess_ms(&both);
-                let measure = match lives {
-                    Some(_) => then_ms,
-                    None => then_ms.saturating_sub(*guess_ms),
+                let measure = match rule {
+                    Place::Evenly(_) => then_ms,
+                    Place::LeastAdded => then_ms.saturating_sub(*guess_ms),
+                    Place::First => 0,
                 };
                 if best.as_ref().is_none_or(|(least, ..)| measure < *least) {
                     best = Some((measure, place, both, then_ms));

@@ -141,7 +141,8 @@ impl Solution {
     }
 }
 
-/// All on one life, where that is certainly the cheapest.
+/// All on one life, where that is certainly the cheapest; and where lives cost nothing, so that a cell does not
+/// get several machines of this host for the sake of seconds.
 fn whole(
     workload: &Workload,
     bound: &ShapeBound,
@@ -154,9 +155,10 @@ fn whole(
     let bound = bound.least(meter, u64::MAX)?;
     let whole =
         Partitions::new(workload, meter, search.lanes, search.moves, search.seed).cheapest();
-    (whole.cost() <= bound.cost).then(|| Solution {
+    let is_exact = whole.cost() <= bound.cost;
+    (is_exact || !meter.is_priced).then(|| Solution {
         packings: vec![whole],
-        is_exact: true,
+        is_exact,
     })
 }
 

