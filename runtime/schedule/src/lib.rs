@@ -71,7 +71,8 @@ pub use floor::{Floor, floor};
 pub use forecast::{Forecast, Spread, forecast};
 pub use limit::over_cost;
 pub use options::{
-    Assumptions, CellCertificate, Certificate, Effort, Goal, Infeasible, Options, Planned, Risk,
+    Assumptions, CellCertificate, Certificate, Effort, Goal, Infeasible, Method, Options, Planned,
+    Risk,
 };
 pub use packing::{optimize, schedule, schedule_isolated};
 pub use peers::{Peer, PeerCost, peers};

@@ -41,6 +41,8 @@ pub struct Options {
     pub goal: Goal,
     /// How hard it is sought.
     pub effort: Effort,
+    /// By what means.
+    pub method: Method,
     /// Fewer lanes than the plan's policy allows; more count as so many.
     pub lanes: Option<u32>,
     /// What the account may have.
@@ -77,6 +79,16 @@ pub enum Risk {
     /// In nine of ten runs, by [`forecast`](crate::forecast()).
     #[default]
     P90,
+}
+
+/// By what means lives are sought.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Method {
+    /// Small cells are solved to the end.
+    #[default]
+    Best,
+    /// All cells are searched: for those who want to know how good the search is.
+    SearchAlone,
 }
 
 /// How many moves a search may make for a shape: a number and not a time, so that the same plan gives

@@ -15,7 +15,7 @@ use super::meter::Meter;
 use super::parallel;
 use super::partition::{PackedLife, Packing, Partitions};
 use super::sequence::{Direction, Sequencer};
-use super::solve::{Search, Solution, Sought};
+use super::solve::{Search, Solution, Solver, Sought};
 use super::workload::Workload;
 use crate::options::{Assumptions, Effort, Options};
 
@@ -78,17 +78,15 @@ impl Job<'_> {
         let shape = &plan.shapes[self.shape];
         let workload = Workload::of(plan, shape, exclusions, assumptions.default_takes_ms);
         let bound = ShapeBound::of(&workload, search.lanes);
-        let mut solutions: BTreeMap<Meter, Solution> = BTreeMap::new();
+        let mut solver = Solver::new(&workload, &bound, search, sought);
         let kinds = self.cells.iter().map(|cell| {
             let meter = Meter::of(plan, cell, &workload, assumptions);
-            let general = meter.for_search(&workload);
-            let solution = solutions.entry(general).or_insert_with_key(|general| {
-                Solution::of(&workload, &bound, general, search, sought)
-            });
-            Kind::of(plan, &workload, solution, self.shape, meter, cell)
+            let solution = solver.solve(&meter);
+            Kind::of(plan, &workload, &solution, self.shape, meter, cell)
         });
+        let kinds = kinds.collect();
         Solved {
-            kinds: kinds.collect(),
+            kinds,
             workload,
             bound,
         }
@@ -104,6 +102,7 @@ impl<'p> Cells<'p> {
             lanes: usize::try_from(lanes).unwrap_or(usize::MAX),
             moves: options.effort.0,
             seed: options.seed,
+            method: options.method,
         };
         let exclusions = Exclusions::of(plan);
         let mut jobs: Vec<Job<'_>> = Vec::new();

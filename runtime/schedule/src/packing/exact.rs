@@ -19,13 +19,12 @@ pub(crate) const MOST_TESTS: usize = 12;
 /// The plays that look for an order before all are looked through.
 const PLAYS: u32 = 40;
 
+/// The tests of a set of parts and their shortest order; `None` where they cannot share a life.
+pub(crate) type Shortest = Option<(TestSet, Order)>;
+
 /// The shortest order of each set of parts; a set that cannot share a life has none. `None` where there is
 /// too much to look at.
-pub(crate) fn orders(
-    workload: &Workload,
-    lanes: usize,
-    mut states: u32,
-) -> Option<Vec<Option<(TestSet, Order)>>> {
+pub(crate) fn orders(workload: &Workload, lanes: usize, mut states: u32) -> Option<Vec<Shortest>> {
     let parts = workload.parts.len();
     if parts > MOST_PARTS || workload.len() > MOST_TESTS {
         return None;

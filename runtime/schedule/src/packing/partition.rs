@@ -454,6 +454,20 @@ impl Packing {
         Self { lives }
     }
 
+    /// The same lives with what `meter` charges for them.
+    pub(crate) fn charged_by(&self, workload: &Workload, meter: &Meter) -> Self {
+        let lives = self.lives.iter().map(|life| {
+            let charge = meter.charge(workload, &life.tests, life.order.length_ms);
+            PackedLife {
+                charge: charge.unwrap_or(life.charge),
+                ..life.clone()
+            }
+        });
+        Self {
+            lives: lives.collect(),
+        }
+    }
+
     /// The length of the longest life without its boot.
     pub(crate) fn span_ms(&self) -> u64 {
         let lengths = self.lives.iter().map(|life| life.order.length_ms);

@@ -3,15 +3,17 @@
 //!
 //! Small shapes are solved to the end ([`super::exact`]), others searched ([`super::partition`]). What
 //! shorter lives cost is sought by the number of lives and not by the deadline, so a later deadline has all
-//! to choose from that an earlier one has: its cost is never higher. Its main type is [`Solution`].
+//! to choose from that an earlier one has: its cost is never higher. Its main types are [`Solver`] and
+//! [`Solution`].
+
+use std::collections::BTreeMap;
 
 use super::bound::ShapeBound;
-use super::exact;
+use super::exact::{self, Shortest};
 use super::meter::Meter;
-use super::order::Order;
 use super::partition::{PackedLife, Packing, Partitions};
-use super::set::TestSet;
 use super::workload::Workload;
+use crate::options::Method;
 
 /// The states that may be looked at for each move of the effort, where a shape is small.
 const STATES_A_MOVE: u32 = 250;
@@ -41,125 +43,165 @@ pub(crate) struct Search {
     pub(crate) lanes: usize,
     pub(crate) moves: u32,
     pub(crate) seed: u64,
+    pub(crate) method: Method,
 }
 
-impl Solution {
-    /// Whose bound is `bound`.
-    pub(crate) fn of(
-        workload: &Workload,
-        bound: &ShapeBound,
-        meter: &Meter,
+/// Solves a shape for meter after meter.
+pub(crate) struct Solver<'w> {
+    workload: &'w Workload,
+    bound: &'w ShapeBound,
+    search: Search,
+    sought: Sought,
+    /// All on one life, which no meter has a part in.
+    whole: Option<Packing>,
+    /// The shortest lives of all sets of parts, for the number of lanes that could be solved.
+    orders: Option<(usize, Vec<Shortest>)>,
+    /// What was searched, by what the meters have in common.
+    searched: BTreeMap<Meter, Solution>,
+}
+
+impl<'w> Solver<'w> {
+    pub(crate) fn new(
+        workload: &'w Workload,
+        bound: &'w ShapeBound,
         search: Search,
         sought: Sought,
     ) -> Self {
-        if workload.parts.is_empty() {
-            return Self {
+        Self {
+            workload,
+            bound,
+            search,
+            sought,
+            whole: None,
+            orders: None,
+            searched: BTreeMap::new(),
+        }
+    }
+
+    /// The lives that `meter` likes.
+    pub(crate) fn solve(&mut self, meter: &Meter) -> Solution {
+        if self.workload.parts.is_empty() {
+            return Solution {
                 packings: vec![Packing { lives: Vec::new() }],
                 is_exact: true,
             };
         }
-        if sought == Sought::Cheapest
-            && let Some(whole) = whole(workload, bound, meter, search)
+        if self.search.method == Method::SearchAlone {
+            return self.searched(meter).clone();
+        }
+        if self.sought == Sought::Cheapest
+            && let Some(whole) = self.whole(meter)
         {
             return whole;
         }
-        let states = search.moves.saturating_mul(STATES_A_MOVE);
-        if let Some(orders) = exact::orders(workload, search.lanes, states) {
-            return Self::exact(workload, meter, &orders, sought);
+        let Search { lanes, moves, .. } = self.search;
+        if self.orders.is_none() {
+            // What is solved on fewer lanes can be done on more.
+            let states = moves.saturating_mul(STATES_A_MOVE);
+            let mut solved = (1..=lanes.min(self.workload.len()).max(1)).rev();
+            let solved = solved.find_map(|lanes| {
+                let orders = exact::orders(self.workload, lanes, states)?;
+                Some((lanes, orders))
+            });
+            self.orders = Some(solved.unwrap_or_default());
         }
-        let mut searched = Self::searched(workload, meter, search, sought);
-        // What is solved on fewer lanes can be done on more.
-        let fewer = (1..search.lanes.min(workload.len())).rev();
-        let mut solved = fewer.filter_map(|lanes| exact::orders(workload, lanes, states));
-        if let Some(orders) = solved.next() {
-            let solved = Self::exact(workload, meter, &orders, sought);
-            searched.packings.extend(solved.packings);
-            searched.packings = frontier(searched.packings);
+        let mut packings = Vec::new();
+        if let Some((solved, orders)) = &self.orders
+            && !orders.is_empty()
+        {
+            packings = exact_ones(self.workload, meter, orders, self.sought);
+            if *solved >= lanes.min(self.workload.len()) && !packings.is_empty() {
+                return Solution {
+                    packings: frontier(packings),
+                    is_exact: true,
+                };
+            }
         }
-        searched
-    }
-
-    /// The cheapest by the search alone, for those who want to know how good it is.
-    pub(crate) fn searched(
-        workload: &Workload,
-        meter: &Meter,
-        search: Search,
-        sought: Sought,
-    ) -> Self {
-        let mut packings = vec![cheapest(workload, meter, search)];
-        if sought == Sought::Shorter {
-            packings.extend(shorter(workload, meter, search, &packings[0]));
-        }
-        Self {
+        let workload = self.workload;
+        let searched = self.searched(meter).packings.iter();
+        packings.extend(searched.map(|packing| packing.charged_by(workload, meter)));
+        Solution {
             packings: frontier(packings),
             is_exact: false,
         }
     }
 
-    /// By sets of parts: the cheapest way to have all parts, of lives no longer than each length there is.
-    fn exact(
-        workload: &Workload,
-        meter: &Meter,
-        orders: &[Option<(TestSet, Order)>],
-        sought: Sought,
-    ) -> Self {
-        let lives: Vec<Option<PackedLife>> = orders
-            .iter()
-            .map(|order| {
-                let (tests, order) = order.as_ref()?;
-                let charge = meter.charge(workload, tests, order.length_ms)?;
-                Some(PackedLife {
-                    tests: tests.clone(),
-                    order: order.clone(),
-                    charge,
-                })
-            })
-            .collect();
-        let mut packings = Vec::new();
-        let mut limit_ms = u64::MAX;
-        while let Some(packing) = covered(&lives, limit_ms) {
-            let span_ms = packing.span_ms();
-            packings.push(packing);
-            if sought == Sought::Cheapest || span_ms == 0 {
-                break;
+    /// The cheapest by the search alone.
+    fn searched(&mut self, meter: &Meter) -> &Solution {
+        let (workload, search, sought) = (self.workload, self.search, self.sought);
+        let general = meter.for_search(workload);
+        self.searched.entry(general).or_insert_with_key(|general| {
+            let mut packings = vec![cheapest(workload, general, search)];
+            if sought == Sought::Shorter {
+                packings.extend(shorter(workload, general, search, &packings[0]));
             }
-            limit_ms = span_ms - 1;
+            Solution {
+                packings: frontier(packings),
+                is_exact: false,
+            }
+        })
+    }
+
+    /// All on one life, where that is certainly the cheapest; and where lives cost nothing, so that a cell
+    /// does not get several machines of this host for the sake of seconds.
+    fn whole(&mut self, meter: &Meter) -> Option<Solution> {
+        let workload = self.workload;
+        if !workload.fits_one_life || meter.is_choosy() {
+            return None;
         }
-        if packings.is_empty() {
-            // Some part is served by no machine; the search gives it one all the same.
-            let search = Search {
-                lanes: 1,
-                moves: 1,
-                seed: 0,
-            };
-            return Self::searched(workload, meter, search, sought);
-        }
-        Self {
-            packings: frontier(packings),
-            is_exact: true,
-        }
+        let Search {
+            lanes, moves, seed, ..
+        } = self.search;
+        let whole = self
+            .whole
+            .get_or_insert_with(|| Partitions::new(workload, meter, lanes, moves, seed).cheapest());
+        let [life] = whole.lives.as_slice() else {
+            return None;
+        };
+        let charge = meter.charge(workload, &life.tests, life.order.length_ms)?;
+        let is_exact = charge.cost <= self.bound.least(meter, u64::MAX)?.cost;
+        let life = PackedLife {
+            charge,
+            ..life.clone()
+        };
+        (is_exact || !meter.is_priced).then(|| Solution {
+            packings: vec![Packing { lives: vec![life] }],
+            is_exact,
+        })
     }
 }
 
-/// All on one life, where that is certainly the cheapest; and where lives cost nothing, so that a cell does not
-/// get several machines of this host for the sake of seconds.
-fn whole(
+/// By sets of parts: the cheapest way to have all parts, and then of lives shorter than those, and so on. Nothing,
+/// where some part is served by no machine.
+fn exact_ones(
     workload: &Workload,
-    bound: &ShapeBound,
     meter: &Meter,
-    search: Search,
-) -> Option<Solution> {
-    if !workload.fits_one_life || meter.is_choosy() {
-        return None;
+    orders: &[Shortest],
+    sought: Sought,
+) -> Vec<Packing> {
+    let lives: Vec<Option<PackedLife>> = orders
+        .iter()
+        .map(|order| {
+            let (tests, order) = order.as_ref()?;
+            let charge = meter.charge(workload, tests, order.length_ms)?;
+            Some(PackedLife {
+                tests: tests.clone(),
+                order: order.clone(),
+                charge,
+            })
+        })
+        .collect();
+    let mut packings = Vec::new();
+    let mut limit_ms = u64::MAX;
+    while let Some(packing) = covered(&lives, limit_ms) {
+        let span_ms = packing.span_ms();
+        packings.push(packing);
+        if sought == Sought::Cheapest || span_ms == 0 {
+            break;
+        }
+        limit_ms = span_ms - 1;
     }
-    let bound = bound.least(meter, u64::MAX)?;
-    let whole =
-        Partitions::new(workload, meter, search.lanes, search.moves, search.seed).cheapest();
-    let is_exact = whole.cost() <= bound.cost;
-    (is_exact || !meter.is_priced).then(|| Solution {
-        packings: vec![whole],
-        is_exact,
-    })
+    packings
 }
 
 /// The cheapest lives of up to `limit_ms` that have all parts; of equally cheap ones the shortest together.

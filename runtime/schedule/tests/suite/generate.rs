@@ -620,3 +620,19 @@ pub fn priced(mut plan: ExecutionPlan, random: &mut Random) -> ExecutionPlan {
     }
     plan
 }
+
+/// A cell of up to six tests of one minute or so, on priced machines.
+pub fn small(seed: u64) -> ExecutionPlan {
+    let random = &mut Random(seed);
+    let size = Size {
+        tests: 2 + random.below(4),
+        cells: 1,
+        lanes: 1 + random.below(3) as u32,
+    };
+    let mut plan = priced(rich(seed, size), random);
+    for test in plan.tests.indices() {
+        let test = &mut plan.tests[test];
+        test.takes_ms = Some((1 + random.below(60) as u64) * 1_000);
+    }
+    plan
+}

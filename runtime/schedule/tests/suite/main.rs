@@ -9,4 +9,6 @@ mod floor;
 mod generate;
 mod limit;
 mod mutations;
+mod oracle;
 mod properties;
+mod small;
