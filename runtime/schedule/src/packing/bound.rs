@@ -54,9 +54,10 @@ impl ShapeBound {
                 }
             }
         }
+        let (lives, rivals_ms) = rivals(workload, lanes);
         Self {
-            lives: clique(workload),
-            busy_ms: busy_ms(workload, &own, lanes),
+            lives,
+            busy_ms: busy_ms(workload, &own, lanes).max(rivals_ms),
             last_ms: busy_ms(workload, &ends, lanes),
             whole_ms: whole,
             whole_gib: workload.gib(&all),
@@ -129,12 +130,19 @@ fn cost(meter: &Meter, lives: u64, together_ms: u64, gib: u64) -> u128 {
     }
 }
 
-/// Parts that cannot share a life with any other of them, as many as are found: no fewer lives will do.
-fn clique(workload: &Workload) -> u64 {
+/// Parts no two of which can share a life, as many and as long as are found: no fewer lives will do, and
+/// their lengths together are no less than those of the parts.
+fn rivals(workload: &Workload, lanes: usize) -> (u64, u64) {
     if workload.fits_one_life || workload.parts.is_empty() {
-        return 1;
+        return (1, 0);
     }
     let count = workload.parts.len();
+    let orders = Orders::new(workload, lanes, 0);
+    let lengths_ms: Vec<u64> = workload
+        .parts
+        .iter()
+        .map(|part| orders.lower_bound_ms(&part.tests, lanes))
+        .collect();
     let mut rivals = vec![TestSet::new(count); count];
     for one in 0..count {
         for other in 0..one {
@@ -147,25 +155,30 @@ fn clique(workload: &Workload) -> u64 {
             }
         }
     }
-    let mut seeds: Vec<usize> = (0..count).collect();
-    seeds.sort_by_key(|part| (Reverse(rivals[*part].len()), *part));
-    let mut most = 1;
-    for seed in &seeds {
-        if rivals[*seed].len() < most {
-            break;
+    // What each has to offer: how many others it leaves, or how long it is.
+    let by_number = |part: usize, open: &TestSet| {
+        let left: &TestSet = &rivals[part];
+        u64::try_from(left.shared(open)).unwrap_or(u64::MAX)
+    };
+    let by_length = |part: usize, _: &TestSet| lengths_ms[part];
+    let (mut most, mut longest_ms) = (1, 0);
+    for seed in 0..count {
+        for offers in [&by_number as &dyn Fn(usize, &TestSet) -> u64, &by_length] {
+            let mut open = rivals[seed].clone();
+            let (mut size, mut sum_ms) = (1_u64, lengths_ms[seed]);
+            while let Some(next) = open
+                .iter()
+                .max_by_key(|part| (offers(*part, &open), Reverse(*part)))
+            {
+                size += 1;
+                sum_ms = sum_ms.saturating_add(lengths_ms[next]);
+                open.retain(&rivals[next]);
+            }
+            most = most.max(size);
+            longest_ms = longest_ms.max(sum_ms);
         }
-        let mut open = rivals[*seed].clone();
-        let mut size = 1;
-        while let Some(next) = open.iter().max_by_key(|part| {
-            let next: &TestSet = &rivals[*part];
-            (next.shared(&open), Reverse(*part))
-        }) {
-            size += 1;
-            open.retain(&rivals[next]);
-        }
-        most = most.max(size);
     }
-    u64::try_from(most).unwrap_or(u64::MAX)
+    (most, longest_ms)
 }
 
 /// However many lives `tests` are put onto, their lengths together are no less than this.
@@ -192,7 +205,8 @@ fn busy_ms(workload: &Workload, tests: &TestSet, lanes: usize) -> u64 {
         }
     }
     let area_ms = area_ms(workload, tests, &heads_ms, &tails_ms, lanes);
-    area_ms.max(heaviest_ms(workload, tests, Share::Needed))
+    let ways = (heads_ms.as_slice(), tails_ms.as_slice());
+    area_ms.max(heaviest_ms(workload, tests, Share::Needed, ways))
 }
 
 /// Whether tests are sure to be on one life.
@@ -204,11 +218,17 @@ pub(crate) enum Share {
     Needed,
 }
 
-/// The longest of the found sets of tests that never overlap: chains, and what keeps each other away.
+/// The longest of the found sets of tests that never overlap: chains, and what keeps each other away; with the
+/// ways in and out of them, whose lengths are given for each test.
 ///
 /// Who waits for a test by order alone waits for what that one waits for only if it is there as well. So unless
 /// all share a life, only what is needed is followed over more than one edge.
-pub(crate) fn heaviest_ms(workload: &Workload, tests: &TestSet, share: Share) -> u64 {
+pub(crate) fn heaviest_ms(
+    workload: &Workload,
+    tests: &TestSet,
+    share: Share,
+    (heads_ms, tails_ms): (&[u64], &[u64]),
+) -> u64 {
     let takes_ms = &workload.takes_ms;
     let in_order = match share {
         Share::All => workload.in_order(tests),
@@ -258,7 +278,7 @@ pub(crate) fn heaviest_ms(workload: &Workload, tests: &TestSet, share: Share) ->
         }
     }
     let alone = tests.iter().filter(|test| workload.alone.contains(*test));
-    let alone_ms = alone.fold(0_u64, |sum, test| sum.saturating_add(takes_ms[test]));
+    let alone: Vec<usize> = alone.collect();
     let mut longest_ms = 0;
     let mut by_weight: Vec<usize> = tests
         .iter()
@@ -300,10 +320,10 @@ pub(crate) fn heaviest_ms(workload: &Workload, tests: &TestSet, share: Share) ->
                 open.retain(&never[*test]);
             }
         }
-        let weight_ms = members
-            .iter()
-            .fold(0_u64, |sum, test| sum.saturating_add(takes_ms[*test]));
-        longest_ms = longest_ms.max(weight_ms);
+        // One after another, and so on one lane.
+        let members = members.iter().chain(&alone).copied();
+        let members = TestSet::of(workload.len(), members);
+        longest_ms = longest_ms.max(area_ms(workload, &members, heads_ms, tails_ms, 1));
     }
-    alone_ms.saturating_add(longest_ms)
+    longest_ms
 }

@@ -37,6 +37,8 @@ struct Chains {
     ranks_ms: Vec<u64>,
     /// The work of all that waits for it, directly or not, itself included.
     work_ms: Vec<u64>,
+    /// Whether something waits for it that wants the machine to itself.
+    leads: Vec<bool>,
 }
 
 /// What makes a test urgent; the tests themselves are before others of the same value.
@@ -48,6 +50,9 @@ enum Rule {
     AloneFirst,
     /// The same, those behind all others, as far as nothing waits for them that is longer than they.
     AloneLast,
+    /// What leads to some that want the machine to themselves, then those, then all others: these fill what
+    /// is left at the end.
+    AloneBetween,
     /// The most work behind it.
     Work,
     /// The longest.
@@ -56,10 +61,11 @@ enum Rule {
     Head,
 }
 
-const RULES: [Rule; 6] = [
+const RULES: [Rule; 7] = [
     Rule::Rank,
     Rule::AloneLast,
     Rule::AloneFirst,
+    Rule::AloneBetween,
     Rule::Work,
     Rule::Longest,
     Rule::Head,
@@ -202,12 +208,18 @@ impl<'w> Orders<'w> {
             let test = list.remove(from);
             list.insert(to, test);
             let length_ms = self.sequencer.play(&list, best.lanes, Direction::Forward);
+            if length_ms > best.length_ms {
+                let test = list.remove(to);
+                list.insert(from, test);
+                continue;
+            }
+            // By their starts the tests say the same, and fewer moves change nothing.
+            if self.sequencer.started().len() == list.len() {
+                list.copy_from_slice(self.sequencer.started());
+            }
             if length_ms < best.length_ms {
                 best.length_ms = length_ms;
                 best.list.clone_from(&list);
-            } else if length_ms > best.length_ms {
-                let test = list.remove(to);
-                list.insert(from, test);
             }
         }
     }
@@ -220,6 +232,13 @@ impl<'w> Orders<'w> {
             Rule::Rank => list.sort_by_key(rank),
             Rule::AloneFirst => list.sort_by_key(|test| (!alone.contains(*test), rank(test))),
             Rule::AloneLast => list.sort_by_key(|test| (alone.contains(*test), rank(test))),
+            Rule::AloneBetween => list.sort_by_key(|test| {
+                let class = match alone.contains(*test) {
+                    true => 1,
+                    false => u8::from(!chains.leads[*test]) * 2,
+                };
+                (class, rank(test))
+            }),
             Rule::Work => list.sort_by_key(|test| (u64::MAX - chains.work_ms[*test], rank(test))),
             Rule::Longest => {
                 let takes_ms = &self.workload.takes_ms;
@@ -237,6 +256,7 @@ impl<'w> Orders<'w> {
             heads_ms: vec![0; end],
             ranks_ms: vec![0; end],
             work_ms: vec![0; end],
+            leads: vec![false; end],
         };
         let Some(order) = workload.in_order(tests) else {
             return chains;
@@ -250,15 +270,17 @@ impl<'w> Orders<'w> {
             }
         }
         for test in order.iter().rev() {
-            let (mut rank_ms, mut work_ms) = (0, 0_u64);
+            let (mut rank_ms, mut work_ms, mut leads) = (0, 0_u64, false);
             for then in &workload.then[*test] {
                 if tests.contains(*then) {
                     rank_ms = chains.ranks_ms[*then].max(rank_ms);
                     work_ms = work_ms.saturating_add(chains.work_ms[*then]);
+                    leads |= chains.leads[*then] || workload.alone.contains(*then);
                 }
             }
             let takes_ms = workload.takes_ms[*test];
             chains.ranks_ms[*test] = takes_ms.saturating_add(rank_ms);
+            chains.leads[*test] = leads;
             chains.work_ms[*test] = takes_ms.saturating_add(work_ms);
         }
         chains
@@ -277,11 +299,12 @@ impl<'w> Orders<'w> {
             .zip(&workload.takes_ms)
             .map(|(rank_ms, takes_ms)| rank_ms.saturating_sub(*takes_ms))
             .collect();
-        let bound_ms = area_ms(workload, tests, &chains.heads_ms, &tails_ms, lanes);
+        let ways = (chains.heads_ms.as_slice(), tails_ms.as_slice());
+        let bound_ms = area_ms(workload, tests, ways.0, ways.1, lanes);
         let chain_ms = tests.iter().map(|test| chains.ranks_ms[test]).max();
         bound_ms
             .max(chain_ms.unwrap_or(0))
-            .max(heaviest_ms(workload, tests, Share::All))
+            .max(heaviest_ms(workload, tests, Share::All, ways))
     }
 }
 

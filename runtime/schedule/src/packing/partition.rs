@@ -143,6 +143,21 @@ impl<'w> Partitions<'w> {
         self.finished(&draft)
     }
 
+    /// How many items there are, and about how long the longest of them is.
+    pub(crate) fn largest_items(&mut self) -> (usize, u64) {
+        let items = self.items();
+        let lengths = items.iter().filter_map(|item| self.life(item.clone()));
+        let longest_ms = lengths.map(|life| life.length_ms).max();
+        (items.len(), longest_ms.unwrap_or(0))
+    }
+
+    /// About how long the longest part is.
+    pub(crate) fn longest_part_ms(&mut self) -> u64 {
+        let parts = 0..self.workload.parts.len();
+        let lengths = parts.filter_map(|part| self.life(vec![part]));
+        lengths.map(|life| life.length_ms).max().unwrap_or(0)
+    }
+
     /// The atoms that fit a life, and the parts of those that do not.
     pub(crate) fn items(&mut self) -> Vec<Vec<usize>> {
         let mut atoms: BTreeMap<usize, Vec<usize>> = BTreeMap::new();

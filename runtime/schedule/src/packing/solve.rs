@@ -269,20 +269,29 @@ fn cheapest(workload: &Workload, meter: &Meter, search: Search) -> Packing {
 /// More and more lives, each number of them as short as is found.
 fn shorter(workload: &Workload, meter: &Meter, search: Search, cheapest: &Packing) -> Vec<Packing> {
     let mut partitions = Partitions::new(workload, meter, search.lanes, search.moves, search.seed);
-    let atoms = partitions.items().len();
-    let mut packings = Vec::new();
-    for (most, split) in [(atoms, false), (workload.parts.len(), true)] {
+    let (atoms, longest_atom_ms) = partitions.largest_items();
+    let longest_part_ms = partitions.longest_part_ms();
+    let mut packings: Vec<Packing> = Vec::new();
+    let mut fewest = cheapest.lives.len();
+    for (most, split, least_ms) in [
+        (atoms, false, longest_atom_ms),
+        (workload.parts.len(), true, longest_part_ms),
+    ] {
         if split && most == atoms {
             break;
         }
-        let mut lives = cheapest.lives.len().min(most);
+        let mut lives = fewest.min(most);
         loop {
-            packings.push(partitions.balanced(lives, split));
-            if lives == most {
+            let packing = partitions.balanced(lives, split);
+            // Nothing is shorter than the longest of what is put on them.
+            let is_shortest = packing.span_ms() <= least_ms;
+            packings.push(packing);
+            if lives == most || is_shortest {
                 break;
             }
             lives = (lives + 1 + lives / EACH_LIVES).min(most);
         }
+        fewest = lives;
     }
     packings
 }
