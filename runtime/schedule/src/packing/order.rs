@@ -92,7 +92,7 @@ impl<'w> Orders<'w> {
         let chains = self.chains(tests);
         let rules = match tests.is_disjoint(&self.workload.alone) {
             true => &[Rule::Rank][..],
-            false => &[Rule::Rank, Rule::AloneLast],
+            false => &[Rule::AloneBetween, Rule::AloneLast, Rule::AloneFirst],
         };
         let lengths = rules.iter().map(|rule| {
             let list = self.list(tests, &chains, *rule);

@@ -20,6 +20,9 @@ const STATES_A_MOVE: u32 = 250;
 /// Up to so many lives, each number is tried; above, each that is about a sixteenth more.
 const EACH_LIVES: usize = 16;
 
+/// How many times the moves are made for what is shorter: that is asked for with a goal, and seldom.
+const MOVES_FOR_SHORTER: u32 = 3;
+
 /// The lives that a shape may have, the cheapest first, each shorter and dearer than the one before.
 #[derive(Clone, Debug)]
 pub(crate) struct Solution {
@@ -268,7 +271,8 @@ fn cheapest(workload: &Workload, meter: &Meter, search: Search) -> Packing {
 
 /// More and more lives, each number of them as short as is found.
 fn shorter(workload: &Workload, meter: &Meter, search: Search, cheapest: &Packing) -> Vec<Packing> {
-    let mut partitions = Partitions::new(workload, meter, search.lanes, search.moves, search.seed);
+    let moves = search.moves.saturating_mul(MOVES_FOR_SHORTER);
+    let mut partitions = Partitions::new(workload, meter, search.lanes, moves, search.seed);
     let (atoms, longest_atom_ms) = partitions.largest_items();
     let longest_part_ms = partitions.longest_part_ms();
     let mut packings: Vec<Packing> = Vec::new();
