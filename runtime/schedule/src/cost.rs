@@ -69,31 +69,43 @@ impl Cost {
 pub fn cost(plan: &ExecutionPlan, schedule: &Schedule) -> Result<Cost, BillError> {
     let mut cost = Cost::default();
     for life in &schedule.lives {
+        cost.add(plan, life)?;
+    }
+    Ok(cost)
+}
+
+/// What one life should cost.
+pub(crate) fn life_cost(plan: &ExecutionPlan, life: &PlannedLife) -> Result<Cost, BillError> {
+    let mut cost = Cost::default();
+    cost.add(plan, life)?;
+    Ok(cost)
+}
+
+impl Cost {
+    fn add(&mut self, plan: &ExecutionPlan, life: &PlannedLife) -> Result<(), BillError> {
         let machine = &plan.machines[life.machine];
         match &machine.quote {
             Some(quote) if !quote.is_free() => {
                 let usage = usage(plan, life, quote);
                 let own = bill(quote, &usage)?;
                 for line in own.lines() {
-                    cost.rests_on(quote, line.kind);
+                    self.rests_on(quote, line.kind);
                 }
-                cost.bill = std::mem::take(&mut cost.bill).merge(&own)?;
+                self.bill = std::mem::take(&mut self.bill).merge(&own)?;
             }
-            Some(_) => cost.free_lives = cost.free_lives.saturating_add(1),
+            Some(_) => self.free_lives = self.free_lives.saturating_add(1),
             None if is_of_this_host(machine) => {
-                cost.free_lives = cost.free_lives.saturating_add(1);
+                self.free_lives = self.free_lives.saturating_add(1);
             }
             None => {
                 let key = (machine.region.clone(), machine.r#type.clone());
-                let lives = cost.unpriced.entry(key).or_default();
+                let lives = self.unpriced.entry(key).or_default();
                 *lives = lives.saturating_add(1);
             }
         }
+        Ok(())
     }
-    Ok(cost)
-}
 
-impl Cost {
     /// Notes the day of a line's rate.
     fn rests_on(&mut self, quote: &Quote, kind: LineKind) {
         let Some(line) = quote.line(kind) else {

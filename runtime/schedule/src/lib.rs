@@ -9,6 +9,7 @@
 //! | [`forecast()`] | says what a run may come to, if tests do not take what is expected of them |
 //! | [`peers()`] | says what the same tests would cost if they were put onto machines as other runners do it |
 //! | [`summarize()`] | counts what a schedule comes to, and what no schedule of its lives could beat |
+//! | [`breakdown()`] | the same by region and operating system, with what it costs |
 //! | [`check()`] | judges any schedule by the rules below, without a line of the code that made it |
 //! | [`over_cost()`] | says whether a schedule is expected to cost more than the plan allows |
 //! | [`bill()`] | says what a life costs, by its quote's rates and Amazon's billing rules |
@@ -53,6 +54,7 @@
 //! say; all others are of [`check()`].
 
 pub mod bill;
+pub mod breakdown;
 pub mod check;
 pub mod cost;
 pub mod floor;
@@ -65,6 +67,7 @@ pub mod quota;
 pub mod summary;
 
 pub use bill::{Bill, BillError, BillLine, BillingRule, Usage, bill};
+pub use breakdown::{Place, Share, breakdown};
 pub use check::{Rule, Terms, Violation, check, check_terms};
 pub use cost::{Cost, ROOT_VOLUME_GIB, cost};
 pub use floor::{Floor, floor};

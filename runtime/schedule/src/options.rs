@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use dva_plan::money::Money;
-use dva_plan::plan::CellIx;
+use dva_plan::plan::{CellIx, Limits};
 use dva_plan::schedule::Schedule;
 use thiserror::Error;
 
@@ -69,6 +69,21 @@ pub enum Goal {
         /// The most that all lives may cost together.
         most: Money,
     },
+}
+
+impl Goal {
+    /// What the limits of a plan ask for: to be over in time as is expected, where the time is limited. A limit
+    /// of the cost is judged by [`over_cost`](crate::over_cost()), since the least cost is sought anyhow.
+    #[must_use]
+    pub fn of(limits: &Limits) -> Self {
+        match limits.elapsed_ms {
+            Some(within_ms) => Self::Deadline {
+                within_ms,
+                risk: Risk::Expected,
+            },
+            None => Self::LeastCost,
+        }
+    }
 }
 
 /// How sure something has to be.

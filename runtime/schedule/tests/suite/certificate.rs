@@ -6,7 +6,7 @@ use dva_plan::plan::Policy;
 use dva_plan::validate::validate;
 use dva_schedule::{
     Assumptions, Bucket, Effort, Goal, LaunchRate, Options, Peer, Planned, QuotaClass, Quotas,
-    Risk, Spread, Terms, check, check_terms, cost, forecast, optimize, peers, schedule,
+    Risk, Spread, Terms, breakdown, check, check_terms, cost, forecast, optimize, peers, schedule,
 };
 use proptest::prelude::*;
 
@@ -98,6 +98,13 @@ proptest! {
         prop_assert!(planned.schedule.makespan_ms <= forecast.makespan_worst_ms);
         prop_assert_eq!(forecast.chance_permille(u64::MAX), 1_000);
         prop_assert_eq!(forecast.chance_permille(0), 0);
+        let shares = breakdown(&plan, &planned.schedule).expect("it can be counted");
+        let costs = shares.values().map(|share| share.cost.bill.total());
+        prop_assert_eq!(Money::checked_sum(costs), Some(planned.certificate.cost));
+        let lives: u32 = shares.values().map(|share| share.lives).sum();
+        prop_assert_eq!(lives as usize, planned.schedule.lives.len());
+        let ends = shares.values().map(|share| share.end_ms);
+        prop_assert_eq!(ends.max(), Some(planned.schedule.makespan_ms));
     }
 
     /// A later deadline and a larger budget never give anything worse, and both are kept.
