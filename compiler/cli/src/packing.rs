@@ -11,8 +11,8 @@ use dva_plan::plan::Limits;
 use dva_plan::unit::display_duration;
 use dva_plan::{ExecutionPlan, ExitCode, Schedule};
 use dva_schedule::{
-    Assumptions, Certificate, Effort, Goal, Infeasible, LaunchRate, Options, Quotas, Risk, Spread,
-    Terms, check, check_terms, forecast,
+    Assumptions, Certificate, Effort, Goal, Infeasible, LaunchRate, Method, Options, Quotas, Risk,
+    Spread, Terms, check, check_terms, forecast,
 };
 
 use crate::args::PackingArguments;
@@ -134,6 +134,7 @@ pub fn options(
         effort: Effort(arguments.effort),
         lanes: arguments.lanes.map(Into::into),
         quotas: quotas(arguments),
+        method: Method::default(),
         seed: 0,
     }
 }

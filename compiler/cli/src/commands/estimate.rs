@@ -3,7 +3,6 @@
 //!
 //! What is found is gathered once ([`Estimate`]), and said to people ([`text`]) and to programs ([`view`]).
 
-mod groups;
 mod text;
 mod view;
 
@@ -16,8 +15,8 @@ use dva_plan::plan::Cell;
 use dva_plan::quote::Market;
 use dva_plan::{ExecutionPlan, ExitCode, Schedule};
 use dva_schedule::{
-    Assumptions, Certificate, Cost, Forecast, Options, Peer, PeerCost, QuotaClass, Spread, Summary,
-    forecast, peak_vcpus, peers, summarize,
+    Assumptions, Certificate, Cost, Forecast, Options, Peer, PeerCost, Place, QuotaClass, Share,
+    Spread, Summary, breakdown, forecast, peak_vcpus, peers, summarize,
 };
 
 use crate::args::{EstimateArguments, MarketName, ProviderName};
@@ -25,7 +24,6 @@ use crate::failure::Failure;
 use crate::packing::Packed;
 use crate::render::counted;
 use crate::{input, output, packing, providers};
-use groups::Group;
 
 /// What a run of a plan would come to.
 struct Estimate<'e> {
@@ -45,7 +43,7 @@ struct Estimate<'e> {
     /// The most virtual processors at once, of machines that an account has a quota for.
     peak_vcpus: BTreeMap<(String, QuotaClass), u32>,
     /// By region and operating system.
-    groups: Vec<Group>,
+    places: BTreeMap<Place, Share>,
     /// The same tests, put onto machines as other runners do it.
     peers: BTreeMap<Peer, PeerCost>,
 }
@@ -76,7 +74,7 @@ impl<'e> Estimate<'e> {
             forecast: forecast(plan, schedule, &spread),
             spread,
             peak_vcpus,
-            groups: groups::groups(plan, schedule).map_err(failed)?,
+            places: breakdown(plan, schedule).map_err(failed)?,
             peers: peers(plan, options),
         })
     }

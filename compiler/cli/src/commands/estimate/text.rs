@@ -1,5 +1,6 @@
 //! What `dva estimate` says to people.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use dva_plan::money::Money;
@@ -15,7 +16,7 @@ use crate::table::{Align, Table};
 /// How many types, machines without a price and pools of processors are named; `--json` names all.
 const NAMED: usize = 8;
 /// How many regions and operating systems have a line of their own.
-const GROUPS: usize = 24;
+const PLACES: usize = 24;
 
 pub(super) fn text(estimate: &Estimate<'_>) -> String {
     let Estimate {
@@ -74,9 +75,9 @@ pub(super) fn text(estimate: &Estimate<'_>) -> String {
     if let Some(peak) = peak(estimate) {
         line("peak", peak);
     }
-    if estimate.groups.len() > 1 && !cost.is_nothing() {
+    if estimate.places.len() > 1 && !cost.is_nothing() {
         text.push('\n');
-        text.push_str(&by_group(estimate));
+        text.push_str(&by_place(estimate));
     }
     if cost.bill.total() > Money::ZERO {
         text.push('\n');
@@ -201,31 +202,33 @@ fn peak(estimate: &Estimate<'_>) -> Option<String> {
     ))
 }
 
-fn by_group(estimate: &Estimate<'_>) -> String {
+fn by_place(estimate: &Estimate<'_>) -> String {
     let mut table = Table::new([
         ("region", Align::Left),
         ("os", Align::Left),
         ("cells", Align::Right),
         ("machines", Align::Right),
-        ("at once", Align::Right),
+        ("launched", Align::Right),
+        ("ended", Align::Right),
         ("cost", Align::Right),
     ]);
-    let mut groups: Vec<_> = estimate.groups.iter().collect();
-    groups.sort_by_key(|group| std::cmp::Reverse(group.cost));
-    let others = groups.split_off(groups.len().min(GROUPS));
-    for group in groups {
-        let cost = match (group.unpriced, group.cost) {
-            (0, cost) => amount(cost),
-            (_, cost) if cost == Money::ZERO => "not known".to_owned(),
-            (_, cost) => format!("at least {}", amount(cost)),
-        };
+    let mut places: Vec<_> = estimate.places.iter().collect();
+    places.sort_by_key(|(place, share)| (Reverse(share.cost.bill.total()), *place));
+    let others = places.split_off(places.len().min(PLACES));
+    for (place, share) in places {
+        let total = share.cost.bill.total();
         table.row([
-            group.region.clone(),
-            group.os.clone(),
-            group.cells.to_string(),
-            group.lives.to_string(),
-            group.machines.to_string(),
-            cost,
+            place.region.clone(),
+            place.os.clone(),
+            share.cells.to_string(),
+            share.lives.to_string(),
+            about(share.last_launch_ms),
+            about(share.end_ms),
+            match share.cost.unpriced_lives() {
+                0 => amount(total),
+                _ if total == Money::ZERO => "not known".to_owned(),
+                _ => format!("at least {}", amount(total)),
+            },
         ]);
     }
     let mut text = table.text();

@@ -59,7 +59,8 @@ struct View<'a> {
     unpriced_kinds: Vec<LineKind>,
     /// The most virtual processors at once.
     peak_vcpus: Vec<PeakView<'a>>,
-    groups: Vec<GroupView<'a>>,
+    /// By region and operating system.
+    places: Vec<PlaceView<'a>>,
     /// The same tests, put onto machines as other runners do it, by the name of the policy.
     baselines: BTreeMap<&'static str, BaselineView>,
 }
@@ -115,12 +116,15 @@ struct PeakView<'a> {
 }
 
 #[derive(Serialize)]
-struct GroupView<'a> {
+struct PlaceView<'a> {
     region: &'a str,
     os: &'a str,
-    cells: usize,
-    lives: usize,
-    machines: usize,
+    cells: u32,
+    lives: u32,
+    setup_executions: u32,
+    machines: &'a BTreeMap<String, u32>,
+    last_launch_ms: u64,
+    end_ms: u64,
     cost_nano_usd: Money,
     unpriced_lives: u32,
 }
@@ -197,17 +201,20 @@ pub(super) fn json<'a>(estimate: &'a Estimate<'_>, dropped: &'a BTreeMap<String,
                 vcpus: *vcpus,
             })
             .collect(),
-        groups: estimate
-            .groups
+        places: estimate
+            .places
             .iter()
-            .map(|group| GroupView {
-                region: &group.region,
-                os: &group.os,
-                cells: group.cells,
-                lives: group.lives,
-                machines: group.machines,
-                cost_nano_usd: group.cost,
-                unpriced_lives: group.unpriced,
+            .map(|(place, share)| PlaceView {
+                region: &place.region,
+                os: &place.os,
+                cells: share.cells,
+                lives: share.lives,
+                setup_executions: share.setup_executions,
+                machines: &share.machines_by_type,
+                last_launch_ms: share.last_launch_ms,
+                end_ms: share.end_ms,
+                cost_nano_usd: share.cost.bill.total(),
+                unpriced_lives: share.cost.unpriced_lives(),
             })
             .collect(),
         baselines: estimate
