@@ -397,7 +397,14 @@ pub fn choose(hir: &Hir<'_>, named: Option<&str>, bag: &mut Bag) -> Option<PlanI
             found.map(|(plan, _)| plan)
         }
         (_, None) => {
-            if !hir.may_be_unread() {
+            // A file that is there for others says what to test, not on what.
+            let is_for_others = hir.plans.is_empty()
+                && hir
+                    .files
+                    .indices()
+                    .next()
+                    .is_some_and(|root| hir.public_of(root).next().is_some());
+            if !hir.may_be_unread() && !is_for_others {
                 bag.push(
                     Diagnostic::new(
                         Code::P0701,

@@ -62,7 +62,8 @@ pub struct Compilation {
     /// The source and the files that it uses; messages are shown in them. Where the source's bytes are no
     /// text, it stands there without any.
     pub sources: Sources,
-    /// The execution plan; `None` where one of the diagnostics is an error.
+    /// The execution plan; `None` where one of the diagnostics is an error, and where the source has no plan but
+    /// items that others may use.
     pub plan: Option<ExecutionPlan>,
     /// What was found, in the order of the source.
     pub diagnostics: Vec<Diagnostic>,

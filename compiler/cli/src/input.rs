@@ -8,6 +8,7 @@ use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Write, stderr};
 use std::path::Path;
 
+use dva_compiler::diagnostic::Severity;
 use dva_compiler::files::{MAX_FILE_BYTES, ReadProblem, SourceLoader};
 use dva_compiler::source::MAX_SOURCE_BYTES;
 use dva_compiler::suppose::Supposed;
@@ -19,12 +20,9 @@ use crate::args::{Format, InputArguments, SourceArguments};
 use crate::failure::Failure;
 use crate::render::{self, Stream};
 
-/// Compiles a source, shows what was found in it, and returns the execution plan's bytes. Findings for
-/// programs go to `stream`.
-pub fn compile(
-    arguments: &SourceArguments,
-    stream: Stream,
-) -> Result<(Compilation, Vec<u8>), Failure> {
+/// Compiles a source and shows what was found in it; nothing of it is an error. Findings for programs go to
+/// `stream`.
+pub fn compile(arguments: &SourceArguments, stream: Stream) -> Result<Compilation, Failure> {
     compile_supposed(arguments, Supposed::default(), stream)
 }
 
@@ -33,7 +31,7 @@ fn compile_supposed(
     arguments: &SourceArguments,
     supposed: Supposed,
     stream: Stream,
-) -> Result<(Compilation, Vec<u8>), Failure> {
+) -> Result<Compilation, Failure> {
     let bytes = read_file(&arguments.file, MAX_SOURCE_BYTES as u64 + 1)?;
     if bytes.starts_with(br#"{"format":"dva-"#) {
         return Err(Failure::new(
@@ -54,13 +52,21 @@ fn compile_supposed(
     let compilation =
         dva_compiler::compile_with_files(&name, &bytes, &options, &BesideSource(folder));
     render::diagnostics(&name, &compilation, arguments.format, stream);
-    match &compilation.plan {
-        Some(plan) => {
-            let bytes = to_bytes(plan);
-            Ok((compilation, bytes))
-        }
-        None => Err(Failure::silent(ExitCode::Source)),
+    let mut found = compilation.diagnostics.iter();
+    match found.any(|finding| finding.code.severity() == Severity::Error) {
+        true => Err(Failure::silent(ExitCode::Source)),
+        false => Ok(compilation),
     }
+}
+
+/// The bytes of the execution plan that a source has become.
+pub fn plan_bytes(path: &Path, compilation: &Compilation) -> Result<Vec<u8>, Failure> {
+    let plan = compilation.plan.as_ref().map(to_bytes);
+    plan.ok_or_else(|| {
+        let text =
+            "has no plan: what stands in it is for other files. Name a source with a `plan`.";
+        Failure::new(ExitCode::Source, format!("{} {text}", path.display()))
+    })
 }
 
 /// What each input is given, once.
@@ -149,7 +155,8 @@ pub fn plan_supposed(arguments: &InputArguments, supposed: Supposed) -> Result<I
             set: arguments.set.clone(),
             format: arguments.format,
         };
-        let (compilation, bytes) = compile_supposed(&source, supposed, Stream::Error)?;
+        let compilation = compile_supposed(&source, supposed, Stream::Error)?;
+        let bytes = plan_bytes(&arguments.file, &compilation)?;
         if arguments.format != Format::Json {
             let _ = write!(stderr(), "{}", render::left_out(&compilation));
         }

@@ -17,7 +17,8 @@ pub fn run(arguments: &PlanArguments) -> Result<ExitCode, Failure> {
         output.into_iter(),
         std::iter::once(arguments.source.file.as_path()),
     )?;
-    let (compilation, bytes) = input::compile(&arguments.source, Stream::Error)?;
+    let compilation = input::compile(&arguments.source, Stream::Error)?;
+    let bytes = input::plan_bytes(&arguments.source.file, &compilation)?;
     let _ = write!(stderr(), "{}", left_out(&compilation));
     output::write(output.unwrap_or(Path::new("-")), &bytes)?;
     Ok(ExitCode::Ok)
