@@ -48,6 +48,14 @@ pub enum Command {
     #[command(after_help = "Examples:\n  dva estimate examples/storage.plan\n  \
                       dva estimate plan.json --json | jq .cost_nano_usd")]
     Estimate(EstimateArguments),
+    /// Draws on which machine and when every test runs, as text or as SVG
+    #[command(after_help = "Examples:\n  dva schedule examples/release.plan\n  \
+                      dva schedule plan.json --deadline 40min --svg schedule.svg\n  \
+                      dva estimate plan.json -o schedule.json && dva schedule plan.json --schedule schedule.json\n  \
+                      dva schedule plan.json --json | jq '.lives[] | {label, type, end_ms}'\n\n\
+                      Lives that do the same at the same time are drawn once. `dva explain FILE --cell C --test T` \
+                      says why a test runs where and when it does.")]
+    Schedule(ScheduleArguments),
     /// Lists machine types and regions, with what they cost
     #[command(
         after_help = "Examples:\n  dva catalog 'memory >= 16GiB and nvme and arch == arm64'\n  \
@@ -92,9 +100,13 @@ pub enum Command {
                       Example:\n  dva config --show"
     )]
     Config(ConfigArguments),
-    /// Explains a diagnostic code or a failure class
+    /// Explains a diagnostic code or a failure class, or why a test runs where and when it does
     #[command(
-        after_help = "Examples:\n  dva explain P0301\n  dva explain ssh.lost\n  dva explain --list"
+        after_help = "Examples:\n  dva explain P0301\n  dva explain ssh.lost\n  dva explain --list\n  \
+                      dva explain examples/release.plan --cell 'image=debian region=us-east-1' --test mount\n  \
+                      dva explain plan.json --schedule schedule.json --cell 0658e7 --test mount --json\n\n\
+                      A cell is what `dva schedule` and reports call it, the first digits of its id, or any of its \
+                      AXIS=VALUE words that tell it from the others."
     )]
     Explain(ExplainArguments),
 }
@@ -263,6 +275,51 @@ pub struct EstimateArguments {
     pub output: Option<PathBuf>,
     /// Prints JSON
     #[arg(long)]
+    pub json: bool,
+}
+
+/// Which schedule is looked at.
+#[derive(Debug, Args)]
+pub struct LookArguments {
+    /// Where it would run, which decides how long a boot is taken to be; by the plan's regions where
+    /// not given
+    #[arg(long, value_enum)]
+    pub provider: Option<ProviderName>,
+    /// How it is to be packed.
+    #[command(flatten)]
+    pub packing: PackingArguments,
+    /// A machine for every group of tests that come after each other, instead of one a cell
+    #[arg(long, conflicts_with_all = ["deadline", "budget"])]
+    pub isolate: bool,
+    /// Looks at a schedule that `dva estimate -o FILE` wrote for this plan
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = ["provider", "deadline", "budget", "lanes", "effort", "quota", "isolate"]
+    )]
+    pub schedule: Option<PathBuf>,
+}
+
+/// `dva schedule`.
+#[derive(Debug, Args)]
+pub struct ScheduleArguments {
+    /// What is scheduled.
+    #[command(flatten)]
+    pub input: InputArguments,
+    /// Which schedule.
+    #[command(flatten)]
+    pub look: LookArguments,
+    /// Draws every life on its own, also where many do the same
+    #[arg(long)]
+    pub all: bool,
+    /// Writes an SVG instead of text; `-` for standard output
+    #[arg(long, value_name = "FILE")]
+    pub svg: Option<PathBuf>,
+    /// How many characters wide the text is; the terminal's width, or 100, where not given
+    #[arg(long, value_name = "N", conflicts_with = "svg", value_parser = clap::value_parser!(u16).range(40..=1000))]
+    pub width: Option<u16>,
+    /// Prints JSON, with every life on its own
+    #[arg(long, conflicts_with_all = ["svg", "width"])]
     pub json: bool,
 }
 
@@ -462,10 +519,32 @@ pub struct ConfigArguments {
 /// `dva explain`.
 #[derive(Debug, Args)]
 pub struct ExplainArguments {
-    /// A code such as `P0301`, or a failure class such as `ssh.lost`
-    #[arg(required_unless_present = "list")]
+    /// A code such as `P0301`, or a failure class such as `ssh.lost`; with --test a `.plan` file or an
+    /// execution plan (`.json`)
+    #[arg(required_unless_present = "list", value_name = "CODE|FILE")]
     pub name: Option<String>,
     /// Lists all codes and classes
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["cell", "test"])]
     pub list: bool,
+    /// The cell, where the plan has several
+    #[arg(long, value_name = "CELL")]
+    pub cell: Option<String>,
+    /// Explains why this test runs where and when it does
+    #[arg(long, value_name = "TEST")]
+    pub test: Option<String>,
+    /// Which `plan` item of the file; needed only where it has several
+    #[arg(long, value_name = "NAME")]
+    pub plan: Option<String>,
+    /// Gives an input of the source its value; several times for several inputs
+    #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
+    pub set: Vec<(String, String)>,
+    /// How findings in the source are shown
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+    /// In which schedule.
+    #[command(flatten)]
+    pub look: LookArguments,
+    /// Prints JSON
+    #[arg(long)]
+    pub json: bool,
 }

@@ -10,5 +10,6 @@ pub mod gc;
 pub mod graph;
 pub mod plan;
 pub mod run;
+pub mod schedule;
 #[cfg(feature = "local")]
 pub mod ssh;

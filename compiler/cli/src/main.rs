@@ -4,18 +4,22 @@ mod args;
 mod commands;
 mod config;
 mod failure;
+mod gantt;
 mod input;
 mod inputs;
 mod log;
 mod outcome;
 mod output;
 mod packing;
+mod price;
 mod progress;
 mod providers;
 mod render;
 mod secrets;
+mod selection;
 mod stop_at;
 mod table;
+mod why;
 
 use std::io::{Write, stderr};
 use std::process::ExitCode as ProcessExitCode;
@@ -48,6 +52,7 @@ fn run(arguments: &Arguments) -> ExitCode {
         Command::Check(arguments) => commands::check::run(arguments),
         Command::Plan(arguments) => commands::plan::run(arguments),
         Command::Estimate(arguments) => commands::estimate::run(arguments),
+        Command::Schedule(arguments) => commands::schedule::run(arguments),
         Command::Catalog(arguments) => commands::catalog::run(arguments),
         Command::Graph(arguments) => commands::graph::run(arguments),
         Command::Run(arguments) => commands::run::run(arguments),

@@ -15,8 +15,9 @@ use dva_schedule::{
     Spread, Terms, check, check_terms, forecast,
 };
 
-use crate::args::PackingArguments;
+use crate::args::{LookArguments, PackingArguments};
 use crate::failure::Failure;
+use crate::providers;
 use crate::render::about;
 
 /// A schedule, and how far it can be from the best one where that is known.
@@ -152,6 +153,21 @@ fn quotas(arguments: &PackingArguments) -> Quotas {
         };
     }
     quotas
+}
+
+/// The schedule that is to be looked at: one that was written, or what [`pack`] makes.
+pub fn looked_at(
+    plan: &Loaded<ExecutionPlan>,
+    arguments: &LookArguments,
+) -> Result<Packed, Failure> {
+    if let Some(path) = &arguments.schedule {
+        return load(path, plan);
+    }
+    let assumptions = match arguments.provider {
+        Some(provider) => providers::assumptions(provider),
+        None => providers::assumptions_for(&plan.body),
+    };
+    pack(plan, &assumptions, &arguments.packing, arguments.isolate)
 }
 
 /// What is sought: what was asked for, else to keep the plan's limit of time.

@@ -1,5 +1,5 @@
 //! How findings in a source are shown: to people on standard error, to programs as JSON or as commands; and
-//! how amounts of money are.
+//! how amounts of money and time are.
 //!
 //! What a finding becomes in each form is the compiler's matter; here it is chosen and written.
 
@@ -12,6 +12,7 @@ use dva_compiler::expand::Reason;
 use dva_compiler::source::Sources;
 use dva_compiler::{Compilation, Outcome};
 use dva_plan::money::Money;
+use dva_plan::unit::display_duration;
 use miette::{GraphicalReportHandler, GraphicalTheme, NarratableReportHandler};
 use serde::Serialize;
 
@@ -187,12 +188,30 @@ pub fn about(ms: u64) -> String {
         small => format!("{large}{of} {small}{name}"),
     };
     match seconds {
-        0..60 if tenths % 10 != 0 => format!("{}.{}s", tenths / 10, tenths % 10),
+        0..60 if !tenths.is_multiple_of(10) => format!("{}.{}s", tenths / 10, tenths % 10),
         0..120 => format!("{seconds}s"),
         120..1_200 => two(seconds / 60, "min", seconds % 60, "s"),
         1_200..7_200 => format!("{minutes}min"),
         _ => two(minutes / 60, "h", minutes % 60, "min"),
     }
+}
+
+/// A duration, or a time since the start of the run, in the units that people count in: `1h 2min`, `1min 30s`, `5.5s`.
+pub fn duration(ms: u64) -> String {
+    let (hours, minutes, rest_ms) = (ms / 3_600_000, ms / 60_000 % 60, ms % 60_000);
+    let mut parts = Vec::new();
+    if hours > 0 {
+        parts.push(format!("{hours}h"));
+    }
+    if minutes > 0 {
+        parts.push(format!("{minutes}min"));
+    }
+    match rest_ms {
+        0 if parts.is_empty() => parts.push("0s".to_owned()),
+        0 => {}
+        _ => parts.push(display_duration(rest_ms)),
+    }
+    parts.join(" ")
 }
 
 /// JSON for programs, with a line break behind it.
@@ -216,6 +235,17 @@ pub fn colours() -> bool {
     let variable = |name: &str| std::env::var(name).ok();
     wants_colours(
         std::io::stderr().is_terminal(),
+        variable("NO_COLOR").as_deref(),
+        variable("CLICOLOR").as_deref(),
+        variable("CLICOLOR_FORCE").as_deref(),
+    )
+}
+
+/// The same of standard output.
+pub fn colours_of_output() -> bool {
+    let variable = |name: &str| std::env::var(name).ok();
+    wants_colours(
+        std::io::stdout().is_terminal(),
         variable("NO_COLOR").as_deref(),
         variable("CLICOLOR").as_deref(),
         variable("CLICOLOR_FORCE").as_deref(),
@@ -281,6 +311,16 @@ mod tests {
         assert_eq!(about(1_200_001), "21min");
         assert_eq!(about(7_199_999), "2h");
         assert_eq!(about(7_260_000), "2h 1min");
+    }
+
+    #[test]
+    fn durations_are_told_in_units_that_people_count_in() {
+        assert_eq!(duration(0), "0s");
+        assert_eq!(duration(500), "500ms");
+        assert_eq!(duration(5_500), "5.5s");
+        assert_eq!(duration(210_000), "3min 30s");
+        assert_eq!(duration(3_600_000), "1h");
+        assert_eq!(duration(93_784_005), "26h 3min 4.005s");
     }
 
     #[test]
