@@ -10,13 +10,17 @@ use super::meter::Meter;
 use super::order::{Orders, area_ms};
 use super::set::TestSet;
 use super::tariff::Length;
-use super::workload::Workload;
+use super::workload::{Part, Workload};
+
+/// From how many parts the search for those begins that cannot share a life.
+const SEEDS: usize = 24;
 
 /// The limits of one shape on machines with a number of lanes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ShapeBound {
     /// No fewer lives will do.
     pub(crate) lives: u64,
+    lanes: usize,
     /// The lengths of all lives together, without what [`Self::last_ms`] has of each.
     busy_ms: u64,
     /// What each life has at its end for `last` tests.
@@ -27,6 +31,23 @@ pub(crate) struct ShapeBound {
     whole_gib: u64,
     /// The least size of any life's.
     gib: u64,
+    parts: Vec<PartBound>,
+}
+
+/// What a part brings to its life.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct PartBound {
+    atom: usize,
+    /// The work that fills all lanes.
+    alone_ms: u64,
+    /// All other work.
+    shared_ms: u128,
+    /// The longest chain of that.
+    chain_ms: u64,
+    /// No order of it ends sooner.
+    length_ms: u64,
+    /// The parts that it cannot share a life with.
+    rivals: TestSet,
 }
 
 /// What a cell comes to at least.
@@ -54,10 +75,13 @@ impl ShapeBound {
                 }
             }
         }
-        let (lives, rivals_ms) = rivals(workload, lanes);
+        let parts = parts(workload, lanes);
+        let (lives, apart_ms) = clique(&parts, lanes, u64::MAX);
         Self {
             lives,
-            busy_ms: busy_ms(workload, &own, lanes).max(rivals_ms),
+            lanes,
+            parts,
+            busy_ms: busy_ms(workload, &own, lanes).max(apart_ms),
             last_ms: busy_ms(workload, &ends, lanes),
             whole_ms: whole,
             whole_gib: workload.gib(&all),
@@ -69,22 +93,25 @@ impl ShapeBound {
     /// where that cannot be.
     pub(crate) fn least(&self, meter: &Meter, limit_ms: u64) -> Option<Least> {
         let room_ms = limit_ms.saturating_sub(self.last_ms);
-        let needed = match room_ms {
-            0 if self.busy_ms > 0 => return None,
-            0 => 1,
-            room_ms => self.busy_ms.div_ceil(room_ms),
+        // What cannot share a life that long adds up as what cannot share one at all.
+        let (apart, apart_ms) = match limit_ms {
+            u64::MAX => (self.lives, self.busy_ms),
+            _ => clique(&self.parts, self.lanes, room_ms),
         };
-        let lives = self.lives.max(needed).max(1);
+        let busy_ms = self.busy_ms.max(apart_ms);
+        let needed = match room_ms {
+            0 if busy_ms > 0 => return None,
+            0 => 1,
+            room_ms => busy_ms.div_ceil(room_ms),
+        };
+        let lives = self.lives.max(needed).max(apart).max(1);
         let whole_ms = self.whole_ms.filter(|whole_ms| *whole_ms <= limit_ms);
         let whole = whole_ms.filter(|_| lives == 1).map(|whole_ms| Least {
             lives: 1,
             cost: cost(meter, 1, whole_ms, self.whole_gib),
         });
         let several = lives.max(if self.whole_ms.is_some() { 2 } else { 1 });
-        let together_ms = self
-            .last_ms
-            .saturating_mul(several)
-            .saturating_add(self.busy_ms);
+        let together_ms = self.last_ms.saturating_mul(several).saturating_add(busy_ms);
         let cost = cost(meter, several, together_ms, self.gib);
         let several = Least {
             lives: several,
@@ -130,28 +157,84 @@ fn cost(meter: &Meter, lives: u64, together_ms: u64, gib: u64) -> u128 {
     }
 }
 
-/// Parts no two of which can share a life, as many and as long as are found: no fewer lives will do, and
-/// their lengths together are no less than those of the parts.
-fn rivals(workload: &Workload, lanes: usize) -> (u64, u64) {
-    if workload.fits_one_life || workload.parts.is_empty() {
-        return (1, 0);
-    }
+/// What each part brings, and with which others it cannot share a life.
+fn parts(workload: &Workload, lanes: usize) -> Vec<PartBound> {
     let count = workload.parts.len();
     let orders = Orders::new(workload, lanes, 0);
-    let lengths_ms: Vec<u64> = workload
-        .parts
-        .iter()
-        .map(|part| orders.lower_bound_ms(&part.tests, lanes))
-        .collect();
-    let mut rivals = vec![TestSet::new(count); count];
+    let bound = |part: &Part| {
+        let (mut alone_ms, mut shared_ms, mut longest_ms) = (0_u64, 0_u128, 0);
+        let mut chains_ms: Vec<u64> = vec![0; workload.len()];
+        // `last` tests may run beside those that end every life, which are counted for each.
+        let mut own = part.tests.clone();
+        if workload.last.len() < workload.len() {
+            workload.last.iter().for_each(|last| own.remove(last));
+        }
+        let mut order: Vec<usize> = own.iter().collect();
+        order.sort_by_key(|test| workload.needs[*test].len());
+        for test in order {
+            let needs = workload.needs[test].iter().map(|need| chains_ms[need]);
+            let before_ms = needs.max().unwrap_or(0);
+            let takes_ms = workload.takes_ms[test];
+            let own_ms = match workload.alone.contains(test) {
+                true => {
+                    alone_ms = alone_ms.saturating_add(takes_ms);
+                    0
+                }
+                false => {
+                    shared_ms += u128::from(takes_ms);
+                    takes_ms
+                }
+            };
+            chains_ms[test] = before_ms.saturating_add(own_ms);
+            longest_ms = chains_ms[test].max(longest_ms);
+        }
+        PartBound {
+            atom: part.atom,
+            alone_ms,
+            shared_ms,
+            chain_ms: longest_ms,
+            length_ms: orders.lower_bound_ms(&own, lanes),
+            rivals: TestSet::new(count),
+        }
+    };
+    let mut bounds: Vec<PartBound> = workload.parts.iter().map(bound).collect();
+    if workload.fits_one_life {
+        return bounds;
+    }
     for one in 0..count {
         for other in 0..one {
             let both = workload.parts[one]
                 .tests
                 .union(&workload.parts[other].tests);
             if !workload.fits(&both) {
-                rivals[one].insert(other);
-                rivals[other].insert(one);
+                bounds[one].rivals.insert(other);
+                bounds[other].rivals.insert(one);
+            }
+        }
+    }
+    bounds
+}
+
+/// Parts no two of which can share a life that is no longer than `limit_ms`, as many and as long as are found:
+/// no fewer lives will do, and their lengths together are no less than those of the parts.
+fn clique(parts: &[PartBound], lanes: usize, limit_ms: u64) -> (u64, u64) {
+    let wide = u128::try_from(lanes.max(1)).unwrap_or(1);
+    let mut rivals: Vec<TestSet> = parts.iter().map(|part| part.rivals.clone()).collect();
+    if limit_ms < u64::MAX {
+        for one in 0..parts.len() {
+            for other in 0..one {
+                let (first, second) = (&parts[one], &parts[other]);
+                let shared = (first.shared_ms + second.shared_ms).div_ceil(wide);
+                let shared_ms = u64::try_from(shared).unwrap_or(u64::MAX);
+                let both_ms = first
+                    .alone_ms
+                    .saturating_add(second.alone_ms)
+                    .saturating_add(shared_ms.max(first.chain_ms).max(second.chain_ms));
+                // Parts of one atom may have tests in common.
+                if first.atom != second.atom && both_ms > limit_ms {
+                    rivals[one].insert(other);
+                    rivals[other].insert(one);
+                }
             }
         }
     }
@@ -160,18 +243,20 @@ fn rivals(workload: &Workload, lanes: usize) -> (u64, u64) {
         let left: &TestSet = &rivals[part];
         u64::try_from(left.shared(open)).unwrap_or(u64::MAX)
     };
-    let by_length = |part: usize, _: &TestSet| lengths_ms[part];
+    let by_length = |part: usize, _: &TestSet| parts[part].length_ms;
     let (mut most, mut longest_ms) = (1, 0);
-    for seed in 0..count {
+    let mut seeds: Vec<usize> = (0..parts.len()).collect();
+    seeds.sort_by_key(|part| (Reverse(rivals[*part].len()), *part));
+    for seed in seeds.into_iter().take(SEEDS) {
         for offers in [&by_number as &dyn Fn(usize, &TestSet) -> u64, &by_length] {
             let mut open = rivals[seed].clone();
-            let (mut size, mut sum_ms) = (1_u64, lengths_ms[seed]);
+            let (mut size, mut sum_ms) = (1_u64, parts[seed].length_ms);
             while let Some(next) = open
                 .iter()
                 .max_by_key(|part| (offers(*part, &open), Reverse(*part)))
             {
                 size += 1;
-                sum_ms = sum_ms.saturating_add(lengths_ms[next]);
+                sum_ms = sum_ms.saturating_add(parts[next].length_ms);
                 open.retain(&rivals[next]);
             }
             most = most.max(size);
