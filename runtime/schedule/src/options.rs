@@ -205,10 +205,10 @@ impl Infeasible {
         let mut parts = Vec::new();
         if let Some(deadline_ms) = self.least_deadline_ms {
             let deadline = dva_plan::unit::display_duration(deadline_ms);
-            parts.push(format!("the run takes {deadline} at least"));
+            parts.push(format!("the shortest that was found takes {deadline}"));
         }
         if let Some(budget) = self.least_budget {
-            parts.push(format!("the run costs {budget} at least"));
+            parts.push(format!("the cheapest that was found costs {budget}"));
         }
         for ((region, class), vcpus) in &self.least_vcpus {
             parts.push(format!(
