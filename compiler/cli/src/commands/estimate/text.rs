@@ -15,6 +15,8 @@ use crate::table::{Align, Table};
 
 /// How many types, machines without a price and pools of processors are named; `--json` names all.
 const NAMED: usize = 8;
+/// How wide the values are.
+const COLUMNS: usize = 87;
 /// How many regions and operating systems have a line of their own.
 const PLACES: usize = 24;
 
@@ -32,7 +34,9 @@ pub(super) fn text(estimate: &Estimate<'_>) -> String {
         counted(plan.cells.len(), "cell"),
         counted(plan.test_runs(), "test run"),
     );
-    let mut line = |name: &str, value: String| text.push_str(&format!("  {name:<10} {value}\n"));
+    let mut line = |name: &str, value: String| {
+        text.push_str(&format!("  {name:<10} {}\n", wrapped(&value)));
+    };
     line("lives", lives(estimate));
     line(
         "lanes",
@@ -42,6 +46,7 @@ pub(super) fn text(estimate: &Estimate<'_>) -> String {
         ),
     );
     line("makespan", makespan(estimate));
+    line("runs", runs(estimate));
     if let Some((within_ms, permille)) = estimate.chance_permille() {
         line(
             "deadline",
@@ -108,20 +113,40 @@ fn lives(estimate: &Estimate<'_>) -> String {
     format!("{lives} ({}){setups}{bound}", types.join(", "))
 }
 
-/// What is expected, what half of all and nine of ten runs take, and the most.
+/// How long it takes if every test takes what is expected.
 fn makespan(estimate: &Estimate<'_>) -> String {
-    let (summary, forecast) = (&estimate.summary, &estimate.forecast);
-    // A run is stopped where the plan's limit is reached.
-    let limit_ms = estimate.plan.policy.limits.elapsed_ms.unwrap_or(u64::MAX);
     format!(
-        "{} if every test takes what is expected, at least {} on these lives; half of all runs {}, nine of ten {}, \
-         all {}",
-        about(summary.makespan_ms),
-        about(summary.makespan_lower_bound_ms),
-        about(forecast.makespan_p50_ms.min(limit_ms)),
-        about(forecast.makespan_p90_ms.min(limit_ms)),
-        about(forecast.makespan_worst_ms.min(limit_ms)),
+        "{} if every test takes what is expected, at least {} on these lives",
+        about(estimate.summary.makespan_ms),
+        about(estimate.summary.makespan_lower_bound_ms),
     )
+}
+
+/// How long runs take, no longer than the plan's limit, where they are stopped.
+fn runs(estimate: &Estimate<'_>) -> String {
+    let forecast = &estimate.forecast;
+    let limit_ms = estimate.plan.policy.limits.elapsed_ms.unwrap_or(u64::MAX);
+    let within = |ms: u64| about(ms.min(limit_ms));
+    format!(
+        "half are over within {}, nine of ten within {}, all within {}",
+        within(forecast.makespan_p50_ms),
+        within(forecast.makespan_p90_ms),
+        within(forecast.makespan_worst_ms),
+    )
+}
+
+/// `value` on as many lines as it needs, cut behind commas.
+fn wrapped(value: &str) -> String {
+    let (mut lines, mut line) = (Vec::new(), String::new());
+    for part in value.split_inclusive(", ") {
+        if !line.is_empty() && line.chars().count() + part.trim_end().chars().count() > COLUMNS {
+            lines.push(std::mem::take(&mut line));
+        }
+        line.push_str(part);
+    }
+    lines.push(line);
+    let lines: Vec<_> = lines.iter().map(|line| line.trim_end()).collect();
+    lines.join("\n             ")
 }
 
 /// What is taken for true, as far as it has a part in the figures.
