@@ -233,6 +233,9 @@ pub struct PackingArguments {
     /// How long to look for something cheaper, in moves a kind of cell: the same number, the same schedule
     #[arg(long, value_name = "MOVES", default_value_t = Effort::default().0)]
     pub effort: u32,
+    /// A machine for every group of tests that come after each other, instead of one a cell
+    #[arg(long, conflicts_with_all = ["deadline", "budget"])]
+    pub isolate: bool,
 }
 
 /// `dva plan`.
@@ -259,9 +262,6 @@ pub struct EstimateArguments {
     /// How it is to be packed.
     #[command(flatten)]
     pub packing: PackingArguments,
-    /// A machine for every group of tests that come after each other, instead of one a cell
-    #[arg(long, conflicts_with_all = ["deadline", "budget"])]
-    pub isolate: bool,
     /// As if machines were bought like this; of a source alone, since the prices of an execution plan are part
     /// of it
     #[arg(long, value_enum)]
@@ -288,9 +288,6 @@ pub struct LookArguments {
     /// How it is to be packed.
     #[command(flatten)]
     pub packing: PackingArguments,
-    /// A machine for every group of tests that come after each other, instead of one a cell
-    #[arg(long, conflicts_with_all = ["deadline", "budget"])]
-    pub isolate: bool,
     /// Looks at a schedule that `dva estimate -o FILE` wrote for this plan
     #[arg(
         long,
@@ -433,9 +430,6 @@ pub struct RunArguments {
     /// How it is packed.
     #[command(flatten)]
     pub packing: PackingArguments,
-    /// A machine for every group of tests that come after each other, instead of one a cell
-    #[arg(long, conflicts_with_all = ["deadline", "budget"])]
-    pub isolate: bool,
     /// Follows a schedule that `dva estimate -o FILE` wrote for this plan
     #[arg(long, value_name = "FILE", conflicts_with_all = ["deadline", "budget", "lanes", "effort", "quota", "isolate"])]
     pub schedule: Option<PathBuf>,

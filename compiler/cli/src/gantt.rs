@@ -264,6 +264,12 @@ impl Block {
         self.launches_ms.first().copied().unwrap_or(0)
     }
 
+    /// When the last of its lives is launched, where that is after the first.
+    pub fn last_relaunch_ms(&self) -> Option<u64> {
+        let last_ms = self.launches_ms.last().copied();
+        last_ms.filter(|last_ms| *last_ms > self.launch_ms())
+    }
+
     /// `m7i.large in eu-west-1`; the number of types or regions where there are many.
     pub fn machine(&self) -> String {
         let named = |names: &BTreeSet<String>, noun: &str| match names.len() {

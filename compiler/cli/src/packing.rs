@@ -30,14 +30,13 @@ pub struct Packed {
     pub deadline_ms: Option<u64>,
 }
 
-/// The schedule of `plan` as the arguments want it; `isolate` gives every atom a life of its own.
+/// The schedule of `plan` as the arguments want it.
 pub fn pack(
     plan: &Loaded<ExecutionPlan>,
     assumptions: &Assumptions,
     arguments: &PackingArguments,
-    isolate: bool,
 ) -> Result<Packed, Failure> {
-    let packed = match isolate {
+    let packed = match arguments.isolate {
         true => isolated(plan, assumptions),
         false => sought(plan, assumptions, arguments)?,
     };
@@ -163,11 +162,8 @@ pub fn looked_at(
     if let Some(path) = &arguments.schedule {
         return load(path, plan);
     }
-    let assumptions = match arguments.provider {
-        Some(provider) => providers::assumptions(provider),
-        None => providers::assumptions_for(&plan.body),
-    };
-    pack(plan, &assumptions, &arguments.packing, arguments.isolate)
+    let assumptions = providers::assumptions_for(&plan.body, arguments.provider);
+    pack(plan, &assumptions, &arguments.packing)
 }
 
 /// What is sought: what was asked for, else to keep the plan's limit of time.

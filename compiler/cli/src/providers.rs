@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use dva_plan::plan::Machine;
 use dva_plan::{ExecutionPlan, ExitCode};
 use dva_runtime::provider::Backend;
 use dva_runtime::sim::{SimBackend, SimScript};
@@ -26,16 +27,14 @@ pub fn assumptions(provider: ProviderName) -> Assumptions {
     }
 }
 
-/// What is taken for true where the plan's machines are: of this host's where all of them are its own.
-pub fn assumptions_for(plan: &ExecutionPlan) -> Assumptions {
-    if plan
-        .machines
-        .iter()
-        .all(|machine| machine.region == "local")
-    {
-        assumptions(ProviderName::Local)
-    } else {
-        Assumptions::default()
+/// What is taken for true of `provider`; where none is named, of where the plan's machines are: of this host
+/// where all of them are its own.
+pub fn assumptions_for(plan: &ExecutionPlan, provider: Option<ProviderName>) -> Assumptions {
+    let is_local = |machine: &Machine| machine.region == "local";
+    match provider {
+        Some(provider) => assumptions(provider),
+        None if plan.machines.iter().all(is_local) => assumptions(ProviderName::Local),
+        None => Assumptions::default(),
     }
 }
 

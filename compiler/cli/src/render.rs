@@ -232,20 +232,19 @@ fn is_narrated(no_graphics: Option<&str>) -> bool {
 
 /// Whether standard error takes colours and its user wants them.
 pub fn colours() -> bool {
-    let variable = |name: &str| std::env::var(name).ok();
-    wants_colours(
-        std::io::stderr().is_terminal(),
-        variable("NO_COLOR").as_deref(),
-        variable("CLICOLOR").as_deref(),
-        variable("CLICOLOR_FORCE").as_deref(),
-    )
+    coloured(std::io::stderr().is_terminal())
 }
 
 /// The same of standard output.
 pub fn colours_of_output() -> bool {
+    coloured(std::io::stdout().is_terminal())
+}
+
+/// Whether a stream takes colours under the variables that are set.
+fn coloured(is_terminal: bool) -> bool {
     let variable = |name: &str| std::env::var(name).ok();
     wants_colours(
-        std::io::stdout().is_terminal(),
+        is_terminal,
         variable("NO_COLOR").as_deref(),
         variable("CLICOLOR").as_deref(),
         variable("CLICOLOR_FORCE").as_deref(),

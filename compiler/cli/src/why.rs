@@ -90,16 +90,7 @@ impl Why {
         (cell, test): (CellIx, TestIx),
         lanes: Option<u32>,
     ) -> Result<Self, Failure> {
-        let shape = &plan.shapes[plan.cells[cell].shape];
-        let context = Context {
-            plan,
-            schedule,
-            cell,
-            shape,
-            together: Together::of(plan, shape),
-            exclusions: Exclusions::of(plan),
-            test,
-        };
+        let context = Context::of(plan, schedule, (cell, test));
         let verdicts: Vec<_> = context
             .executions()
             .filter(|(_, _, execution)| !execution.setup)
@@ -134,6 +125,19 @@ impl Why {
 }
 
 impl<'p> Context<'p> {
+    fn of(plan: &'p ExecutionPlan, schedule: &'p Schedule, (cell, test): (CellIx, TestIx)) -> Self {
+        let shape = &plan.shapes[plan.cells[cell].shape];
+        Self {
+            plan,
+            schedule,
+            cell,
+            shape,
+            together: Together::of(plan, shape),
+            exclusions: Exclusions::of(plan),
+            test,
+        }
+    }
+
     /// The lives of the cell.
     fn lives(&self) -> impl Iterator<Item = (LifeIx, &'p PlannedLife)> + use<'p> {
         let cell = self.cell;

@@ -102,11 +102,8 @@ pub fn run(arguments: &EstimateArguments) -> Result<ExitCode, Failure> {
     let input::Input { plan, dropped, .. } =
         input::plan_supposed(&arguments.input, supposed(arguments)?)?;
     refuse_unserved(&plan.body, arguments.provider)?;
-    let assumptions = match arguments.provider {
-        Some(provider) => providers::assumptions(provider),
-        None => providers::assumptions_for(&plan.body),
-    };
-    let packed = packing::pack(&plan, &assumptions, &arguments.packing, arguments.isolate)?;
+    let assumptions = providers::assumptions_for(&plan.body, arguments.provider);
+    let packed = packing::pack(&plan, &assumptions, &arguments.packing)?;
     if let Some(path) = output {
         output::write(path, &to_bytes(&packed.schedule))?;
     }

@@ -63,8 +63,8 @@ fn refuse_idle(arguments: &ExplainArguments) -> Result<(), Failure> {
         || arguments.plan.is_some()
         || !arguments.set.is_empty()
         || look.provider.is_some()
-        || look.isolate
         || look.schedule.is_some()
+        || packing.isolate
         || packing.deadline.is_some()
         || packing.budget.is_some()
         || packing.lanes.is_some()

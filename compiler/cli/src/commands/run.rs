@@ -35,7 +35,7 @@ pub fn run(arguments: &RunArguments) -> Result<ExitCode, Failure> {
     let assumptions = providers::assumptions(arguments.provider);
     let schedule = match &arguments.schedule {
         Some(path) => packing::load(path, &plan)?.schedule,
-        None => packing::pack(&plan, &assumptions, &arguments.packing, arguments.isolate)?.schedule,
+        None => packing::pack(&plan, &assumptions, &arguments.packing)?.schedule,
     };
     refuse(&plan.body, &schedule, &backend)?;
     let started = WallTime::now();

@@ -263,15 +263,11 @@ fn told(block: &Block) -> String {
         listed(&mut block.types.iter(), 8),
         listed(&mut block.regions.iter(), 8)
     ));
-    if let Some(last) = block
-        .launches_ms
-        .last()
-        .filter(|last| **last > block.launch_ms())
-    {
+    if let Some(last_ms) = block.last_relaunch_ms() {
         lines.push(format!(
             "launched {} times, the last time at {}; the first is drawn",
             block.launches_ms.len(),
-            duration(*last)
+            duration(last_ms)
         ));
     }
     lines.push(format!(

@@ -157,14 +157,10 @@ fn head(block: &Block, width: u16, paint: Paint) -> String {
         duration(block.launch_ms()),
         duration(block.end_ms)
     ));
-    if let Some(last) = block
-        .launches_ms
-        .last()
-        .filter(|last| **last > block.launch_ms())
-    {
+    if let Some(last_ms) = block.last_relaunch_ms() {
         parts.push(format!(
             "and again, the last one from {} on",
-            duration(*last)
+            duration(last_ms)
         ));
     }
     parts.push(block.price());

@@ -73,23 +73,6 @@ fn schedules(plan: &Loaded<ExecutionPlan>) -> Vec<Schedule> {
     schedules
 }
 
-fn context<'p>(
-    plan: &'p ExecutionPlan,
-    schedule: &'p Schedule,
-    (cell, test): (CellIx, TestIx),
-) -> Context<'p> {
-    let shape = &plan.shapes[plan.cells[cell].shape];
-    Context {
-        plan,
-        schedule,
-        cell,
-        shape,
-        together: Together::of(plan, shape),
-        exclusions: Exclusions::of(plan),
-        test,
-    }
-}
-
 /// What is to be looked at: each execution with its schedule.
 fn every(look: impl Fn(&Context<'_>, &PlannedLife, &PlannedExecution)) {
     let mut seen = 0;
@@ -98,7 +81,7 @@ fn every(look: impl Fn(&Context<'_>, &PlannedLife, &PlannedExecution)) {
             for life in &schedule.lives {
                 for execution in &life.executions {
                     let what = (life.cell, execution.test);
-                    look(&context(&plan.body, &schedule, what), life, execution);
+                    look(&Context::of(&plan.body, &schedule, what), life, execution);
                     seen += 1;
                 }
             }
