@@ -30,10 +30,11 @@ pub fn assumptions(provider: ProviderName) -> Assumptions {
 /// What is taken for true of `provider`; where none is named, of where the plan's machines are: of this host
 /// where all of them are its own.
 pub fn assumptions_for(plan: &ExecutionPlan, provider: Option<ProviderName>) -> Assumptions {
-    let is_local = |machine: &Machine| machine.region == "local";
     match provider {
         Some(provider) => assumptions(provider),
-        None if plan.machines.iter().all(is_local) => assumptions(ProviderName::Local),
+        None if plan.machines.iter().all(Machine::is_of_this_host) => {
+            assumptions(ProviderName::Local)
+        }
         None => Assumptions::default(),
     }
 }

@@ -495,6 +495,14 @@ pub struct Network {
     pub closed: bool,
 }
 
+impl Machine {
+    /// Whether it is one of the host that runs `dva`, which nobody charges for.
+    #[must_use]
+    pub fn is_of_this_host(&self) -> bool {
+        self.region == "local"
+    }
+}
+
 impl Network {
     /// Whether it may be any.
     #[must_use]

@@ -16,7 +16,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dva_plan::ExecutionPlan;
-use dva_plan::plan::{DiskIx, Machine, Resource};
+use dva_plan::plan::{DiskIx, Resource};
 use dva_plan::quote::{LineKind, Quote};
 use dva_plan::schedule::{PlannedLife, Schedule};
 
@@ -94,7 +94,7 @@ impl Cost {
                 self.bill = std::mem::take(&mut self.bill).merge(&own)?;
             }
             Some(_) => self.free_lives = self.free_lives.saturating_add(1),
-            None if is_of_this_host(machine) => {
+            None if machine.is_of_this_host() => {
                 self.free_lives = self.free_lives.saturating_add(1);
             }
             None => {
@@ -116,11 +116,6 @@ impl Cost {
             self.as_of = Some(line.as_of.clone());
         }
     }
-}
-
-/// Whether the machine is one of the host that runs `dva`, which nobody charges for.
-fn is_of_this_host(machine: &Machine) -> bool {
-    machine.region == "local"
 }
 
 /// The use of a life by the assumptions of this module.

@@ -125,7 +125,7 @@ pub fn run(arguments: &EstimateArguments) -> Result<ExitCode, Failure> {
 fn refuse_unserved(plan: &ExecutionPlan, provider: Option<ProviderName>) -> Result<(), Failure> {
     let is_served = |cell: &Cell| {
         let mut candidates = cell.candidates.iter();
-        candidates.any(|machine| plan.machines[*machine].region == "local")
+        candidates.any(|machine| plan.machines[*machine].is_of_this_host())
     };
     let unserved = plan.cells.iter().filter(|cell| !is_served(cell)).count();
     if provider != Some(ProviderName::Local) || unserved == 0 {

@@ -65,7 +65,7 @@ impl Pricing {
         match &machine.quote {
             Some(quote) if quote.is_free() => Self::Free,
             Some(quote) => Tariff::of(quote).map_or(Self::Unknown, Self::Priced),
-            None if machine.region == "local" => Self::Free,
+            None if machine.is_of_this_host() => Self::Free,
             None => Self::Unknown,
         }
     }
