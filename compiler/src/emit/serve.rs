@@ -1,8 +1,10 @@
 //! Which machines serve the cells of a plan, and at what price.
 //!
 //! The needs of the tests narrow down what a cell may run on: of several machines those stay that
-//! serve all of its tests, the cheapest first. Where none of a cell's machines meets the need of a test,
-//! the test is unsupported there. A need that is met nowhere is a mistake.
+//! serve all of its tests, the cheapest first. Cheaper ones that serve only some tests come behind these:
+//! two lives may cost less than one on a larger machine, which the scheduler decides. Where none of a
+//! cell's machines meets the need of a test, the test is unsupported there. A need that is met nowhere
+//! is a mistake.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,7 +33,8 @@ pub const MAX_CANDIDATES: usize = 64;
 /// What serves a cell.
 #[derive(Debug)]
 pub struct Served {
-    /// The machines, the best first; never empty.
+    /// The machines that serve all that is supported, the cheapest first, and then cheaper ones that do not;
+    /// never empty.
     pub candidates: Vec<MachineIx>,
     /// The tests that none of the cell's machines can do, as rows of the source, ascending.
     pub unsupported: Vec<TestIx>,
@@ -122,15 +125,18 @@ impl<'e, 'a> Serving<'e, 'a> {
                     candidates = able;
                 }
             }
-            if candidates.len() > 1 {
-                let ranks = candidates
+            prices.sort(&mut candidates);
+            candidates.truncate(MAX_CANDIDATES);
+            let needed = set.iter().flat_map(|set| &needy[*set]);
+            let needed: Vec<_> = needed.map(|test| &needs.tests[test]).collect();
+            let cheaper = prices.cheaper(&cell.candidates, &candidates, |machine| {
+                let met = needed
                     .iter()
-                    .map(|machine| (prices.rank(*machine), *machine));
-                let mut ranks: Vec<_> = ranks.collect();
-                ranks.sort_unstable();
-                candidates = ranks.into_iter().map(|(_, machine)| machine).collect();
-                candidates.truncate(MAX_CANDIDATES);
-            }
+                    .map(|holds| holds[machine].iter().all(|it| *it));
+                met.collect()
+            });
+            candidates.extend(cheaper);
+            candidates.truncate(MAX_CANDIDATES);
             let priced = candidates.into_iter().map(|machine| {
                 *rows
                     .entry(machine)
@@ -209,6 +215,38 @@ struct Prices<'e> {
 }
 
 impl<'e> Prices<'e> {
+    /// The cheapest first.
+    fn sort(&mut self, machines: &mut [MachineIx]) {
+        if machines.len() > 1 {
+            machines.sort_by_cached_key(|machine| (self.rank(*machine), *machine));
+        }
+    }
+
+    /// Of `all` the machines that are cheaper than each of those `serving` all tests, the cheapest first, and
+    /// of those of which `met` says the same, only that one.
+    fn cheaper(
+        &mut self,
+        all: &[MachineIx],
+        serving: &[MachineIx],
+        met: impl Fn(MachineIx) -> Vec<bool>,
+    ) -> Vec<MachineIx> {
+        if all.len() == serving.len() {
+            return Vec::new();
+        }
+        let Some(most) = serving.first().and_then(|first| self.rank(*first).1) else {
+            return Vec::new();
+        };
+        let is_cheaper = |machine: &MachineIx| {
+            let price = self.rank(*machine).1;
+            price.is_some_and(|price| price < most)
+        };
+        let mut cheaper: Vec<_> = all.iter().copied().filter(is_cheaper).collect();
+        self.sort(&mut cheaper);
+        let mut known = BTreeSet::new();
+        cheaper.retain(|machine| known.insert(met(*machine)));
+        cheaper
+    }
+
     /// The cheapest is the least; then by name. What has no price comes last.
     fn rank(&mut self, machine: MachineIx) -> (bool, Option<Money>, &'e str, &'e str) {
         let row: &'e Machine = &self.cells.machines[machine];

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::expr::{CellFact, ExprIx, Expressions};
+use crate::eval::{Facts, eval};
+use crate::expr::{CellFact, ExprIx, Expressions, MachineFact};
 pub use crate::features::BootMode;
 use crate::features::Features;
 use crate::id::{CellId, TestId};
@@ -503,6 +504,13 @@ impl Machine {
     }
 }
 
+/// What is known of a machine before there is one.
+impl Facts for Machine {
+    fn machine(&self, fact: MachineFact) -> Option<Value> {
+        self.fact(fact)
+    }
+}
+
 impl Network {
     /// Whether it may be any.
     #[must_use]
@@ -555,6 +563,17 @@ impl Test {
 }
 
 impl ExecutionPlan {
+    /// What `test` needs and `machine` is known not to be, before there is one.
+    #[must_use]
+    pub fn lacking(&self, machine: MachineIx, test: TestIx) -> Option<&Requirement> {
+        let machine = &self.machines[machine];
+        self.tests[test].requires.iter().find(|required| {
+            let holds = eval(&self.expressions, required.condition, machine);
+            // What is not known of a machine is no reason against it.
+            matches!(holds, Ok(Value::Bool(false)))
+        })
+    }
+
     /// The states of the account that `test` touches, each with how many lives may use it at once.
     pub fn account_states(&self, test: TestIx) -> impl Iterator<Item = (StateIx, u32)> + '_ {
         let effects = self

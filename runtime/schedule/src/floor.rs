@@ -14,6 +14,7 @@ use crate::packing::bound::ShapeBound;
 use crate::packing::meter::Meter;
 use crate::packing::tariff::money;
 use crate::packing::workload::Workload;
+use crate::quota::Quotas;
 
 /// What a run comes to at least.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -55,7 +56,7 @@ pub fn floor(plan: &ExecutionPlan, assumptions: &Assumptions) -> Floor {
             let least = match known.iter().find(alike) {
                 Some((_, least)) => *least,
                 None => {
-                    let meter = Meter::of(plan, cell, &workload, assumptions);
+                    let meter = Meter::of(plan, cell, &workload, assumptions, &Quotas::default());
                     let least = bound.least(&meter, u64::MAX);
                     let least = least.filter(|_| meter.is_priced);
                     let least = least.map_or(0, |least| least.cost);

@@ -11,6 +11,7 @@
 //! | [`partition`], [`exact`] | which tests share a life |
 //! | [`meter`], [`tariff`] | on which candidate, and what that costs |
 //! | [`solve`], [`cells`] | which lives a cell may have: the cheapest, and shorter and dearer ones |
+//! | [`elsewhere`] | which lives go elsewhere for the sake of a quota |
 //! | [`launch`] | when each life begins |
 //! | [`goal`] | which of its choices each cell takes, so that a deadline or a budget is met |
 //! | [`bound`] | nothing: says what no schedule could be better than |
@@ -20,6 +21,7 @@
 
 pub(crate) mod bound;
 pub(crate) mod cells;
+mod elsewhere;
 pub(crate) mod exact;
 mod goal;
 mod launch;

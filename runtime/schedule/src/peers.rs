@@ -28,6 +28,7 @@ use crate::packing::meter::Meter;
 use crate::packing::set::TestSet;
 use crate::packing::tariff::money;
 use crate::packing::workload::Workload;
+use crate::quota::Quotas;
 
 /// A runner's way to put tests onto machines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -125,7 +126,13 @@ pub fn peers(plan: &ExecutionPlan, options: &Options) -> BTreeMap<Peer, PeerCost
             cell.unsupported.as_slice(),
         );
         let costs = known.entry(key).or_insert_with(|| {
-            let meter = Meter::of(plan, cell, workload, &options.assumptions);
+            let meter = Meter::of(
+                plan,
+                cell,
+                workload,
+                &options.assumptions,
+                &Quotas::default(),
+            );
             let policies = Policies {
                 plan,
                 workload,

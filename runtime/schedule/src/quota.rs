@@ -119,6 +119,13 @@ impl Quotas {
         named.or_else(|| self.vcpus_elsewhere.get(&class)).copied()
     }
 
+    /// Whether `machine` may be had at all, if nothing else runs.
+    #[must_use]
+    pub fn allow(&self, machine: &Machine) -> bool {
+        let most = self.vcpus_in(&machine.region, QuotaClass::of(machine));
+        most.is_none_or(|most| machine.vcpus <= most)
+    }
+
     /// Whether nothing is limited.
     #[must_use]
     pub fn are_none(&self) -> bool {

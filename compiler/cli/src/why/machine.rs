@@ -3,11 +3,8 @@
 use std::cmp::Reverse;
 
 use dva_compiler::diagnostic::shown;
-use dva_plan::eval::{Facts, eval};
-use dva_plan::expr::MachineFact;
-use dva_plan::plan::{Machine, MachineIx};
+use dva_plan::plan::MachineIx;
 use dva_plan::schedule::PlannedLife;
-use dva_plan::value::Value;
 use serde::Serialize;
 
 use super::Context;
@@ -121,27 +118,11 @@ fn why(candidates: &[Candidate]) -> String {
 /// What a test of `life` asks for that `machine` does not have.
 fn lacks(context: &Context<'_>, life: &PlannedLife, machine: MachineIx) -> Option<String> {
     let plan = context.plan;
-    let facts = OfMachine(&plan.machines[machine]);
     let unsupported = &plan.cells[life.cell].unsupported;
     let tests = life.executions.iter().map(|execution| execution.test);
     // What no machine of the cell can is not run.
-    let mut asked = tests
-        .filter(|test| unsupported.binary_search(test).is_err())
-        .flat_map(|test| plan.tests[test].requires.iter().map(move |it| (test, it)));
-    let (test, requirement) = asked.find(|(_, requirement)| {
-        let holds = eval(&plan.expressions, requirement.condition, &facts);
-        // What is not known of a machine is no reason against it.
-        matches!(holds, Ok(Value::Bool(false)))
-    })?;
+    let mut asked = tests.filter(|test| unsupported.binary_search(test).is_err());
+    let (test, requirement) = asked.find_map(|test| Some((test, plan.lacking(machine, test)?)))?;
     let text = shown::line(&requirement.source.text);
     Some(format!("{} asks for `{text}`", context.name(test)))
-}
-
-/// What is known of a machine before there is one.
-struct OfMachine<'p>(&'p Machine);
-
-impl Facts for OfMachine<'_> {
-    fn machine(&self, fact: MachineFact) -> Option<Value> {
-        self.0.fact(fact)
-    }
 }

@@ -215,6 +215,26 @@ impl<'s> OnLife<'_, '_, 's> {
             );
             self.add(Rule::MachineFits, None, &message);
         }
+        self.needs(cell);
+    }
+
+    /// The machine is what the tests there need; what no machine of the cell is, is not asked of it.
+    fn needs(&mut self, cell: &Cell) {
+        let plan = self.check.plan;
+        for execution in &self.life.executions {
+            let test = execution.test;
+            if plan.tests.get(test).is_none() || cell.unsupported.binary_search(&test).is_ok() {
+                continue;
+            }
+            if let Some(lacking) = plan.lacking(self.life.machine, test) {
+                let message = format!(
+                    "{} needs `{}`, and its machine is not like that",
+                    self.name(test),
+                    lacking.source.text.escape_debug()
+                );
+                self.add(Rule::MachineFits, test, &message);
+            }
+        }
     }
 
     /// The executions by test; those of tests that are not the cell's are reported and left out.

@@ -38,7 +38,7 @@ pub enum Rule {
     OnceOnly,
     /// Lanes run one test at a time and are no more than allowed.
     Lanes,
-    /// The machine may serve the cell and can run its image.
+    /// The machine may serve the cell, can run its image and is what the tests there need.
     MachineFits,
     /// There are no more machines at once than allowed.
     MachineLimit,

@@ -5,6 +5,7 @@
 //! section 3.4. Its main type is [`ShapeBound`].
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
 use super::meter::Meter;
 use super::order::{Orders, area_ms};
@@ -31,6 +32,8 @@ pub(crate) struct ShapeBound {
     whole_gib: u64,
     /// The least size of any life's.
     gib: u64,
+    /// How long each test would keep all lanes busy, in milliseconds times lanes.
+    areas: Vec<u128>,
     parts: Vec<PartBound>,
 }
 
@@ -75,12 +78,22 @@ impl ShapeBound {
                 }
             }
         }
+        let wide = u128::try_from(lanes.max(1)).unwrap_or(1);
+        let areas = (0..workload.len()).map(|test| {
+            let times = match workload.alone.contains(test) {
+                true => wide,
+                false => 1,
+            };
+            u128::from(workload.takes_ms[test]) * times
+        });
+        let areas = areas.collect();
         let parts = parts(workload, lanes);
         let (lives, apart_ms) = clique(&parts, lanes, u64::MAX);
         Self {
             lives,
             lanes,
             parts,
+            areas,
             busy_ms: busy_ms(workload, &own, lanes).max(apart_ms),
             last_ms: busy_ms(workload, &ends, lanes),
             whole_ms: whole,
@@ -106,16 +119,19 @@ impl ShapeBound {
         };
         let lives = self.lives.max(needed).max(apart).max(1);
         let whole_ms = self.whole_ms.filter(|whole_ms| *whole_ms <= limit_ms);
-        let whole = whole_ms.filter(|_| lives == 1).map(|whole_ms| Least {
-            lives: 1,
-            cost: cost(meter, 1, whole_ms, self.whole_gib),
+        let whole = whole_ms.filter(|_| lives == 1).map(|whole_ms| {
+            let cost = cost(meter, 1, whole_ms, self.whole_gib);
+            Least {
+                lives: 1,
+                cost: cost.max(self.of_choosy(meter, 1)),
+            }
         });
         let several = lives.max(if self.whole_ms.is_some() { 2 } else { 1 });
         let together_ms = self.last_ms.saturating_mul(several).saturating_add(busy_ms);
         let cost = cost(meter, several, together_ms, self.gib);
         let several = Least {
             lives: several,
-            cost,
+            cost: cost.max(self.of_choosy(meter, several)),
         };
         match whole {
             Some(whole) if whole.cost <= several.cost => Some(whole),
@@ -126,6 +142,48 @@ impl ShapeBound {
             }),
             None => Some(several),
         }
+    }
+}
+
+impl ShapeBound {
+    /// The least where some tests need a machine that others do not: one boot on a machine that serves the
+    /// neediest, all others on whichever is cheapest, and of each test its share of the lanes at the rate
+    /// of the cheapest machine that serves it.
+    fn of_choosy(&self, meter: &Meter, lives: u64) -> u128 {
+        if !meter.is_choosy() {
+            return 0;
+        }
+        let wide = u128::try_from(self.lanes.max(1)).unwrap_or(1);
+        let mut areas: BTreeMap<Vec<usize>, u128> = BTreeMap::new();
+        for (test, area) in self.areas.iter().enumerate() {
+            let serving = meter.serving(test).map(|candidate| candidate.place);
+            *areas.entry(serving.collect()).or_default() += area;
+        }
+        let least = |places: Option<&[usize]>, length: Length| {
+            let able = meter.candidates.iter();
+            let able = able.filter(|it| places.is_none_or(|of| of.contains(&it.place)));
+            let costs = able.map(|candidate| candidate.tariff.time(length));
+            costs.min().unwrap_or(0)
+        };
+        let length = |alive_ms: u64, pending_ms: u64| Length {
+            alive_ms,
+            pending_ms,
+            gib: self.gib,
+        };
+        let boots = |lives: u64| {
+            length(
+                meter.boot_ms.saturating_mul(lives),
+                meter.pending_ms.saturating_mul(lives),
+            )
+        };
+        let neediest = areas.keys().map(|places| least(Some(places), boots(1)));
+        let boots =
+            least(None, boots(lives.saturating_sub(1))).saturating_add(neediest.max().unwrap_or(0));
+        let tests = areas.iter().map(|(places, area)| {
+            let area_ms = u64::try_from(area / wide).unwrap_or(u64::MAX);
+            least(Some(places), length(area_ms, 0))
+        });
+        tests.fold(boots, u128::saturating_add)
     }
 }
 

@@ -18,6 +18,7 @@ use super::sequence::{Direction, Sequencer};
 use super::solve::{Search, Solution, Solver, Sought};
 use super::workload::Workload;
 use crate::options::{Assumptions, Effort, Options};
+use crate::quota::Quotas;
 
 /// A plan made ready to be scheduled.
 pub(crate) struct Cells<'p> {
@@ -71,7 +72,7 @@ impl Job<'_> {
         &self,
         plan: &ExecutionPlan,
         exclusions: &Exclusions,
-        assumptions: &Assumptions,
+        (assumptions, quotas): (&Assumptions, &Quotas),
         search: Search,
         sought: Sought,
     ) -> Solved {
@@ -80,7 +81,7 @@ impl Job<'_> {
         let bound = ShapeBound::of(&workload, search.lanes);
         let mut solver = Solver::new(&workload, &bound, search, sought);
         let kinds = self.cells.iter().map(|cell| {
-            let meter = Meter::of(plan, cell, &workload, assumptions);
+            let meter = Meter::of(plan, cell, &workload, assumptions, quotas);
             let solution = solver.solve(&meter);
             Kind::of(plan, &workload, &solution, self.shape, meter, cell)
         });
@@ -132,7 +133,8 @@ impl<'p> Cells<'p> {
             places.push(*place);
         }
         let solved = parallel::each(&jobs, |job| {
-            job.solved(plan, &exclusions, &assumptions, search, sought)
+            let account = (&assumptions, &options.quotas);
+            job.solved(plan, &exclusions, account, search, sought)
         });
         let mut cells = Self {
             plan,

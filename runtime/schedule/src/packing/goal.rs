@@ -2,17 +2,21 @@
 //! with it.
 //!
 //! One number decides for all cells: how long a life may be (the *cap*). Each cell takes the cheapest of its
-//! choices that is no longer, all are launched, and what comes out is held against the goal. Which caps are
-//! tried does not depend on the goal, so a later deadline or a larger budget never gives anything worse.
+//! choices that is no longer, all are launched, and what comes out is held against the goal. Where quotas make
+//! lives wait that could go elsewhere, they are spread as well ([`super::elsewhere`]). Which caps and spreads
+//! are tried does not depend on the goal, so a later deadline or a larger budget never gives anything
+//! worse.
 //! Its main function is [`optimize`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use dva_plan::ExecutionPlan;
 use dva_plan::money::Money;
+use dva_plan::plan::CellIx;
 use dva_plan::schedule::Schedule;
 
 use super::cells::{Cells, Choice, Kind};
+use super::elsewhere::Elsewhere;
 use super::launch;
 use super::solve::Sought;
 use super::tariff::money;
@@ -22,6 +26,10 @@ use crate::quota::{QuotaClass, Quotas};
 
 /// The most caps that are tried where cells have to wait for each other.
 const CAPS: usize = 64;
+/// For how much of the time that lives take on their cheapest machines a pool may be busy, in sixteenths.
+const SHARES: [u64; 6] = [14, 12, 8, 6, 4, 2];
+/// How often the least quota of a pool is narrowed down to half of what it may be.
+const TRIES: u32 = 10;
 
 /// The schedule of `plan`, whose document has the digest `plan_digest`, that meets the goal best.
 ///
@@ -65,31 +73,95 @@ struct Goals<'p> {
     options: &'p Options,
 }
 
+/// How cells choose.
+#[derive(Clone, Copy)]
+struct Way {
+    /// How long a life may be.
+    cap_ms: u64,
+    /// For how long a pool of processors may be busy before lives go elsewhere; `None` for ever.
+    busy_ms: Option<u64>,
+}
+
+/// What cells chose.
+struct Chosen {
+    way: Way,
+    schedule: Schedule,
+    cost: u128,
+    /// What the lives of cells cost more than on the cheapest machine.
+    dearer: BTreeMap<CellIx, u128>,
+}
+
 impl Goals<'_> {
     /// The cheapest whose lives are no longer than `cap_ms`, with what is the least where nothing may take
     /// longer than `within_ms`.
     fn planned(&self, cap_ms: u64, within_ms: u64) -> Result<Planned, Infeasible> {
-        let schedule = self.launched(cap_ms, &self.options.quotas)?;
-        Ok(Planned {
-            certificate: self.certificate(cap_ms, within_ms),
-            schedule,
-        })
+        let way = Way {
+            cap_ms,
+            busy_ms: None,
+        };
+        let chosen = self.launched(way, &self.options.quotas)?;
+        Ok(self.certified(chosen, within_ms))
     }
 
-    fn launched(&self, cap_ms: u64, quotas: &Quotas) -> Result<Schedule, Infeasible> {
+    fn certified(&self, chosen: Chosen, within_ms: u64) -> Planned {
+        let mut certificate = self.certificate(chosen.way.cap_ms, within_ms);
+        for (cell, dearer) in chosen.dearer.into_iter().filter(|(_, more)| *more > 0) {
+            if let Some(of_cell) = certificate.cells.get_mut(&cell) {
+                let cost = of_cell.cost.checked_add(money(dearer));
+                of_cell.cost = cost.unwrap_or(money(u128::MAX));
+                of_cell.is_exact = false;
+            }
+        }
+        certificate.cost = money(chosen.cost);
+        Planned {
+            certificate,
+            schedule: chosen.schedule,
+        }
+    }
+
+    fn launched(&self, way: Way, quotas: &Quotas) -> Result<Chosen, Infeasible> {
         let plan = self.cells.plan;
-        let lives = self.cells.lives(|kind| choice(kind, cap_ms));
+        let lives = self.cells.lives(|kind| choice(kind, way.cap_ms));
         let mut lives = lives.unwrap_or_default();
+        let mut dearer = BTreeMap::new();
+        if let Some(busy_ms) = way.busy_ms
+            && let Some(elsewhere) = Elsewhere::of(plan, quotas)
+        {
+            dearer = elsewhere.apply(&mut lives, busy_ms);
+        }
         launch::assign(plan, quotas, &mut lives).map_err(|least_vcpus| Infeasible {
             least_vcpus,
             ..Infeasible::default()
         })?;
-        Ok(super::finish(plan, self.plan_digest, lives))
+        Ok(Chosen {
+            way,
+            schedule: super::finish(plan, self.plan_digest, lives),
+            cost: self.cost(way.cap_ms) + dearer.values().sum::<u128>(),
+            dearer,
+        })
+    }
+
+    /// What can be chosen with lives of up to `cap_ms`: each on its cheapest machine, and, where quotas then make
+    /// lives wait and they could go elsewhere, spread more and more.
+    fn ways(&self, cap_ms: u64) -> Result<Vec<Chosen>, Infeasible> {
+        let quotas = &self.options.quotas;
+        let way = |busy_ms| Way { cap_ms, busy_ms };
+        let first = self.launched(way(None), quotas)?;
+        let makespan_ms = first.schedule.makespan_ms;
+        let mut ways = vec![first];
+        if Elsewhere::of(self.cells.plan, quotas).is_some() {
+            for sixteenths in SHARES {
+                let busy_ms = makespan_ms / 16 * sixteenths;
+                ways.push(self.launched(way(Some(busy_ms)), quotas)?);
+            }
+        }
+        Ok(ways)
     }
 
     /// The cheapest that is over in time.
     fn in_time(&self, within_ms: u64, risk: Risk) -> Result<Planned, Infeasible> {
-        let (mut least_ms, mut soonest) = (u64::MAX, None);
+        let mut soonest_ms = u64::MAX;
+        let mut best: Option<Chosen> = None;
         // Where cells do not wait for each other, the longest life is the makespan.
         let mut caps = self.caps();
         if risk == Risk::Expected && !launch::is_coupled(self.cells.plan, &self.options.quotas) {
@@ -97,23 +169,30 @@ impl Goals<'_> {
         }
         for cap_ms in caps {
             // Whatever the goal, the shortest of all is known in the end.
-            if cap_ms > within_ms && soonest.is_some() {
+            if cap_ms > within_ms && soonest_ms < u64::MAX {
                 continue;
             }
-            let schedule = self.launched(cap_ms, &self.options.quotas)?;
-            let makespan_ms = self.makespan_ms(&schedule, risk);
-            if makespan_ms <= within_ms {
-                return Ok(Planned {
-                    certificate: self.certificate(cap_ms, within_ms),
-                    schedule,
-                });
+            // Shorter lives cost more, however they are spread.
+            if best
+                .as_ref()
+                .is_some_and(|best| best.cost <= self.cost(cap_ms))
+            {
+                break;
             }
-            if makespan_ms < least_ms {
-                (least_ms, soonest) = (makespan_ms, Some(cap_ms));
+            for chosen in self.ways(cap_ms)? {
+                let makespan_ms = self.makespan_ms(&chosen.schedule, risk);
+                soonest_ms = soonest_ms.min(makespan_ms);
+                let is_better = best.as_ref().is_none_or(|best| chosen.cost < best.cost);
+                if makespan_ms <= within_ms && is_better {
+                    best = Some(chosen);
+                }
             }
         }
+        if let Some(best) = best {
+            return Ok(self.certified(best, within_ms));
+        }
         Err(Infeasible {
-            least_deadline_ms: Some(least_ms),
+            least_deadline_ms: Some(soonest_ms),
             least_vcpus: self.quotas_for(within_ms, risk),
             ..Infeasible::default()
         })
@@ -121,7 +200,7 @@ impl Goals<'_> {
 
     /// The soonest that costs no more.
     fn within(&self, most: Money) -> Result<Planned, Infeasible> {
-        let mut best: Option<(u64, u128, u64)> = None;
+        let mut best: Option<Chosen> = None;
         let mut least = u128::MAX;
         for cap_ms in self.caps() {
             let cost = self.cost(cap_ms);
@@ -129,14 +208,18 @@ impl Goals<'_> {
             if money(cost) > most {
                 continue;
             }
-            let makespan_ms = self.launched(cap_ms, &self.options.quotas)?.makespan_ms;
-            let found = (makespan_ms, cost, cap_ms);
-            if best.is_none_or(|best| (found.0, found.1) < (best.0, best.1)) {
-                best = Some(found);
+            for chosen in self.ways(cap_ms)? {
+                let measure = |of: &Chosen| (of.schedule.makespan_ms, of.cost);
+                let is_better = best
+                    .as_ref()
+                    .is_none_or(|best| measure(&chosen) < measure(best));
+                if money(chosen.cost) <= most && is_better {
+                    best = Some(chosen);
+                }
             }
         }
         match best {
-            Some((.., cap_ms)) => self.planned(cap_ms, u64::MAX),
+            Some(best) => Ok(self.certified(best, u64::MAX)),
             None => Err(Infeasible {
                 least_budget: Some(money(least)),
                 ..Infeasible::default()
@@ -196,7 +279,8 @@ impl Goals<'_> {
             .sum()
     }
 
-    /// The quotas that would do, where quotas are the trouble: what runs at once without them.
+    /// The quotas that would do, where quotas are the trouble: none of them could be smaller with the others as
+    /// they are, as far as is found with lives as long as may be or as short as can be.
     fn quotas_for(&self, within_ms: u64, risk: Risk) -> BTreeMap<(String, QuotaClass), u32> {
         let quotas = &self.options.quotas;
         let free = Quotas {
@@ -207,20 +291,62 @@ impl Goals<'_> {
         if *quotas == free {
             return BTreeMap::new();
         }
-        for cap_ms in self.caps() {
-            let Ok(schedule) = self.launched(cap_ms, &free) else {
+        let caps = self.caps();
+        let in_time = |cap_ms: u64, quotas: &Quotas| {
+            let way = Way {
+                cap_ms,
+                busy_ms: None,
+            };
+            let chosen = self.launched(way, quotas).ok()?;
+            let makespan_ms = self.makespan_ms(&chosen.schedule, risk);
+            (makespan_ms <= within_ms).then_some(chosen.schedule)
+        };
+        let Some((longest_ms, schedule)) = caps
+            .iter()
+            .find_map(|cap_ms| Some((*cap_ms, in_time(*cap_ms, &free)?)))
+        else {
+            return BTreeMap::new();
+        };
+        let tried = BTreeSet::from([longest_ms, caps.last().copied().unwrap_or(longest_ms)]);
+        let peaks = crate::summary::peak_vcpus(self.cells.plan, &schedule);
+        let mut enough = quotas.clone();
+        for ((region, class), peak) in &peaks {
+            let own = quotas.vcpus_in(region, *class).unwrap_or(u32::MAX);
+            let pool = (region.clone(), *class);
+            enough.vcpus.insert(pool, own.max(*peak));
+        }
+        for ((region, class), peak) in &peaks {
+            let Some(own) = quotas.vcpus_in(region, *class) else {
                 continue;
             };
-            if self.makespan_ms(&schedule, risk) <= within_ms {
-                let mut peaks = crate::summary::peak_vcpus(self.cells.plan, &schedule);
-                peaks.retain(|(region, class), peak| {
-                    let most = quotas.vcpus_in(region, *class);
-                    most.is_some_and(|most| most < *peak)
-                });
-                return peaks;
+            let pool = (region.clone(), *class);
+            // What is too few, and what is enough.
+            let (mut few, mut many) = (own, own.max(*peak));
+            let mut tries = TRIES;
+            if tried.iter().any(|cap_ms| {
+                let mut less = enough.clone();
+                less.vcpus.insert(pool.clone(), own);
+                in_time(*cap_ms, &less).is_some()
+            }) {
+                many = own;
             }
+            while few + 1 < many && tries > 0 {
+                tries -= 1;
+                let middle = few + (many - few) / 2;
+                let mut less = enough.clone();
+                less.vcpus.insert(pool.clone(), middle);
+                match tried.iter().any(|cap_ms| in_time(*cap_ms, &less).is_some()) {
+                    true => many = middle,
+                    false => few = middle,
+                }
+            }
+            enough.vcpus.insert(pool, many);
         }
-        BTreeMap::new()
+        enough.vcpus.retain(|(region, class), many| {
+            let own = quotas.vcpus_in(region, *class);
+            own.is_some_and(|own| own < *many)
+        });
+        enough.vcpus
     }
 
     fn certificate(&self, cap_ms: u64, within_ms: u64) -> Certificate {

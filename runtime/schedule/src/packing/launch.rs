@@ -70,11 +70,8 @@ fn missing(
     let mut missing: BTreeMap<(String, QuotaClass), u32> = BTreeMap::new();
     for life in lives {
         let machine = &plan.machines[life.machine];
-        let class = QuotaClass::of(machine);
-        if quotas
-            .vcpus_in(&machine.region, class)
-            .is_some_and(|most| machine.vcpus > most)
-        {
+        if !quotas.allow(machine) {
+            let class = QuotaClass::of(machine);
             let needed = missing.entry((machine.region.clone(), class)).or_default();
             *needed = machine.vcpus.max(*needed);
         }

@@ -3,16 +3,16 @@
 //! One larger machine for all tests or two smaller ones is decided here as well, life by life: a candidate
 //! serves a life if it is what all the tests there require. Its main type is [`Meter`].
 
+use std::collections::BTreeSet;
+
 use dva_plan::ExecutionPlan;
-use dva_plan::eval::{Facts, eval};
-use dva_plan::expr::MachineFact;
-use dva_plan::plan::{Cell, Machine, MachineIx};
-use dva_plan::value::Value;
+use dva_plan::plan::{Cell, MachineIx};
 
 use super::Assumptions;
 use super::set::TestSet;
 use super::tariff::{Length, Pricing, Tariff};
 use super::workload::Workload;
+use crate::quota::Quotas;
 
 /// What lives cost.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,8 +46,69 @@ pub(crate) struct Charge {
 impl Meter {
     /// That of `cell`, whose tests are those of `workload`. Of candidates that serve the same tests, one
     /// that never costs more than another one replaces it. Where a price is known or a machine is free,
-    /// machines without a known price are not chosen.
+    /// machines without a known price are not chosen; nor are those that `quotas` do not allow, as long as
+    /// others serve.
     pub(crate) fn of(
+        plan: &ExecutionPlan,
+        cell: &Cell,
+        workload: &Workload,
+        assumptions: &Assumptions,
+        quotas: &Quotas,
+    ) -> Self {
+        let all = Self::regardless(plan, cell, workload, assumptions);
+        all.within(plan, cell, workload, quotas).without_twins()
+    }
+
+    /// The same with the machines alone that may be had.
+    fn within(
+        self,
+        plan: &ExecutionPlan,
+        cell: &Cell,
+        workload: &Workload,
+        quotas: &Quotas,
+    ) -> Self {
+        if quotas.are_none() {
+            return self;
+        }
+        let machine = |candidate: &Candidate| &plan.machines[cell.candidates[candidate.place]];
+        let allowed = |most: u32| {
+            let mut meter = self.clone();
+            meter.candidates.retain(|candidate| {
+                let machine = machine(candidate);
+                quotas.allow(machine) || machine.vcpus <= most
+            });
+            meter
+        };
+        // Where a quota has to be raised, then for as few as can be.
+        let sizes = self.candidates.iter().map(|it| machine(it).vcpus);
+        let sizes: BTreeSet<u32> = sizes.chain([0]).collect();
+        let serves = |meter: &Self| {
+            let mut parts = workload.parts.iter();
+            parts.all(|part| {
+                let tests = workload.with_last(&part.tests);
+                meter.charge(workload, &tests, 0).is_some()
+            })
+        };
+        let least = sizes.into_iter().map(allowed).find(serves);
+        least.unwrap_or(self)
+    }
+
+    /// The same without what costs as much and serves the same as one before it.
+    fn without_twins(mut self) -> Self {
+        let mut candidates: Vec<Candidate> = Vec::new();
+        for candidate in self.candidates {
+            let is_twin = |other: &Candidate| {
+                candidate.serves == other.serves && candidate.tariff == other.tariff
+            };
+            if !candidates.iter().any(is_twin) {
+                candidates.push(candidate);
+            }
+        }
+        self.candidates = candidates;
+        self
+    }
+
+    fn regardless(
         plan: &ExecutionPlan,
         cell: &Cell,
         workload: &Workload,
@@ -76,12 +137,7 @@ impl Meter {
                 tariff,
                 serves,
             };
-            let is_covered = |other: &Candidate| {
-                candidate.serves == other.serves && candidate.tariff == other.tariff
-            };
-            if !candidates.iter().any(is_covered) {
-                candidates.push(candidate);
-            }
+            candidates.push(candidate);
         }
         Self {
             candidates,
@@ -108,6 +164,15 @@ impl Meter {
         self.candidates
             .iter()
             .any(|candidate| candidate.serves.is_some())
+    }
+
+    /// Which candidates serve the test at `place`.
+    pub(crate) fn serving(&self, place: usize) -> impl Iterator<Item = &Candidate> {
+        let serves = move |candidate: &&Candidate| {
+            let serves = candidate.serves.as_ref();
+            serves.is_none_or(|serves| serves.contains(place))
+        };
+        self.candidates.iter().filter(serves)
     }
 
     /// What a life with `tests` that are done in `length_ms` costs; `None` where no candidate serves it.
@@ -144,25 +209,10 @@ fn serves(
     workload: &Workload,
     machine: MachineIx,
 ) -> Option<TestSet> {
-    let facts = OfMachine(&plan.machines[machine]);
     let is_able = |place: usize| {
         let test = workload.tests[place];
-        cell.unsupported.binary_search(&test).is_ok()
-            || plan.tests[test].requires.iter().all(|required| {
-                let holds = eval(&plan.expressions, required.condition, &facts);
-                // What is not known of a machine is no reason against it.
-                !matches!(holds, Ok(Value::Bool(false)))
-            })
+        cell.unsupported.binary_search(&test).is_ok() || plan.lacking(machine, test).is_none()
     };
     let able = TestSet::of(workload.len(), (0..workload.len()).filter(|p| is_able(*p)));
     (able.len() < workload.len()).then_some(able)
-}
-
-/// What is known of a machine before there is one.
-struct OfMachine<'p>(&'p Machine);
-
-impl Facts for OfMachine<'_> {
-    fn machine(&self, fact: MachineFact) -> Option<Value> {
-        self.0.fact(fact)
-    }
 }

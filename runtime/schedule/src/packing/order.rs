@@ -7,7 +7,7 @@
 
 use super::bound::{Share, heaviest_ms};
 use super::random::Random;
-use super::sequence::{Direction, Sequencer};
+use super::sequence::{Direction, Limit, Sequencer};
 use super::set::TestSet;
 use super::workload::Workload;
 
@@ -94,11 +94,20 @@ impl<'w> Orders<'w> {
             true => &[Rule::Rank][..],
             false => &[Rule::AloneBetween, Rule::AloneLast, Rule::AloneFirst],
         };
-        let lengths = rules.iter().map(|rule| {
+        let mut least_ms = u64::MAX;
+        for rule in rules {
             let list = self.list(tests, &chains, *rule);
-            self.sequencer.play(&list, lanes, Direction::Forward)
-        });
-        lengths.min().unwrap_or(0)
+            let limit = Limit {
+                ms: least_ms - 1,
+                ranks_ms: &chains.ranks_ms,
+            };
+            let shorter_ms = self.sequencer.play_within(&list, lanes, limit);
+            least_ms = shorter_ms.unwrap_or(least_ms);
+            if least_ms == 0 {
+                break;
+            }
+        }
+        least_ms
     }
 
     /// The best order that `moves` plays find. On fewer lanes where that ends sooner: lists have anomalies
@@ -171,7 +180,7 @@ impl<'w> Orders<'w> {
                 length_ms: 0,
             };
         };
-        self.descend(&mut best, bound_ms, left);
+        self.descend(&mut best, bound_ms, &chains.ranks_ms, left);
         best
     }
 
@@ -191,7 +200,7 @@ impl<'w> Orders<'w> {
     }
 
     /// Moves tests in the list, one at a time, as long as it does no harm.
-    fn descend(&mut self, best: &mut Order, bound_ms: u64, moves: u32) {
+    fn descend(&mut self, best: &mut Order, bound_ms: u64, ranks_ms: &[u64], moves: u32) {
         if best.list.len() < 2 {
             return;
         }
@@ -207,12 +216,15 @@ impl<'w> Orders<'w> {
             }
             let test = list.remove(from);
             list.insert(to, test);
-            let length_ms = self.sequencer.play(&list, best.lanes, Direction::Forward);
-            if length_ms > best.length_ms {
+            let limit = Limit {
+                ms: best.length_ms,
+                ranks_ms,
+            };
+            let Some(length_ms) = self.sequencer.play_within(&list, best.lanes, limit) else {
                 let test = list.remove(to);
                 list.insert(from, test);
                 continue;
-            }
+            };
             // By their starts the tests say the same, and fewer moves change nothing.
             if self.sequencer.started().len() == list.len() {
                 list.copy_from_slice(self.sequencer.started());

@@ -45,6 +45,14 @@ struct Links {
     then: Vec<usize>,
 }
 
+/// When all has to be over.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limit<'a> {
+    pub(crate) ms: u64,
+    /// The longest chain that begins with each test, itself included.
+    pub(crate) ranks_ms: &'a [u64],
+}
+
 /// In which direction time runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Direction {
@@ -101,6 +109,28 @@ impl<'w> Sequencer<'w> {
     /// Plays `list`, the tests that were prepared by urgency, on `lanes` lanes; when the last one ends.
     /// Tests on a cycle are left out.
     pub(crate) fn play(&mut self, list: &[usize], lanes: usize, direction: Direction) -> u64 {
+        let ended_ms = self.played(list, lanes, direction, None);
+        ended_ms.unwrap_or(u64::MAX)
+    }
+
+    /// The same forward, but given up as soon as it is certain to end after `limit`; `None` then.
+    pub(crate) fn play_within(
+        &mut self,
+        list: &[usize],
+        lanes: usize,
+        limit: Limit<'_>,
+    ) -> Option<u64> {
+        self.played(list, lanes, Direction::Forward, Some(limit))
+    }
+
+    fn played(
+        &mut self,
+        list: &[usize],
+        lanes: usize,
+        direction: Direction,
+        limit: Option<Limit<'_>>,
+    ) -> Option<u64> {
+        let mut idle = limit.map(|limit| (self.idle_within(list, lanes, limit.ms), limit));
         let links = match direction {
             Direction::Forward => &self.forward,
             Direction::Backward => &self.backward,
@@ -117,10 +147,23 @@ impl<'w> Sequencer<'w> {
         }
         let mut now_ms = 0_u64;
         loop {
+            let from = self.started.len();
             self.start_what_may(list, lanes, now_ms);
             let Some(end_ms) = self.running.iter().map(|(end_ms, _)| *end_ms).min() else {
-                return now_ms;
+                return limit
+                    .is_none_or(|limit| now_ms <= limit.ms)
+                    .then_some(now_ms);
             };
+            if let Some((left, limit)) = &mut idle {
+                let ends_ms = |test: &usize| now_ms.saturating_add(limit.ranks_ms[*test]);
+                if self.started[from..]
+                    .iter()
+                    .any(|test| ends_ms(test) > limit.ms)
+                {
+                    return None;
+                }
+                *left = left.checked_sub(self.idle(lanes) * u128::from(end_ms - now_ms))?;
+            }
             now_ms = end_ms;
             let links = match direction {
                 Direction::Forward => &self.forward,
@@ -142,6 +185,28 @@ impl<'w> Sequencer<'w> {
                     }
                 }
             }
+        }
+    }
+
+    /// For how long lanes can be idle together if all is to end within `limit_ms`: nothing, where that cannot
+    /// be.
+    fn idle_within(&self, list: &[usize], lanes: usize, limit_ms: u64) -> u128 {
+        let lanes = lanes as u128;
+        let work = list.iter().map(|test| {
+            let times = match self.workload.alone.contains(*test) {
+                true => lanes,
+                false => 1,
+            };
+            u128::from(self.takes_ms[*test]) * times
+        });
+        (u128::from(limit_ms) * lanes).saturating_sub(work.sum())
+    }
+
+    /// How many lanes do nothing; what is alone takes all of them.
+    fn idle(&self, lanes: usize) -> u128 {
+        match self.running.as_slice() {
+            [(_, only)] if self.workload.alone.contains(*only) => 0,
+            running => lanes.saturating_sub(running.len()) as u128,
         }
     }
 

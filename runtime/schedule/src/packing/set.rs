@@ -1,9 +1,12 @@
 //! Sets of the tests of one shape, as bits by their positions.
 
+use smallvec::{SmallVec, smallvec};
+
 /// A set of positions below a number that is fixed when it is made.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct TestSet {
-    words: Vec<u64>,
+    /// Shapes of up to 128 tests, which is most, need no memory of their own.
+    words: SmallVec<[u64; 2]>,
 }
 
 const BITS: usize = 64;
@@ -12,7 +15,7 @@ impl TestSet {
     /// An empty set with room for positions below `end`.
     pub(crate) fn new(end: usize) -> Self {
         Self {
-            words: vec![0; end.div_ceil(BITS)],
+            words: smallvec![0; end.div_ceil(BITS)],
         }
     }
 

@@ -4,16 +4,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dva_plan::document::PRODUCER;
-use dva_plan::expr::Expressions;
+use dva_plan::expr::{self, Comparison, Expressions, MachineFact};
 use dva_plan::money::Money;
 use dva_plan::plan::{
     Boot, Cell, CellIx, Disk, DiskIx, Edge, Effect, EffectKind, ExecutionPlan, Image, ImageIx,
-    ImageSource, Machine, MachineIx, Pair, Policy, Resource, Shape, ShapeIx, State, Test, TestIx,
+    ImageSource, Machine, MachineIx, Pair, Policy, Requirement, Resource, Shape, ShapeIx, State,
+    Test, TestIx,
 };
 use dva_plan::quote::{LineKind, Market, OsClass, Quality, Quote, QuoteLine, Rate};
 use dva_plan::step::{SourceText, Step, StepKind};
 use dva_plan::table::{Index, Table};
 use dva_plan::validate::validate;
+use dva_plan::value::Value;
 use dva_plan::{CellId, TestId};
 
 /// Random numbers that are the same everywhere (SplitMix64).
@@ -635,4 +637,44 @@ pub fn small(seed: u64) -> ExecutionPlan {
         test.takes_ms = Some((1 + random.below(60) as u64) * 1_000);
     }
     plan
+}
+
+/// The same with a larger machine to choose, and tests that need it.
+pub fn choosy(seed: u64) -> ExecutionPlan {
+    let mut plan = small(seed);
+    let random = &mut Random(!seed);
+    let cell = CellIx(0);
+    let own = &plan.machines[plan.cells[cell].candidates[0]];
+    let larger = Machine {
+        vcpus: 8,
+        quote: Some(quote(
+            own.quote.as_ref().map_or(OsClass::Linux, |quote| quote.os),
+            20_000_000 + random.below(1_500_000_000) as i64,
+        )),
+        ..own.clone()
+    };
+    let larger = plan.machines.push(larger);
+    plan.cells[cell].candidates.push(larger);
+    let tests: Vec<TestIx> = plan.tests.indices().collect();
+    for _ in 0..=random.below(2) {
+        need_vcpus(&mut plan, tests[random.below(tests.len())], 8);
+    }
+    plan
+}
+
+/// `test` needs a machine with so many processors.
+pub fn need_vcpus(plan: &mut ExecutionPlan, test: TestIx, vcpus: i64) {
+    let left = plan
+        .expressions
+        .push(expr::Node::Machine(MachineFact::Vcpus));
+    let right = plan.expressions.push(expr::Node::Const(Value::Int(vcpus)));
+    let condition = plan.expressions.push(expr::Node::Compare {
+        how: Comparison::AtLeast,
+        left,
+        right,
+    });
+    plan.tests[test].requires.push(Requirement {
+        condition,
+        source: SourceText::default(),
+    });
 }

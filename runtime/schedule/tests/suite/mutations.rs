@@ -13,14 +13,15 @@ use std::collections::BTreeSet;
 
 use dva_plan::ExecutionPlan;
 use dva_plan::plan::{
-    CellIx, Edge, Effect, EffectKind, ImageIx, MachineIx, Pair, Resource, State, Test, TestIx,
+    CellIx, Edge, Effect, EffectKind, ImageIx, Machine, MachineIx, Pair, Resource, State, Test,
+    TestIx,
 };
 use dva_plan::schedule::{LifeIx, PlannedExecution, PlannedLife, Schedule};
 use dva_plan::table::{Index, Table};
 use dva_plan::validate::validate;
 use dva_schedule::{Assumptions, Rule, Terms, check_terms, schedule};
 
-use crate::generate::{Random, Size, plan, test};
+use crate::generate::{Random, Size, need_vcpus, plan, test};
 use effects::*;
 use launch::*;
 use order::*;
@@ -90,7 +91,7 @@ const MUTATIONS: &[Mutation] = mutations! {
     LastEverywhere [Rule::OneVerdict]: last_missing;
     OnceOnly []: once_set_up;
     Lanes []: lane_too_high two_on_one_lane no_lanes more_lanes_than_allowed;
-    MachineFits []: machine_of_another_cell machine_of_another_architecture;
+    MachineFits []: machine_of_another_cell machine_of_another_architecture machine_too_small;
     MachineLimit []: too_many_machines;
     AccountLimit []: too_many_borrowers borrowed_too_soon;
     Quota []: too_many_processors pending_beside_the_last;

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use dva_plan::ExecutionPlan;
 use dva_plan::exclusions::Exclusions;
 use dva_plan::money::Money;
-use dva_plan::plan::{Cell, CellIx, Resource, TestIx};
+use dva_plan::plan::{Cell, CellIx, MachineIx, Resource, TestIx};
 use dva_plan::together::Together;
 use dva_schedule::{Assumptions, ROOT_VOLUME_GIB, Usage, bill};
 
@@ -118,7 +118,8 @@ impl Oracle<'_> {
         if let Some(known) = self.known.get(tests) {
             return *known;
         }
-        let made = self.together.fits(tests).then(|| {
+        let fits = self.together.fits(tests) && self.serving(tests).next().is_some();
+        let made = fits.then(|| {
             let mut best = (u64::MAX, u64::MAX);
             let mut list: Vec<TestIx> = tests.iter().copied().collect();
             self.permute(&mut list, 0, &mut best);
@@ -218,6 +219,16 @@ impl Oracle<'_> {
         times.into_values().map(|(_, end_ms)| end_ms).max()
     }
 
+    /// The candidates that are what `tests` need.
+    fn serving(&self, tests: &BTreeSet<TestIx>) -> impl Iterator<Item = MachineIx> {
+        let needy = tests
+            .iter()
+            .any(|test| !self.plan.tests[*test].requires.is_empty());
+        let candidates = self.cell.candidates.iter().copied();
+        // All that is ever needed are eight processors.
+        candidates.filter(move |machine| !needy || self.plan.machines[*machine].vcpus >= 8)
+    }
+
     /// The bill of a life on the cheapest candidate.
     fn cost(&self, tests: &BTreeSet<TestIx>, length_ms: u64) -> Money {
         let alive_ms = self.assumptions.boot_ms + length_ms;
@@ -248,8 +259,8 @@ impl Oracle<'_> {
             addresses_ms: vec![alive_ms],
             ..Usage::of_one_period(alive_ms - self.assumptions.pending_ms)
         };
-        let bills = self.cell.candidates.iter().map(|machine| {
-            let quote = self.plan.machines[*machine].quote.as_ref();
+        let bills = self.serving(tests).map(|machine| {
+            let quote = self.plan.machines[machine].quote.as_ref();
             let bill = bill(quote.expect("it has a price"), &usage);
             bill.expect("it can be counted").total()
         });

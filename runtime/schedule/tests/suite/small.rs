@@ -4,7 +4,7 @@ use dva_plan::ExecutionPlan;
 use dva_plan::plan::{CellIx, ShapeIx, TestIx};
 use dva_schedule::{Assumptions, Method, Options, optimize};
 
-use crate::generate::small;
+use crate::generate::{choosy, small};
 use crate::oracle::optimum;
 
 #[test]
@@ -14,19 +14,28 @@ fn small_cells_are_solved_to_the_end() {
         pending_ms: 5_000,
         ..Assumptions::default()
     };
+    for (name, plans) in [("alike", small as fn(u64) -> _), ("choosy", choosy)] {
+        let (cells, searched) = solved(plans, &assumptions);
+        assert!(cells >= 200, "{name}: {cells} cells");
+        assert!(searched * 10 >= cells * 9, "{name}: {searched} of {cells}");
+    }
+}
+
+/// How many of 300 cells are small, and how many of them the search alone solves as well.
+fn solved(plans: fn(u64) -> ExecutionPlan, assumptions: &Assumptions) -> (u32, u32) {
     let (mut cells, mut searched) = (0, 0);
     for seed in 0..300 {
-        let plan = small(seed);
+        let plan = plans(seed);
         let shape = &plan.shapes[plan.cells[CellIx(0)].shape];
         if shape.tests.len() > 6 {
             continue;
         }
-        let Some(optimum) = optimum(&plan, &assumptions) else {
+        let Some(optimum) = optimum(&plan, assumptions) else {
             continue;
         };
         let of = |method| {
             let options = Options {
-                assumptions,
+                assumptions: *assumptions,
                 method,
                 ..Options::default()
             };
@@ -42,8 +51,7 @@ fn small_cells_are_solved_to_the_end() {
         cells += 1;
         searched += u32::from(of(Method::SearchAlone).cost == optimum.followed);
     }
-    assert!(cells >= 200, "{cells} cells");
-    assert!(searched * 10 >= cells * 9, "{searched} of {cells}");
+    (cells, searched)
 }
 
 /// What is solved to the end costs no more when there is less to do or to wait for.

@@ -65,6 +65,19 @@ pub(super) fn machine_of_another_architecture(case: &mut Case, random: &mut Rand
     Some(())
 }
 
+pub(super) fn machine_too_small(case: &mut Case, random: &mut Random) -> Option<()> {
+    let life = *random.pick(&case.lives())?;
+    let planned = &case.schedule.lives[life];
+    let test = random.pick(&planned.executions)?.test;
+    let own = case.plan.machines[planned.machine].clone();
+    need_vcpus(&mut case.plan, test, own.vcpus.into());
+    let cell = planned.cell;
+    let smaller = case.plan.machines.push(Machine { vcpus: 1, ..own });
+    case.plan.cells[cell].candidates.push(smaller);
+    case.life(life).machine = smaller;
+    Some(())
+}
+
 pub(super) fn launched_after_ready(case: &mut Case, random: &mut Random) -> Option<()> {
     let life = *random.pick(&case.lives())?;
     let life = case.life(life);
