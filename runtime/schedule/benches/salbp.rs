@@ -7,7 +7,7 @@
 //!
 //! It is not quite the same problem: on a line the stations follow each other, and an edge of order binds on one
 //! life only. So a packing may have fewer lives than a line has stations, and one that has as many need not
-//! make a line; how often it does is counted.
+//! make a line; how often one does of 8 that are sought, so that the optimum is reached, is counted as well.
 
 #[expect(dead_code, reason = "shared with the tests, which use all of it")]
 #[path = "../tests/suite/generate.rs"]
@@ -22,6 +22,9 @@ use dva_plan::table::Index;
 use dva_schedule::{Assumptions, Goal, Options, Risk, check, optimize};
 
 use generate::{quote, single, test};
+
+/// From how many seeds a line is sought.
+const SEEDS: u64 = 8;
 
 /// What was counted of the instances with so many tasks.
 #[derive(Default)]
@@ -53,16 +56,21 @@ fn main() {
         let [optimum] = numbers(line, "optimum")[..] else {
             continue;
         };
-        let schedule = packed(&times, &edges, cycle);
+        let schedule = packed(&times, &edges, cycle, 0);
         let lives = schedule.lives.len() as u64;
+        let makes_line = |schedule: &Schedule| {
+            schedule.lives.len() as u64 == optimum && is_line(schedule, &edges)
+        };
+        let line = makes_line(&schedule)
+            || (1..SEEDS).any(|seed| makes_line(&packed(&times, &edges, cycle, seed)));
         let count = counts.entry(times.len()).or_default();
         count.known += 1;
         count.same += u32::from(lives == optimum);
-        count.lines += u32::from(lives == optimum && is_line(&schedule, &edges));
+        count.lines += u32::from(line);
         count.fewer += u32::from(lives < optimum);
         count.more += u32::from(lives > optimum);
     }
-    println!("tasks  known optima  as many lives  of these lines  fewer  more");
+    println!("tasks  known optima  as many lives  lines as long  fewer  more");
     for (tasks, count) in counts {
         println!(
             "{tasks:>5} {:>13} {:>14} {:>15} {:>6} {:>5}",
@@ -72,7 +80,7 @@ fn main() {
 }
 
 /// The fewest lives that are found.
-fn packed(times: &[u64], edges: &[(u32, u32)], cycle: u64) -> Schedule {
+fn packed(times: &[u64], edges: &[(u32, u32)], cycle: u64, seed: u64) -> Schedule {
     let tests = times
         .iter()
         .enumerate()
@@ -94,6 +102,7 @@ fn packed(times: &[u64], edges: &[(u32, u32)], cycle: u64) -> Schedule {
             within_ms: cycle * 1_000,
             risk: Risk::Expected,
         },
+        seed,
         ..Options::default()
     };
     let planned = optimize(&plan, "", &options).expect("each task fits the cycle");

@@ -21,6 +21,15 @@ pub struct Optimum {
 
 /// The least cost of the only cell of `plan`; `None` where there are no lives for it.
 pub fn optimum(plan: &ExecutionPlan, assumptions: &Assumptions) -> Option<Optimum> {
+    optimum_within(plan, assumptions, u64::MAX)
+}
+
+/// The same with no life longer than `limit_ms`, its boot apart.
+pub fn optimum_within(
+    plan: &ExecutionPlan,
+    assumptions: &Assumptions,
+    limit_ms: u64,
+) -> Option<Optimum> {
     let cell = &plan.cells[CellIx(0)];
     let shape = &plan.shapes[cell.shape];
     let together = Together::of(plan, shape);
@@ -29,6 +38,7 @@ pub fn optimum(plan: &ExecutionPlan, assumptions: &Assumptions) -> Option<Optimu
         cell,
         exclusions: Exclusions::of(plan),
         assumptions,
+        limit_ms,
         known: BTreeMap::new(),
         best: None,
         together,
@@ -56,6 +66,7 @@ struct Oracle<'p> {
     together: Together,
     exclusions: Exclusions,
     assumptions: &'p Assumptions,
+    limit_ms: u64,
     known: BTreeMap<BTreeSet<TestIx>, Option<Optimum>>,
     best: Option<Optimum>,
 }
@@ -123,10 +134,12 @@ impl Oracle<'_> {
             let mut best = (u64::MAX, u64::MAX);
             let mut list: Vec<TestIx> = tests.iter().copied().collect();
             self.permute(&mut list, 0, &mut best);
-            Optimum {
-                followed: self.cost(tests, best.0),
-                active: self.cost(tests, best.1),
-            }
+            best
+        });
+        let made = made.filter(|best| best.0 <= self.limit_ms);
+        let made = made.map(|best| Optimum {
+            followed: self.cost(tests, best.0),
+            active: self.cost(tests, best.1),
         });
         self.known.insert(tests.clone(), made);
         made
