@@ -110,17 +110,16 @@ impl<'p> Elsewhere<'p> {
         self.quotas.allow(machine)
     }
 
-    /// For how long the machine's pool is busy with a further life of `length_ms`.
+    /// For how long the machine's pool is busy with a further life of `length_ms`; one without a quota never is.
     fn busy_ms(&self, work: &BTreeMap<Pool<'p>, u128>, machine: MachineIx, length_ms: u64) -> u128 {
         let pool = self.pool(machine);
         let Some(most) = self.quotas.vcpus_in(pool.0, pool.1) else {
-            return u128::from(length_ms);
+            return 0;
         };
         let vcpus = self.plan.machines[machine].vcpus;
         let own = u128::from(vcpus) * u128::from(length_ms);
         let all = work.get(&pool).copied().unwrap_or(0) + own;
         all.div_ceil(u128::from(most.max(1)))
-            .max(u128::from(length_ms))
     }
 
     fn pool(&self, machine: MachineIx) -> Pool<'p> {

@@ -27,7 +27,7 @@ use crate::quota::{QuotaClass, Quotas};
 /// The most caps that are tried where cells have to wait for each other.
 const CAPS: usize = 64;
 /// For how much of the time that lives take on their cheapest machines a pool may be busy, in sixteenths.
-const SHARES: [u64; 6] = [14, 12, 8, 6, 4, 2];
+const SHARES: [u64; 8] = [14, 12, 10, 8, 6, 4, 2, 1];
 /// How often the least quota of a pool is narrowed down to half of what it may be.
 const TRIES: u32 = 10;
 
