@@ -11,11 +11,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::panic::resume_unwind;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use dva_plan::document::Loaded;
 use dva_plan::plan::{CellIx, TestIx};
 use dva_plan::schedule::LifeIx;
+use dva_plan::table::Index;
 use dva_plan::verdict::SkipReason;
 use dva_plan::{ExecutionPlan, FailureClass, Schedule};
 use tokio::sync::mpsc;
@@ -36,7 +38,7 @@ use crate::options::{Keep, MachineKept, MachineLeft, RunOptions, RunOutcome, Sto
 use crate::provider::{Backend, MachineToken, Provider};
 use crate::report::report;
 use crate::secrets::Secrets;
-use crate::state::{ExecutionState, GateState, Gates, LifePhase, RunState};
+use crate::state::{ExecutionState, GateState, Gates, IllegalEvent, LifePhase, RunState};
 
 /// Runs `plan` by `schedule` on `backend` to its end, with a verdict for every test run and every
 /// machine released, whatever happens to them.
@@ -53,26 +55,65 @@ pub async fn run(
     backend: Backend,
     options: RunOptions,
 ) -> RunOutcome {
-    let provider = Arc::clone(&backend.provider);
-    let limit = options.limits.release;
-    let tokens: Vec<_> = schedule
-        .lives
-        .indices()
-        .map(|life| token(&options, life))
-        .collect();
+    let (outbox, inbox) = mpsc::unbounded_channel();
+    let dispatcher = Dispatcher::new(plan, schedule, backend, options, outbox);
+    let digest = plan.header.digest.clone();
+    let begin = |mut dispatcher: Dispatcher| {
+        dispatcher.begin(&digest);
+        dispatcher
+    };
+    guarded(begin(dispatcher), inbox).await
+}
+
+/// Goes on with a run whose controller has died, from the `records` of its journal: what has a verdict keeps
+/// it, machines on which nothing has been done are adopted, all others are ended, and what they have left
+/// open is run on further ones, with what it is `after` as setup. Machines of the run that no record tells of
+/// are ended first.
+///
+/// `options` are those of this controller: `started` is now. The secrets and inputs have to be given again.
+///
+/// # Errors
+/// [`IllegalEvent`] where the records are none of this plan and schedule, or of a run that is over.
+///
+/// # Panics
+/// As [`run`].
+///
+/// # Cancellation
+/// As [`run`].
+pub async fn resume(
+    plan: &Loaded<ExecutionPlan>,
+    schedule: Schedule,
+    records: &[Record],
+    backend: Backend,
+    options: RunOptions,
+) -> Result<RunOutcome, IllegalEvent> {
     let (outbox, inbox) = mpsc::unbounded_channel();
     let mut dispatcher = Dispatcher::new(plan, schedule, backend, options, outbox);
-    let digest = plan.header.digest.clone();
+    dispatcher.take_over(records)?;
+    dispatcher.end_strays().await;
+    Ok(guarded(dispatcher, inbox).await)
+}
+
+/// Runs to the end; if we panic, ends all machines that there may be, and panics then.
+async fn guarded(
+    mut dispatcher: Dispatcher,
+    inbox: mpsc::UnboundedReceiver<(LifeIx, Message)>,
+) -> RunOutcome {
+    let provider = Arc::clone(&dispatcher.backend.provider);
+    let limit = dispatcher.options.limits.release;
+    let run = dispatcher.options.run.clone();
+    let lives = Arc::clone(&dispatcher.known_lives);
     // A task of its own, so that a panic ends here; a set, so that it ends with this future.
     let mut task = JoinSet::new();
     task.spawn(async move {
-        dispatcher.begin(&digest);
         dispatcher.dispatch(inbox).await;
-        dispatcher.end()
+        dispatcher.end().await
     });
     match task.join_next().await {
         Some(Ok(outcome)) => outcome,
         Some(Err(error)) => {
+            let tokens = 0..lives.load(Ordering::SeqCst);
+            let tokens = tokens.map(|life| MachineToken::new(&run, life)).collect();
             release_all(&provider, tokens, limit).await;
             match error.try_into_panic() {
                 Ok(payload) => resume_unwind(payload),
@@ -143,12 +184,32 @@ struct Dispatcher {
     live: BTreeMap<LifeIx, LiveLife>,
     tasks: JoinSet<()>,
     lives_of_tasks: HashMap<task::Id, LifeIx>,
+    /// What waits for the journal: no provider is asked for anything that the journal might not know.
+    held: Vec<Held>,
+    /// When the clock of this controller began, in milliseconds since the start of the run.
+    base_ms: u64,
+    /// How many lives there may be.
+    known_lives: Arc<AtomicU32>,
+    /// Machines of this run that no record told of, and that could not be ended.
+    strays: Vec<MachineLeft>,
+}
+
+/// Something that is done once the journal has all that was recorded.
+enum Held {
+    /// The life's task begins.
+    Begin(LifeIx, mpsc::UnboundedReceiver<Order>),
+    /// A life that a controller before this one has left is ended.
+    Release(LifeIx),
+    /// The life's task is told something.
+    Order(LifeIx, Order),
 }
 
 /// A life that has a task.
 struct LiveLife {
     life: Arc<Life>,
     orders: mpsc::UnboundedSender<Order>,
+    /// Whether the journal knows that tests have been started on it.
+    in_use: bool,
     /// Whether its task has panicked and another one is releasing the machine.
     crashed: bool,
 }
@@ -170,6 +231,7 @@ impl Dispatcher {
         let inputs = Arc::new(std::mem::take(&mut options.inputs));
         let secrets = Arc::new(std::mem::take(&mut options.secrets));
         let (with_setup, setup) = setup::with_setup(state.plan());
+        let lives = u32::try_from(state.schedule().lives.len()).unwrap_or(u32::MAX);
         Self {
             with_setup,
             setup,
@@ -189,7 +251,99 @@ impl Dispatcher {
             live: BTreeMap::new(),
             tasks: JoinSet::new(),
             lives_of_tasks: HashMap::new(),
+            held: Vec::new(),
+            base_ms: 0,
+            known_lives: Arc::new(AtomicU32::new(lives)),
+            strays: Vec::new(),
         }
+    }
+
+    /// Takes over from a controller that has died.
+    fn take_over(&mut self, records: &[Record]) -> Result<(), IllegalEvent> {
+        for record in records {
+            self.state.apply(record)?;
+        }
+        let before_ms = self.state.start().map_or(0, |start| start.started_unix_ms);
+        let unix_ms = self.options.started.unix_ms();
+        // A clock that was set back does not make time run backwards.
+        self.base_ms = self.state.now_ms().max(unix_ms.saturating_sub(before_ms));
+        let resumed = Record {
+            at_ms: self.base_ms,
+            event: Event::RunResumed { unix_ms },
+        };
+        self.state.clone().apply(&resumed)?;
+        self.know_lives();
+        self.unlaunched = self.state.schedule().lives.indices().collect();
+        self.record(Event::RunResumed { unix_ms });
+        for life in self.state.schedule().lives.indices().collect::<Vec<_>>() {
+            match self.state.lives()[life].phase() {
+                LifePhase::Planned => continue,
+                LifePhase::Launching if self.state.lives()[life].trouble().is_none() => {
+                    let (orders, received) = mpsc::unbounded_channel();
+                    self.enter(life, orders);
+                    self.held.push(Held::Begin(life, received));
+                    // A run that was stopped wants it no more.
+                    self.advance(life);
+                }
+                LifePhase::Launching | LifePhase::Acquired | LifePhase::Ready => {
+                    self.settle(life);
+                    self.record(Event::LifeReleasing { life });
+                    self.enter(life, mpsc::unbounded_channel().0);
+                    self.held.push(Held::Release(life));
+                }
+                LifePhase::Releasing => {
+                    self.enter(life, mpsc::unbounded_channel().0);
+                    self.held.push(Held::Release(life));
+                }
+                LifePhase::Ended | LifePhase::Kept | LifePhase::Left => {}
+            }
+            self.unlaunched.remove(&life);
+        }
+        let wanted = |life: &LifeIx| self.state.is_wanted(*life);
+        self.unlaunched = self
+            .state
+            .schedule()
+            .lives
+            .indices()
+            .filter(wanted)
+            .collect();
+        self.heed_gates();
+        self.launch();
+        Ok(())
+    }
+
+    /// Ends machines of this run that no record tells of.
+    async fn end_strays(&mut self) {
+        let provider = Arc::clone(&self.backend.provider);
+        let Some(found) = provider.of_run(&self.options.run).await else {
+            return;
+        };
+        for token in found {
+            let life = self.state.lives().indices().find(|life| {
+                self.state.lives()[*life].phase() != LifePhase::Planned
+                    && self::token(&self.options, *life) == token
+            });
+            if life.is_some() {
+                continue;
+            }
+            let released = timeout(self.options.limits.release, provider.release_token(&token));
+            let problem = match released.await {
+                Ok(Ok(())) => continue,
+                Ok(Err(error)) => error.message,
+                Err(_) => "the provider did not answer in time".to_owned(),
+            };
+            error!(%token, problem, "a machine may still be there");
+            self.strays.push(MachineLeft {
+                token,
+                id: None,
+                message: problem,
+            });
+        }
+    }
+
+    fn know_lives(&self) {
+        let lives = u32::try_from(self.state.schedule().lives.len()).unwrap_or(u32::MAX);
+        self.known_lives.store(lives, Ordering::SeqCst);
     }
 
     fn begin(&mut self, plan_digest: &str) {
@@ -242,7 +396,8 @@ impl Dispatcher {
         self.on_signal(signal);
         let mut heeds_stop = true;
         let limit_ms = self.state.plan().policy.limits.elapsed_ms;
-        let limit = limit_ms.map(|limit_ms| self.origin + Duration::from_millis(limit_ms));
+        let limit = limit_ms.map(|limit_ms| self.instant(limit_ms));
+        self.release_held().await;
         while !self.is_over() {
             let limit = limit.filter(|_| self.state.stopping() != Some(Stopping::Now));
             let launch = self.next_launch();
@@ -273,16 +428,73 @@ impl Dispatcher {
                     self.launch();
                 }
             }
+            // What has come meanwhile needs no wait of its own.
+            while let Ok((life, message)) = inbox.try_recv() {
+                self.on_message(life, message);
+            }
+            self.release_held().await;
         }
+    }
+
+    /// Does what was held back, once all that was recorded is kept.
+    async fn release_held(&mut self) {
+        while !self.held.is_empty() {
+            let own = self.journal.as_mut().map(|journal| journal.commit());
+            let others = self.options.journal.commit();
+            let mut kept = others.wait().await;
+            if let Some(own) = own {
+                kept = kept.and(own.wait().await);
+            }
+            if let Err(error) = kept {
+                self.folder_problem
+                    .get_or_insert(format!("the journal: {error}"));
+                // Before anything begins, so that no machine is asked for.
+                self.heed_folder();
+            }
+            for held in std::mem::take(&mut self.held) {
+                match held {
+                    Held::Begin(life, orders) => self.begin_life(life, orders),
+                    Held::Release(life) => self.release_life(life),
+                    Held::Order(life, order) => {
+                        if let Some(live) = self.live.get_mut(&life) {
+                            live.in_use = true;
+                        }
+                        self.order(life, order);
+                    }
+                }
+            }
+        }
+    }
+
+    fn begin_life(&mut self, index: LifeIx, orders: mpsc::UnboundedReceiver<Order>) {
+        let Some(live) = self.live.get(&index) else {
+            return;
+        };
+        let task = executor::live(Arc::clone(&live.life), orders, self.outbox.clone());
+        let task = self.tasks.spawn(task);
+        self.lives_of_tasks.insert(task.id(), index);
+    }
+
+    fn release_life(&mut self, index: LifeIx) {
+        let Some(live) = self.live.get(&index) else {
+            return;
+        };
+        let task = executor::release_only(Arc::clone(&live.life), self.outbox.clone());
+        let task = self.tasks.spawn(task);
+        self.lives_of_tasks.insert(task.id(), index);
     }
 
     fn is_over(&self) -> bool {
         self.live.is_empty() && self.unlaunched.is_empty()
     }
 
-    fn end(mut self) -> RunOutcome {
+    async fn end(mut self) -> RunOutcome {
         let exit = self.state.exit();
         self.record(Event::RunEnded { exit });
+        if let Err(error) = self.options.journal.commit().wait().await {
+            self.folder_problem
+                .get_or_insert(format!("the journal: {error}"));
+        }
         #[expect(clippy::expect_used, reason = "the first event was recorded")]
         let report = report(&self.state).expect("the run has started");
         if let Some(folder) = &self.options.folder
@@ -291,7 +503,7 @@ impl Dispatcher {
             let problem = format!("The report could not be written: {error}.");
             self.folder_problem.get_or_insert(problem);
         }
-        let machines_left = self
+        let mut machines_left: Vec<MachineLeft> = self
             .state
             .lives()
             .enumerate()
@@ -303,6 +515,7 @@ impl Dispatcher {
                 })
             })
             .collect();
+        machines_left.append(&mut self.strays);
         let kept = self
             .state
             .lives()
@@ -398,7 +611,12 @@ impl Dispatcher {
             .iter()
             .map(|life| self.state.schedule().lives[*life].launch_ms)
             .min()
-            .map(|launch_ms| self.origin + Duration::from_millis(launch_ms))
+            .map(|launch_ms| self.instant(launch_ms))
+    }
+
+    /// When this controller's clock shows so many milliseconds since the start of the run.
+    fn instant(&self, at_ms: u64) -> Instant {
+        self.origin + Duration::from_millis(at_ms.saturating_sub(self.base_ms))
     }
 
     fn launch_life(&mut self, index: LifeIx) {
@@ -407,13 +625,24 @@ impl Dispatcher {
             life: index,
             token: token.to_string(),
         });
+        let (orders, received) = mpsc::unbounded_channel();
+        self.enter(index, orders);
+        self.held.push(Held::Begin(index, received));
+    }
+
+    /// The life has a machine from now on, or may have.
+    fn enter(&mut self, index: LifeIx, orders: mpsc::UnboundedSender<Order>) {
+        let planned = self.state.schedule().lives[index].clone();
+        let again = planned.executions.iter().map(|execution| execution.test);
+        let again = again.filter(|test| self.state.has_run(planned.cell, *test));
         let life = Arc::new(Life {
             index,
+            again: again.collect(),
             plan: Arc::clone(&self.with_setup),
             setup: self.setup,
-            planned: self.state.schedule().lives[index].clone(),
+            planned: planned.clone(),
             run: self.options.run.clone(),
-            token,
+            token: token(&self.options, index),
             mark: self.mark,
             backend: self.backend.clone(),
             limits: self.options.limits,
@@ -422,16 +651,10 @@ impl Dispatcher {
             secrets: Arc::clone(&self.secrets),
             mask: self.mask.clone(),
         });
-        let (orders, received) = mpsc::unbounded_channel();
-        let task = self.tasks.spawn(executor::live(
-            Arc::clone(&life),
-            received,
-            self.outbox.clone(),
-        ));
-        self.lives_of_tasks.insert(task.id(), index);
         let live = LiveLife {
             life,
             orders,
+            in_use: false,
             crashed: false,
         };
         self.live.insert(index, live);
@@ -499,12 +722,36 @@ impl Dispatcher {
     fn advance(&mut self, life: LifeIx) {
         for (test, lane) in self.state.startable(life) {
             self.record(Event::ExecutionStarted { life, test, lane });
-            self.order(life, Order::Start(test));
+            // A controller that takes over has to know that the machine is not as new any more, and of what must
+            // not run again.
+            let in_use = self.live.get(&life).is_some_and(|live| live.in_use);
+            match !in_use || self.state.plan().tests[test].once {
+                true => self.held.push(Held::Order(life, Order::Start(test))),
+                false => self.order(life, Order::Start(test)),
+            }
         }
         if self.state.is_done(life) {
+            self.settle(life);
             let keep = self.keeps(life).then_some(self.options.keep_for);
             self.record(Event::LifeReleasing { life });
-            self.order(life, Order::End { keep });
+            self.held.push(Held::Order(life, Order::End { keep }));
+        }
+    }
+
+    /// Nothing happens on the life any more: what it has left open gets a further one, or is judged.
+    fn settle(&mut self, life: LifeIx) {
+        if let Some(planned) = self.state.further_life(life, self.options.after_loss) {
+            let added = LifeIx::from_row(self.state.schedule().lives.len());
+            self.record(Event::LifeAdded {
+                life: added,
+                planned: Box::new(planned),
+                instead_of: life,
+            });
+            self.unlaunched.insert(added);
+            self.know_lives();
+        }
+        if !self.state.left_open(life).is_empty() {
+            self.record(Event::TestsGivenUp { life });
         }
     }
 
@@ -612,7 +859,6 @@ impl Dispatcher {
             return;
         }
         live.crashed = true;
-        let release = executor::release_only(Arc::clone(&live.life), self.outbox.clone());
         self.record(Event::LifeCrashed {
             life,
             message: message.clone(),
@@ -632,8 +878,7 @@ impl Dispatcher {
         }
         self.advance(life);
         self.advance_others(life);
-        let task = self.tasks.spawn(release);
-        self.lives_of_tasks.insert(task.id(), life);
+        self.held.push(Held::Release(life));
         self.heed_folder();
     }
 
@@ -667,7 +912,8 @@ impl Dispatcher {
     }
 
     fn now_ms(&self) -> u64 {
-        u64::try_from(self.origin.elapsed().as_millis()).unwrap_or(u64::MAX)
+        let own_ms = u64::try_from(self.origin.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.base_ms.saturating_add(own_ms)
     }
 }
 

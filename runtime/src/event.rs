@@ -6,7 +6,7 @@
 use dva_plan::class::FailureClass;
 use dva_plan::plan::{CellIx, Machine, TestIx};
 use dva_plan::report::{CommandStatus, StepReport};
-use dva_plan::schedule::LifeIx;
+use dva_plan::schedule::{LifeIx, PlannedLife};
 use dva_plan::verdict::{Blocker, SkipReason, Verdict};
 use dva_plan::{RunId, Value, exit::ExitCode};
 use serde::{Deserialize, Serialize};
@@ -56,6 +56,27 @@ pub enum Event {
         /// Why.
         why: StopCause,
     },
+    /// Another controller goes on with the run: the one before it has died. What ran then has no end that
+    /// anybody knows.
+    RunResumed {
+        /// When: milliseconds since 1970-01-01 UTC.
+        unix_ms: u64,
+    },
+    /// Test runs that another life has left open get a further life, with what they are `after` as setup.
+    LifeAdded {
+        /// The further life, a new row of the schedule.
+        life: LifeIx,
+        /// What is planned for it.
+        planned: Box<PlannedLife>,
+        /// The life that left them open.
+        instead_of: LifeIx,
+    },
+    /// The test runs that this life has left open get no further one: they are judged by what kept them from
+    /// their end.
+    TestsGivenUp {
+        /// The life.
+        life: LifeIx,
+    },
     /// A machine is about to be asked for.
     LifeLaunching {
         /// The life.
@@ -93,7 +114,7 @@ pub enum Event {
         /// The life.
         life: LifeIx,
     },
-    /// The life is of no more use. Its test runs that have not started never will.
+    /// The life is of no more use. Its test runs that have not started never will there.
     LifeFailed {
         /// The life.
         life: LifeIx,
@@ -198,6 +219,9 @@ impl Event {
                 ..
             }
             | Self::RunStarted { .. }
+            | Self::RunResumed { .. }
+            | Self::LifeAdded { .. }
+            | Self::TestsGivenUp { .. }
             | Self::LifeLaunching { .. }
             | Self::LifeAcquired { .. }
             | Self::LifeReady { .. }
@@ -286,6 +310,25 @@ pub enum LifeTrouble {
 }
 
 impl LifeTrouble {
+    /// Whether a machine that is like this one may do better: the trouble is of this very machine, or of the way
+    /// to it.
+    #[must_use]
+    pub fn is_of_one_machine(self) -> bool {
+        match self {
+            Self::Capacity | Self::Quota => false,
+            Self::Class(class) => matches!(
+                class,
+                FailureClass::MachineAcquire
+                    | FailureClass::MachineLost
+                    | FailureClass::GuestRebooted
+                    | FailureClass::Reboot
+                    | FailureClass::SshConnectTimeout
+                    | FailureClass::SshLost
+                    | FailureClass::SshRefused
+            ),
+        }
+    }
+
     /// The verdict of the test runs that could not start because of it.
     #[must_use]
     pub fn verdict(self) -> Verdict {

@@ -47,6 +47,8 @@ const PARTING: Duration = Duration::from_secs(2);
 /// One life, as its executor needs to know it.
 pub(crate) struct Life {
     pub index: LifeIx,
+    /// Tests of it that have run on another life before.
+    pub again: BTreeSet<TestIx>,
     /// The plan, with its setup as one more test.
     pub plan: Arc<ExecutionPlan>,
     /// That test.
@@ -391,7 +393,8 @@ impl Work<'_> {
         let id = &row.id;
         let occasion = match (setup, row.last) {
             (true, _) => Occasion::Setup(life.index),
-            (false, true) => Occasion::Last(life.index),
+            (false, true) => Occasion::Again(life.index),
+            (false, false) if life.again.contains(&test) => Occasion::Again(life.index),
             (false, false) => Occasion::Verdict,
         };
         debug!(target: "dva", life = life.index.row(), test = %id, "a test starts");

@@ -100,8 +100,8 @@ pub(crate) enum Occasion {
     Verdict,
     /// One that prepares this life.
     Setup(LifeIx),
-    /// That of a `last` test on this life, one of all that give its verdict.
-    Last(LifeIx),
+    /// That of a test on this life that runs on others as well: a `last` test, or one that is tried again.
+    Again(LifeIx),
 }
 
 impl Occasion {
@@ -110,7 +110,7 @@ impl Occasion {
         match self {
             Self::Verdict => String::new(),
             Self::Setup(life) => format!(".setup-{}", life.row()),
-            Self::Last(life) => format!(".life-{}", life.row()),
+            Self::Again(life) => format!(".life-{}", life.row()),
         }
     }
 }

@@ -1,18 +1,58 @@
 //! Journals: where events go before what they announce is done.
 
+mod store;
+mod writer;
+
 use std::fs::File;
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::sync::oneshot;
+
 use crate::event::Record;
+pub use store::{NewRun, RunLock, RunRow, Store, StoreError, StoreErrorKind, StoredRun, VERSION};
+pub use writer::StoreJournal;
 
 /// Keeps records in the order they come. There is one writer: the dispatcher.
 pub trait Journal: Send {
-    /// Keeps one record; when this returns it outlives our process.
+    /// Takes one record in. It need not outlive our process before the next [`Journal::commit`].
     ///
     /// # Errors
     /// What the operating system said. Nothing is appended after an error.
     fn append(&mut self, record: &Record) -> io::Result<()>;
+
+    /// Asks for all that was appended to be kept, whatever happens to our process and the power.
+    fn commit(&mut self) -> Commit {
+        Commit::Done(Ok(()))
+    }
+}
+
+/// What was asked of a journal.
+#[derive(Debug)]
+pub enum Commit {
+    /// It is done, or cannot be.
+    Done(io::Result<()>),
+    /// Another thread does it and says so.
+    Waits(oneshot::Receiver<io::Result<()>>),
+}
+
+impl Commit {
+    /// Waits for it. On a thread of its own, since only that holds a clock that is paused.
+    ///
+    /// # Errors
+    /// What the operating system said; also where whoever writes is gone.
+    pub async fn wait(self) -> io::Result<()> {
+        let waits = match self {
+            Self::Done(done) => return done,
+            Self::Waits(waits) => waits,
+        };
+        let answer = tokio::task::spawn_blocking(move || waits.blocking_recv()).await;
+        match answer {
+            Ok(Ok(done)) => done,
+            Ok(Err(_)) | Err(_) => Err(io::Error::other("the journal's writer is gone")),
+        }
+    }
 }
 
 /// The file `events.jsonl`: one record a line, handed to the operating system as it comes.
@@ -42,6 +82,7 @@ impl Journal for FileJournal {
 #[derive(Clone, Debug, Default)]
 pub struct MemoryJournal {
     records: Arc<Mutex<Vec<Record>>>,
+    committed: Arc<AtomicUsize>,
 }
 
 impl MemoryJournal {
@@ -53,6 +94,12 @@ impl MemoryJournal {
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
     }
+
+    /// How many of them a crash would have left.
+    #[must_use]
+    pub fn committed(&self) -> usize {
+        self.committed.load(Ordering::SeqCst)
+    }
 }
 
 impl Journal for MemoryJournal {
@@ -62,6 +109,12 @@ impl Journal for MemoryJournal {
             .unwrap_or_else(PoisonError::into_inner)
             .push(record.clone());
         Ok(())
+    }
+
+    fn commit(&mut self) -> Commit {
+        let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        self.committed.store(records.len(), Ordering::SeqCst);
+        Commit::Done(Ok(()))
     }
 }
 

@@ -57,7 +57,7 @@ pub mod transport;
 
 pub use capability::{Unsupported, unsupported};
 pub use clock::WallTime;
-pub use dispatcher::{run, unserved};
+pub use dispatcher::{resume, run, unserved};
 pub use entries::{WithoutEntry, without_entry};
 pub use event::{Event, Record};
 pub use folder::{FolderError, RunFolder};

@@ -40,6 +40,10 @@ pub struct RunOptions {
     pub keep: Keep,
     /// How long they do.
     pub keep_for: Duration,
+    /// How many further lives follow one that was lost, for the test runs that it has left open.
+    pub after_loss: u32,
+    /// The run is stopped when so many test runs have failed.
+    pub max_failures: Option<NonZeroUsize>,
 }
 
 /// Which machines live on when their tests are over, for somebody to look at. One that the provider
@@ -109,6 +113,8 @@ impl RunOptions {
             secrets: Secrets::default(),
             keep: Keep::Never,
             keep_for: Duration::from_secs(3600),
+            after_loss: 1,
+            max_failures: None,
         }
     }
 }

@@ -53,6 +53,12 @@ pub trait Provider: Send + Sync {
     /// [`ReleaseError`]: the machine may still be there.
     async fn release_token(&self, token: &MachineToken) -> Result<(), ReleaseError>;
 
+    /// The machines of a run that are there, or may be; `None` where this provider cannot tell.
+    async fn of_run(&self, run: &RunId) -> Option<Vec<MachineToken>> {
+        let _ = run;
+        None
+    }
+
     /// Restarts a machine's system: every process on it ends, its disks and its host key stay, and its
     /// boot id is another. Returns once its SSH port can be dialled again, at the address it had.
     ///
@@ -164,6 +170,13 @@ impl MachineToken {
     #[must_use]
     pub fn new(run: &RunId, life: u32) -> Self {
         Self(format!("{run}-{life}"))
+    }
+
+    /// A token that was read somewhere; `None` where it is none of `run`.
+    #[must_use]
+    pub fn of_run(run: &RunId, text: &str) -> Option<Self> {
+        let life = text.strip_prefix(run.as_str())?.strip_prefix('-')?;
+        life.parse::<u32>().ok().map(|life| Self::new(run, life))
     }
 
     /// The token as text.

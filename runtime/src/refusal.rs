@@ -23,15 +23,6 @@ pub fn refusals(plan: &ExecutionPlan, provider: &dyn Provider) -> Vec<String> {
             provider.name()
         ));
     }
-    let retried = plan.tests.iter().filter(|test| test.retry > 0);
-    let retried: Vec<_> = retried.map(|test| test.id.as_str()).collect();
-    if !retried.is_empty() {
-        refusals.push(format!(
-            "A test with `retry` runs again on a fresh machine, which this version cannot do. Leave it \
-             out of {}.",
-            retried.join(", ")
-        ));
-    }
     refusals
 }
 

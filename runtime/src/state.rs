@@ -11,6 +11,7 @@ mod fold;
 mod gate;
 mod illegal;
 mod life;
+mod open;
 mod waive;
 
 use std::collections::BTreeMap;
@@ -31,6 +32,7 @@ use crate::event::{Ending, Record, Stopping};
 use edges::Edges;
 use excerpts::Excerpts;
 pub(crate) use gate::{GateState, Gates};
+use open::LeftOpen;
 
 /// What has become of a run so far.
 #[derive(Clone, Debug)]
@@ -49,6 +51,10 @@ pub struct RunState {
     /// Of `last` tests that have still to run on another life, the worst so far.
     worst: BTreeMap<(CellIx, TestIx), Judgement>,
     judged: Vec<(CellIx, TestIx)>,
+    /// Test runs that wait for a further life.
+    open: BTreeMap<(CellIx, TestIx), LeftOpen>,
+    /// How often tests with `retry` have failed.
+    failures: BTreeMap<(CellIx, TestIx), u32>,
     /// The time that the plan allows, in milliseconds, where the run is stopped because it is over.
     over_limit: Option<u64>,
     crashed: bool,
@@ -138,6 +144,8 @@ impl RunState {
             verdicts: BTreeMap::new(),
             worst: BTreeMap::new(),
             judged: Vec::new(),
+            open: BTreeMap::new(),
+            failures: BTreeMap::new(),
             over_limit: None,
             crashed: false,
             exit: None,
@@ -241,6 +249,17 @@ impl RunState {
         admitted.into_iter().zip(free).collect()
     }
 
+    /// Whether `test` has run on some life of `cell`, or runs there.
+    pub(crate) fn has_run(&self, cell: CellIx, test: TestIx) -> bool {
+        let mut lives = self.lives_of_cells.get(&cell).into_iter().flatten();
+        lives.any(|life| {
+            matches!(
+                self.lives[*life].execution(test),
+                Some(ExecutionState::Running { .. } | ExecutionState::Ended { .. })
+            )
+        })
+    }
+
     /// Whether a life has still to be launched for something.
     #[must_use]
     pub fn is_wanted(&self, life: LifeIx) -> bool {
@@ -258,14 +277,15 @@ impl RunState {
     /// Whether nothing more can happen but the last event.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        self.lives.iter().all(|life| match life.phase() {
+        let ended = self.lives.iter().all(|life| match life.phase() {
             LifePhase::Planned => life.is_idle(),
             LifePhase::Ended | LifePhase::Kept | LifePhase::Left => true,
             LifePhase::Launching
             | LifePhase::Acquired
             | LifePhase::Ready
             | LifePhase::Releasing => false,
-        })
+        });
+        ended && self.open.is_empty()
     }
 
     /// How the run ends, as things stand: a test run without a verdict counts as interrupted, a machine

@@ -67,6 +67,12 @@ impl ExitCode {
         }
     }
 
+    /// The code with this number.
+    #[must_use]
+    pub fn of_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|code| code.number() == number)
+    }
+
     /// The code of a run with these verdicts whose machines have all ended.
     ///
     /// Precedence 130 > 8 > 4 > 7 > 0; 101 and 6 come from elsewhere and go before all of these. A

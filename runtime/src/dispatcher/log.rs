@@ -43,7 +43,14 @@ pub(super) fn tell(event: &Event) {
         Event::CellBlocked { cell, gate, .. } => {
             info!(target: "dva", cell = cell.row(), gate, "a cell is blocked");
         }
+        Event::RunResumed { .. } => info!(target: "dva", "the run is resumed"),
+        Event::LifeAdded {
+            life, instead_of, ..
+        } => {
+            info!(target: "dva", life = life.row(), instead_of = instead_of.row(), "a life is added");
+        }
         Event::RunStarted { .. }
+        | Event::TestsGivenUp { .. }
         | Event::LifeSetUp { .. }
         | Event::TestSkipped { .. }
         | Event::ExecutionStarted { .. }

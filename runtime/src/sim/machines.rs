@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use dva_plan::ExecutionPlan;
 use dva_plan::plan::{Capability, CellIx, DiskIx, ImageSource, Machine};
 use dva_plan::quote::Market;
+use dva_plan::{ExecutionPlan, RunId};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -247,6 +247,14 @@ impl Provider for SimMachines {
             machine.down.cancel();
         }
         Ok(())
+    }
+
+    async fn of_run(&self, run: &RunId) -> Option<Vec<MachineToken>> {
+        let live = self.live();
+        let tokens = live
+            .iter()
+            .filter_map(|text| MachineToken::of_run(run, text));
+        Some(tokens.collect())
     }
 
     async fn reboot(&self, token: &MachineToken) -> Result<(), ControlError> {

@@ -52,6 +52,13 @@ impl RunState {
                 reason,
                 message,
             } => self.skip(*cell, *test, *reason, message)?,
+            Event::RunResumed { unix_ms: _ } => self.resume(at_ms),
+            Event::LifeAdded {
+                life,
+                planned,
+                instead_of,
+            } => self.add_life(*life, planned, *instead_of)?,
+            Event::TestsGivenUp { life } => self.judge_open(*life)?,
             Event::Stopping { how, why } => self.stop(*how, why)?,
             Event::LifeLaunching { life, token: _ } => {
                 if self.stopping.is_some() {
@@ -85,7 +92,7 @@ impl RunState {
                 life,
                 trouble,
                 message,
-            } => self.fail_life(*life, *trouble, message)?,
+            } => self.fail_life(*life, *trouble, message, trouble.is_of_one_machine())?,
             Event::LifeCrashed { life, message } => {
                 let class = match self.known_life(*life)?.phase() {
                     LifePhase::Planned | LifePhase::Launching => FailureClass::MachineAcquire,
@@ -102,7 +109,7 @@ impl RunState {
                 {
                     self.life(*life, LifePhase::WITH_MACHINE)?;
                 } else {
-                    self.fail_life(*life, LifeTrouble::Class(class), message)?;
+                    self.fail_life(*life, LifeTrouble::Class(class), message, false)?;
                 }
                 self.crashed = true;
             }
@@ -154,7 +161,7 @@ impl RunState {
         Ok(())
     }
 
-    fn known_life(&self, life: LifeIx) -> Result<&LifeState, IllegalKind> {
+    pub(super) fn known_life(&self, life: LifeIx) -> Result<&LifeState, IllegalKind> {
         self.lives.get(life).ok_or(IllegalKind::UnknownLife)
     }
 
@@ -251,6 +258,7 @@ impl RunState {
         for life in self.lives.indices() {
             self.give_up(life, &verdict, &message);
         }
+        self.judge_all_open();
         Ok(())
     }
 
@@ -275,6 +283,7 @@ impl RunState {
         life: LifeIx,
         trouble: LifeTrouble,
         message: &str,
+        again: bool,
     ) -> Result<(), IllegalKind> {
         let alive = [LifePhase::Launching, LifePhase::Acquired, LifePhase::Ready];
         let state = self.life(life, &alive)?;
@@ -282,7 +291,17 @@ impl RunState {
             return Err(IllegalKind::FailedTwice);
         }
         state.fail(trouble, message);
-        self.give_up(life, &trouble.verdict(), message);
+        if !again {
+            self.give_up(life, &trouble.verdict(), message);
+            return Ok(());
+        }
+        let waiting: Vec<TestIx> = self.lives[life].waits().collect();
+        for test in waiting {
+            self.lives[life].abandon(test);
+            if !self.is_setup(life, test) {
+                self.leave_open(life, test, trouble.verdict(), message);
+            }
+        }
         Ok(())
     }
 
@@ -368,7 +387,13 @@ impl RunState {
         }
         let steps = self.excerpts.admit(steps);
         self.lives[life].end(test, ending, steps, at_ms);
+        if !setup && self.is_open_after(life, test, ending) {
+            self.leave_open(life, test, ending.verdict(), message);
+            self.leave_dependents_open(life, test);
+            return Ok(());
+        }
         if !setup {
+            let has_failed = self.failures.contains_key(&(cell, test));
             match (ending, self.over_limit) {
                 (Ending::Interrupted, Some(ms)) => {
                     let verdict = Verdict::Blocked { by: Blocker::Limit };
@@ -376,6 +401,10 @@ impl RunState {
                     let message =
                         format!("It ran when the {allowed} that the plan allows were over.");
                     self.judge(cell, test, verdict, &message);
+                }
+                (Ending::Passed, _) if has_failed => {
+                    let message = "It failed before, and passed on a fresh machine.";
+                    self.judge(cell, test, Verdict::Flaky, message);
                 }
                 _ => self.judge(cell, test, ending.verdict(), message),
             }
@@ -385,6 +414,55 @@ impl RunState {
             self.block_dependents(life, test, &verdict, &why);
         }
         Ok(())
+    }
+
+    /// Whether an execution that ended like this gives no verdict yet: its machine was lost, or the test may be
+    /// tried again.
+    fn is_open_after(&mut self, life: LifeIx, test: TestIx, ending: Ending) -> bool {
+        if self.stopping.is_some() || self.crashed {
+            return false;
+        }
+        match ending {
+            Ending::Errored(_) => {
+                let trouble = self.lives[life].trouble();
+                trouble.is_some_and(|(trouble, _)| trouble.is_of_one_machine())
+            }
+            Ending::Failed(_) => {
+                let most = self.plan.tests[test].retry;
+                let cell = self.schedule.lives[life].cell;
+                if most == 0 || self.plan.tests[test].once {
+                    return false;
+                }
+                let failures = self.failures.entry((cell, test)).or_default();
+                *failures += 1;
+                *failures <= most
+            }
+            Ending::Passed | Ending::Skipped(_) | Ending::Interrupted => false,
+        }
+    }
+
+    /// What is `after` a test that is tried again waits for that.
+    fn leave_dependents_open(&mut self, life: LifeIx, test: TestIx) {
+        let planned = &self.schedule.lives[life];
+        let (cell, shape) = (planned.cell, self.plan.cells[planned.cell].shape);
+        let id = self.plan.tests[test].id.clone();
+        let message = match self.open.get(&(cell, test)) {
+            Some(left) => left.blocks(&id),
+            None => return,
+        };
+        let verdict = Verdict::Blocked {
+            by: Blocker::Test(id),
+        };
+        let mut waiting = self.edges[shape].dependents(test).to_vec();
+        while let Some(dependent) = waiting.pop() {
+            if !self.lives[life].abandon(dependent) {
+                continue;
+            }
+            waiting.extend_from_slice(self.edges[shape].dependents(dependent));
+            if !self.is_setup(life, dependent) {
+                self.leave_open(life, dependent, verdict.clone(), &message);
+            }
+        }
     }
 
     /// What becomes of tests on this life that are `after` a test which did not pass there.
@@ -434,10 +512,7 @@ impl RunState {
                 continue;
             }
             waiting.extend_from_slice(self.edges[shape].dependents(dependent));
-            let setup = self.lives[life]
-                .place(dependent)
-                .is_some_and(|place| self.schedule.lives[life].executions[place].setup);
-            if !setup {
+            if !self.is_setup(life, dependent) {
                 self.judge(cell, dependent, verdict.clone(), message);
             }
         }
@@ -445,7 +520,7 @@ impl RunState {
 
     /// The verdict of a test run that has none yet. That of a `last` test is the worst of all lives, so
     /// it waits for the others.
-    fn judge(&mut self, cell: CellIx, test: TestIx, verdict: Verdict, message: &str) {
+    pub(super) fn judge(&mut self, cell: CellIx, test: TestIx, verdict: Verdict, message: &str) {
         let run = (cell, test);
         if self.verdicts.contains_key(&run) {
             return;
@@ -468,19 +543,20 @@ impl RunState {
     }
 
     /// Whether `test` runs on a life of `cell`, or may yet.
-    fn is_open(&self, cell: CellIx, test: TestIx) -> bool {
+    pub(super) fn is_open(&self, cell: CellIx, test: TestIx) -> bool {
         let mut lives = self.lives_of_cells.get(&cell).into_iter().flatten();
-        lives.any(|life| {
-            matches!(
-                self.lives[*life].execution(test),
-                Some(ExecutionState::Waiting | ExecutionState::Running { .. })
-            )
-        })
+        self.is_left_open(cell)
+            || lives.any(|life| {
+                matches!(
+                    self.lives[*life].execution(test),
+                    Some(ExecutionState::Waiting | ExecutionState::Running { .. })
+                )
+            })
     }
 }
 
 /// A verdict as the end of a sentence.
-fn past(verdict: &Verdict) -> String {
+pub(super) fn past(verdict: &Verdict) -> String {
     match verdict {
         Verdict::Failed { .. } | Verdict::Errored { .. } | Verdict::Flaky => verdict.to_string(),
         Verdict::Passed

@@ -65,7 +65,7 @@ impl RunState {
             LifePhase::Planned => life.is_idle(),
             phase => !phase.holds_machine(),
         });
-        if !over {
+        if !over || self.is_left_open(cell) {
             return GateState::Closed;
         }
         let tests = &self.plan.shapes[self.plan.cells[cell].shape].tests;

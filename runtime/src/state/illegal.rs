@@ -84,6 +84,9 @@ pub enum IllegalKind {
     /// Tests still run on the machine.
     #[error("tests still run")]
     StillRunning,
+    /// The life that is added is not the next one, or not of what was left open.
+    #[error("the life that is added is not of what was left open")]
+    NotLeftOpen,
     /// There is something left to do.
     #[error("there is something left to do")]
     Unfinished,

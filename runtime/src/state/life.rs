@@ -21,6 +21,8 @@ pub struct LifeState {
     trouble: Option<(LifeTrouble, String)>,
     release_problem: Option<String>,
     setup_steps: Vec<StepReport>,
+    /// How many lives before it were lost that had the same to do.
+    losses_before: u32,
     places: BTreeMap<TestIx, usize>,
     executions: Vec<ExecutionState>,
 }
@@ -131,8 +133,46 @@ impl LifeState {
             trouble: None,
             release_problem: None,
             setup_steps: Vec::new(),
+            losses_before: 0,
             places,
             executions: vec![ExecutionState::Waiting; planned.executions.len()],
+        }
+    }
+
+    /// One that takes over from lives of which so many were lost.
+    pub(super) fn after(planned: &PlannedLife, losses: u32) -> Self {
+        Self {
+            losses_before: losses,
+            ..Self::new(planned)
+        }
+    }
+
+    /// How many lives were lost that had the same to do, this one among them.
+    pub(super) fn losses(&self) -> u32 {
+        self.losses_before + u32::from(self.trouble.is_some())
+    }
+
+    /// The controller has died. Whether something on it is left open for that: a machine on which nothing has
+    /// been done is asked for again, and is the same one, or as good as it.
+    pub(super) fn outlives_its_controller(&mut self, has_setup: bool) -> bool {
+        match self.phase {
+            LifePhase::Planned | LifePhase::Ended | LifePhase::Kept => false,
+            LifePhase::Launching | LifePhase::Acquired | LifePhase::Ready => {
+                let waits = |execution: &ExecutionState| *execution == ExecutionState::Waiting;
+                let is_new = self.trouble.is_none()
+                    && self.executions.iter().all(waits)
+                    && (!has_setup || self.phase == LifePhase::Launching);
+                if is_new {
+                    self.phase = LifePhase::Launching;
+                }
+                !is_new
+            }
+            LifePhase::Left => {
+                self.phase = LifePhase::Releasing;
+                self.release_problem = None;
+                false
+            }
+            LifePhase::Releasing => false,
         }
     }
 

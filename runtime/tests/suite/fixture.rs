@@ -424,7 +424,16 @@ pub fn schedule_of(plan: &Loaded<ExecutionPlan>, script: &SimScript) -> Schedule
     schedule
 }
 
+/// Options of a run that gives up what a lost machine leaves open.
 pub fn options() -> RunOptions {
+    RunOptions {
+        after_loss: 0,
+        ..options_again()
+    }
+}
+
+/// As they are by default.
+pub fn options_again() -> RunOptions {
     RunOptions::new(
         RunId::new("20261123-093000-4f2a"),
         WallTime::from_unix_ms(1_795_426_200_000),

@@ -436,12 +436,8 @@ fn what_cannot_be_had_is_refused_with_its_reason() {
     let plan = plan.build().body;
     let backend = SimBackend::observed(Arc::new(plan.clone()), SimScript::default()).0;
     let found = refusals(&plan, backend.provider.as_ref());
-    // The simulator sells spot machines.
-    assert_eq!(found.len(), 1, "{found:?}");
-    assert!(
-        found[0].contains("retry") && found[0].ends_with("out of a."),
-        "{found:?}"
-    );
+    // The simulator sells spot machines, and tests may be tried again.
+    assert_eq!(found, Vec::<String>::new());
 }
 
 /// The clock of a waiver is that of the run's options.

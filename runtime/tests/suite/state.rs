@@ -127,6 +127,7 @@ fn refused(mut state: RunState, events: &[Event]) -> IllegalKind {
 #[test]
 fn illegal_events_are_refused() {
     use IllegalKind as Kind;
+    let given_up = || Event::TestsGivenUp { life: LIFE };
     let releasing = || Event::LifeReleasing { life: LIFE };
     let gone = || Event::LifeEnded { life: LIFE };
     let exit = |exit| Event::RunEnded { exit };
@@ -192,13 +193,20 @@ fn illegal_events_are_refused() {
         (ready(), vec![exit(ExitCode::Ok)], Kind::Unfinished),
         (
             ready(),
-            vec![failed(), releasing(), gone(), exit(ExitCode::Ok)],
+            vec![
+                failed(),
+                given_up(),
+                releasing(),
+                gone(),
+                exit(ExitCode::Ok),
+            ],
             Kind::WrongExit,
         ),
         (
             ready(),
             vec![
                 failed(),
+                given_up(),
                 releasing(),
                 gone(),
                 exit(ExitCode::Infrastructure),
