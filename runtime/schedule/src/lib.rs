@@ -14,6 +14,7 @@
 //! | [`over_cost()`] | says whether a schedule is expected to cost more than the plan allows |
 //! | [`bill()`] | says what a life costs, by its quote's rates and Amazon's billing rules |
 //! | [`cost()`] | adds up what the lives of a schedule should cost |
+//! | [`spent()`] | says what a run has cost, and where the money went |
 //!
 //! An estimate and a run use the same scheduler, so they cannot disagree about the packing.
 //!
@@ -59,11 +60,13 @@ pub mod check;
 pub mod cost;
 pub mod floor;
 pub mod forecast;
+mod joined;
 pub mod limit;
 pub mod options;
 pub mod packing;
 pub mod peers;
 pub mod quota;
+pub mod spent;
 pub mod summary;
 
 pub use bill::{Bill, BillError, BillLine, BillingRule, Usage, bill};
@@ -80,4 +83,5 @@ pub use options::{
 pub use packing::{optimize, schedule, schedule_isolated};
 pub use peers::{Peer, PeerCost, peers};
 pub use quota::{Bucket, LaunchRate, QuotaClass, Quotas};
+pub use spent::{Parts, Spent, spent};
 pub use summary::{Summary, peak_vcpus, summarize};
