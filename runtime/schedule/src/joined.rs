@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use dva_plan::plan::{Cell, ExecutionPlan, Machine, TestIx};
+use dva_plan::plan::{Cell, ExecutionPlan, Image, Machine, TestIx};
 use dva_plan::report::{ExecutionReport, LifeReport, RunReport, TestRunReport};
 use dva_plan::{CellId, TestId};
 
@@ -42,6 +42,11 @@ impl<'a> Joined<'a> {
 
     pub(crate) fn test(&self, id: &TestId) -> Option<TestIx> {
         self.tests.get(id).copied()
+    }
+
+    /// The image of a cell.
+    pub(crate) fn image(&self, cell: &CellId) -> Option<&'a Image> {
+        self.plan.images.get(self.cells.get(cell)?.image)
     }
 
     /// The machine of a life: of its cell's candidates of that type and region the best one.

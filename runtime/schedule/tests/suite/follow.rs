@@ -6,8 +6,9 @@ use dva_plan::document::PRODUCER;
 use dva_plan::exit::ExitCode;
 use dva_plan::id::RunId;
 use dva_plan::plan::{CellIx, TestIx};
-use dva_plan::report::{ExecutionReport, LifeReport, TestRunReport};
+use dva_plan::report::{ExecutionReport, LifeReport, StepOutcome, StepReport, TestRunReport};
 use dva_plan::schedule::Schedule;
+use dva_plan::step::SourceText;
 use dva_plan::verdict::Verdict;
 use dva_plan::{ExecutionPlan, RunReport};
 
@@ -72,4 +73,25 @@ fn executions(schedule: &Schedule) -> BTreeMap<(CellIx, TestIx), Vec<ExecutionRe
         of_test.sort_by_key(|execution| execution.start_ms);
     }
     executions
+}
+
+/// A step that ended like this.
+pub fn step(outcome: StepOutcome) -> StepReport {
+    StepReport {
+        source: SourceText::default(),
+        depth: 0,
+        label: String::new(),
+        message: String::new(),
+        in_finally: false,
+        outcome,
+        duration_ms: 0,
+        attempts: 1,
+        command: None,
+        status: None,
+        captured: None,
+        collected: None,
+        operands: None,
+        stdout: None,
+        stderr: None,
+    }
 }

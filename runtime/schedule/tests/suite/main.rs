@@ -8,6 +8,7 @@ mod exact;
 mod floor;
 mod follow;
 mod generate;
+mod history;
 mod limit;
 mod machines;
 mod mutations;
