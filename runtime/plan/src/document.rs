@@ -1,4 +1,4 @@
-//! The file form that all three documents share: a header line, then the body on one line.
+//! The file form that all documents share: a header line, then the body on one line.
 //!
 //! The header is checked before the body is looked at, and its digest is over the body's bytes as
 //! they stand (without the line end), so a changed byte anywhere is refused. Both lines are JSON, so
@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
+use crate::history::Observations;
 use crate::id::hex;
 use crate::plan::ExecutionPlan;
 use crate::report::RunReport;
@@ -39,6 +40,8 @@ pub enum DocumentKind {
     Schedule,
     /// [`RunReport`].
     Report,
+    /// [`Observations`].
+    History,
 }
 
 impl DocumentKind {
@@ -49,6 +52,7 @@ impl DocumentKind {
             Self::Plan => "dva-plan",
             Self::Schedule => "dva-schedule",
             Self::Report => "dva-report",
+            Self::History => "dva-history",
         }
     }
 
@@ -58,6 +62,7 @@ impl DocumentKind {
             Self::Plan => "dva plan FILE -o plan.json",
             Self::Schedule => "dva estimate FILE -o schedule.json",
             Self::Report => "dva run FILE --json report.json",
+            Self::History => "dva history export",
         }
     }
 
@@ -67,6 +72,7 @@ impl DocumentKind {
             Self::Plan => "Compile its source again",
             Self::Schedule => "Make it again with `dva estimate`",
             Self::Report => "Run the plan again",
+            Self::History => "Export it again",
         }
     }
 
@@ -77,6 +83,7 @@ impl DocumentKind {
             Self::Plan => "an execution plan",
             Self::Schedule => "a schedule",
             Self::Report => "a run report",
+            Self::History => "a history of runs",
         }
     }
 }
@@ -119,10 +126,20 @@ impl Document for RunReport {
     }
 }
 
+impl Document for Observations {
+    const KIND: DocumentKind = DocumentKind::History;
+    fn producer(&self) -> &str {
+        &self.producer
+    }
+    fn faults(&self) -> Vec<Fault> {
+        self.faults()
+    }
+}
+
 /// The first line of a document.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Header {
-    /// `dva-plan`, `dva-schedule` or `dva-report`.
+    /// `dva-plan`, `dva-schedule`, `dva-report` or `dva-history`.
     pub format: String,
     /// The version of the format.
     pub version: FormatVersion,

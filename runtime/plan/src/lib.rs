@@ -1,4 +1,4 @@
-//! The contracts between the compiler, the runtime and people: execution plan, schedule, run report.
+//! The contracts between the compiler, the runtime and people: execution plan, schedule, run report, history.
 //!
 //! Types, their loaders, the one evaluator of expressions, the one parser of units. It does no
 //! input or output and knows neither how a plan is made nor how it is run.
@@ -8,8 +8,9 @@
 //! | execution plan | [`ExecutionPlan`] | compiler | runtime |
 //! | schedule | [`Schedule`] | scheduler | runtime, people |
 //! | run report | [`RunReport`] | runtime | people, JUnit |
+//! | history | [`Observations`] | runtime | scheduler, people |
 //!
-//! All three are two lines of JSON, see [`document`].
+//! All of them are two lines of JSON, see [`document`].
 
 pub mod class;
 pub mod date;
@@ -19,6 +20,7 @@ pub mod exclusions;
 pub mod exit;
 pub mod expr;
 pub mod features;
+pub mod history;
 pub mod id;
 pub mod label;
 pub mod money;
@@ -42,6 +44,7 @@ pub mod version;
 pub use class::FailureClass;
 pub use document::{DocumentKind, LoadError, LoadErrorKind};
 pub use exit::ExitCode;
+pub use history::Observations;
 pub use id::{CellId, RunId, TestId};
 pub use money::Money;
 pub use plan::ExecutionPlan;

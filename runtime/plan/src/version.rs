@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 pub struct FormatVersion(pub u16, pub u16);
 
 impl FormatVersion {
-    /// What this build writes and can read, of all three documents.
+    /// What this build writes and can read, of all documents.
     pub const CURRENT: Self = Self(0, 1);
 
     /// The oldest version this build can read: of the same major number, and one that was ever written.

@@ -8,7 +8,7 @@ use dva_plan::ExecutionPlan;
 use dva_plan::schedule::Schedule;
 use dva_plan::table::Index;
 
-use crate::bill::{Bill, BillError};
+use crate::bill::BillError;
 use crate::cost::{Cost, life_cost};
 
 /// Where lives are, and what runs there.
@@ -87,25 +87,4 @@ pub fn breakdown(
         share.cost = cost.merge(own)?;
     }
     Ok(shares)
-}
-
-impl Cost {
-    /// Both together.
-    ///
-    /// # Errors
-    /// [`BillError::Overflow`].
-    pub fn merge(mut self, other: Self) -> Result<Self, BillError> {
-        self.bill = std::mem::take::<Bill>(&mut self.bill).merge(&other.bill)?;
-        self.free_lives = self.free_lives.saturating_add(other.free_lives);
-        for (machine, lives) in other.unpriced {
-            let sum = self.unpriced.entry(machine).or_default();
-            *sum = sum.saturating_add(lives);
-        }
-        // Days of this form are in order as text.
-        self.as_of = match (self.as_of, other.as_of) {
-            (Some(one), Some(other)) => Some(one.min(other)),
-            (one, other) => one.or(other),
-        };
-        Ok(self)
-    }
 }

@@ -14,6 +14,10 @@
 //! | [`over_cost()`] | says whether a schedule is expected to cost more than the plan allows |
 //! | [`bill()`] | says what a life costs, by its quote's rates and Amazon's billing rules |
 //! | [`cost()`] | adds up what the lives of a schedule should cost |
+//! | [`spent()`] | says what a run has cost, and where the money went |
+//! | [`History`] | knows what tests and boots took in past runs, and what they will take |
+//! | [`with_history()`] | is a plan whose durations are those that were measured |
+//! | [`back_test()`] | says how good a history is at foretelling |
 //!
 //! An estimate and a run use the same scheduler, so they cannot disagree about the packing.
 //!
@@ -57,13 +61,17 @@ pub mod bill;
 pub mod breakdown;
 pub mod check;
 pub mod cost;
+mod fixed;
 pub mod floor;
 pub mod forecast;
+pub mod history;
+mod joined;
 pub mod limit;
 pub mod options;
 pub mod packing;
 pub mod peers;
 pub mod quota;
+pub mod spent;
 pub mod summary;
 
 pub use bill::{Bill, BillError, BillLine, BillingRule, Usage, bill};
@@ -72,6 +80,7 @@ pub use check::{Rule, Terms, Violation, check, check_terms};
 pub use cost::{Cost, ROOT_VOLUME_GIB, cost};
 pub use floor::{Floor, floor};
 pub use forecast::{Forecast, Spread, forecast};
+pub use history::{BackTest, Expected, History, Loss, back_test, with_history};
 pub use limit::over_cost;
 pub use options::{
     Assumptions, CellCertificate, Certificate, Effort, Goal, Infeasible, Method, Options, Planned,
@@ -80,4 +89,5 @@ pub use options::{
 pub use packing::{optimize, schedule, schedule_isolated};
 pub use peers::{Peer, PeerCost, peers};
 pub use quota::{Bucket, LaunchRate, QuotaClass, Quotas};
+pub use spent::{Parts, Spent, spent};
 pub use summary::{Summary, peak_vcpus, summarize};

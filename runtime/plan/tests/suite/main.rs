@@ -3,6 +3,7 @@
 mod document;
 mod eval;
 mod fixture;
+mod history;
 mod schema;
 mod shell;
 mod together;

@@ -1,12 +1,9 @@
 //! Random durations: log-normal factors with a mean of one, in whole numbers.
 //!
-//! Powers of e are worked out by their series in fixed point, so that every machine has the same factors.
 //! Its main type is [`LogNormal`].
 
+use crate::fixed::{ONE, power_of_e};
 use crate::packing::random::Random;
-
-/// One, in the fixed point of factors.
-pub(super) const ONE: u128 = 1 << 32;
 
 /// The upper half of the standard normal distribution in 64 parts of equal weight: the middle of each, in
 /// thousandths.
@@ -47,43 +44,9 @@ impl LogNormal {
     }
 }
 
-/// e to the power of so many millionths, in fixed point; between e⁻²⁰ and e²⁰.
-fn power_of_e(millionths: i128) -> u128 {
-    const WHOLE: i128 = 1_000_000;
-    let one = i128::try_from(ONE).unwrap_or(i128::MAX);
-    let clamped = millionths.clamp(-20 * WHOLE, 20 * WHOLE);
-    // A 64th of it is small enough for the series; six squarings make up for that.
-    let small = clamped * one / (WHOLE * 64);
-    let (mut term, mut sum) = (one, one);
-    for number in 1..12 {
-        term = term * small / one / number;
-        sum += term;
-    }
-    for _ in 0..6 {
-        sum = sum * sum / one;
-    }
-    u128::try_from(sum).unwrap_or(0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn powers_of_e_are_right_to_six_places() {
-        let is_near = |millionths, expected: u128| {
-            let found = power_of_e(millionths) * 1_000_000 / ONE;
-            assert!(
-                found.abs_diff(expected) <= 1 + expected / 500_000,
-                "{found}"
-            );
-        };
-        is_near(0, 1_000_000);
-        is_near(1_000_000, 2_718_282);
-        is_near(-1_000_000, 367_879);
-        is_near(300_000, 1_349_859);
-        is_near(5_000_000, 148_413_159);
-    }
 
     #[test]
     fn the_mean_is_one_and_the_ninth_tenth_as_in_tables() {

@@ -1,0 +1,282 @@
+//! What tests and boots took in past runs, and what that says of the next one.
+//!
+//! A [`History`] learns from run reports and is carried from run to run as [`Observations`]; it neither reads
+//! nor writes files, and knows no clock. What it foretells is in [`Expected`], and [`back_test()`] says how good
+//! that is.
+//!
+//! # What is learned
+//!
+//! - An execution that ran to its end: one that gives the verdict of a test that passed, at once or on a later
+//!   try, and a setup execution of it whose steps all held. Others say little: a test that fails ends early.
+//! - An execution that a limit cut, of whatever test: it would have taken longer than it did. A waived test
+//!   does not say what its failure was, so its limit shows only where a command ran into it.
+//! - A boot, from the launch of a life until its first test could start, with the plan's setup in it.
+//!
+//! Durations of a simulator are learned like any others: who has them decides whether to.
+
+mod back_test;
+mod estimate;
+
+use std::collections::BTreeMap;
+
+use dva_plan::document::PRODUCER;
+use dva_plan::history::{BootKey, MAX_SAMPLES, Observations, Observed, Sample, TestKey};
+use dva_plan::id::RunId;
+use dva_plan::plan::Image;
+use dva_plan::report::{CommandStatus, ExecutionReport, StepOutcome, StepReport, TestRunReport};
+use dva_plan::{ExecutionPlan, FailureClass, RunReport, TestId};
+
+use crate::joined::{Joined, Role};
+pub use back_test::{BackTest, Loss, back_test};
+pub use estimate::Expected;
+use estimate::{Curve, Level};
+
+/// What tests and boots took in past runs: of those that are alike the newest [`MAX_SAMPLES`] samples.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct History {
+    tests: BTreeMap<TestKey, Vec<Sample>>,
+    boots: BTreeMap<BootKey, Vec<Sample>>,
+}
+
+/// `plan` with the durations that were measured: the mean of each test over all machines, since cells share
+/// their tests, and no more than its limit. A test without history keeps what is stated.
+///
+/// The digest of a plan is that of its document, so whoever schedules this one names the digest of `plan`.
+#[must_use]
+pub fn with_history(plan: &ExecutionPlan, history: &History) -> ExecutionPlan {
+    let mut measured = plan.clone();
+    for test in measured.tests.iter_mut() {
+        if let Some(expected) = history.expected_test_ms(&test.id) {
+            let most_ms = test.within_ms.max(1);
+            test.takes_ms = Some(expected.mean_ms.clamp(1, most_ms));
+        }
+    }
+    measured
+}
+
+impl History {
+    /// What is written of it.
+    #[must_use]
+    pub fn of(observations: &Observations) -> Self {
+        Self {
+            tests: table(&observations.tests),
+            boots: table(&observations.boots),
+        }
+    }
+
+    /// What to write of it.
+    #[must_use]
+    pub fn observations(&self) -> Observations {
+        Observations {
+            producer: PRODUCER.into(),
+            tests: rows(&self.tests),
+            boots: rows(&self.boots),
+        }
+    }
+
+    /// Adds what `report` tells of a run of `plan`. A run that was learned before is replaced, and in which
+    /// order runs are learned does not matter: samples are kept by their runs' ids, which sort by time.
+    pub fn learn(&mut self, plan: &ExecutionPlan, report: &RunReport) {
+        let joined = Joined::of(plan, report);
+        replace(&mut self.tests, &report.run, observed_tests(&joined));
+        replace(&mut self.boots, &report.run, observed_boots(&joined));
+    }
+
+    /// What an execution of `test` may take with an image called `image`, of the architecture `arch`, on a
+    /// machine of the type `r#type`. Where that was seen fewer than 5 times, it is drawn towards what the test
+    /// took on all machines; `None` where nobody saw it end at all.
+    #[must_use]
+    pub fn expected_ms(
+        &self,
+        test: &TestId,
+        arch: &str,
+        image: &str,
+        r#type: &str,
+    ) -> Option<Expected> {
+        let key = TestKey {
+            test: test.clone(),
+            arch: arch.to_owned(),
+            image: image.to_owned(),
+            r#type: r#type.to_owned(),
+        };
+        let own = self.tests.get(&key).and_then(|samples| Level::of(samples));
+        Some(Curve::of(own.as_ref(), &self.levels(test))?.expected())
+    }
+
+    /// What an execution of `test` may take on any machine; `None` where nobody saw it end.
+    #[must_use]
+    pub fn expected_test_ms(&self, test: &TestId) -> Option<Expected> {
+        let levels = self.levels(test);
+        let expected = Curve::of(None, &levels)?.expected();
+        let samples = levels.iter().map(|level| level.samples);
+        Some(Expected {
+            samples: samples.fold(0, u32::saturating_add),
+            ..expected
+        })
+    }
+
+    /// What a boot of an image called `image` may take on a machine of the type `r#type` in `region`. Where that
+    /// was seen fewer than 5 times, it is drawn towards all boots of the image; `None` where there were none.
+    #[must_use]
+    pub fn expected_boot_ms(&self, image: &str, r#type: &str, region: &str) -> Option<Expected> {
+        let key = BootKey {
+            image: image.to_owned(),
+            r#type: r#type.to_owned(),
+            region: region.to_owned(),
+        };
+        let own = self.boots.get(&key).and_then(|samples| Level::of(samples));
+        let alike = self.boots.iter().filter(|(other, _)| other.image == image);
+        let levels: Vec<Level> = alike
+            .filter_map(|(_, samples)| Level::of(samples))
+            .collect();
+        Some(Curve::of(own.as_ref(), &levels)?.expected())
+    }
+
+    /// Each kind of machine's level of a test.
+    fn levels(&self, test: &TestId) -> Vec<Level> {
+        let levels = self.samples(test);
+        levels
+            .filter_map(|(_, samples)| Level::of(samples))
+            .collect()
+    }
+
+    /// All that is known of a test.
+    fn samples(&self, test: &TestId) -> impl Iterator<Item = (&TestKey, &Vec<Sample>)> {
+        let first = TestKey {
+            test: test.clone(),
+            arch: String::new(),
+            image: String::new(),
+            r#type: String::new(),
+        };
+        let test = test.clone();
+        let from = self.tests.range(first..);
+        from.take_while(move |(key, _)| key.test == test)
+    }
+}
+
+fn table<K: Clone + Ord>(rows: &[Observed<K>]) -> BTreeMap<K, Vec<Sample>> {
+    rows.iter()
+        .map(|row| (row.of.clone(), row.samples.clone()))
+        .collect()
+}
+
+fn rows<K: Clone>(table: &BTreeMap<K, Vec<Sample>>) -> Vec<Observed<K>> {
+    table
+        .iter()
+        .map(|(of, samples)| Observed {
+            of: of.clone(),
+            samples: samples.clone(),
+        })
+        .collect()
+}
+
+/// Puts what was seen in `run` in the place of what was known of it.
+fn replace<K: Ord>(
+    table: &mut BTreeMap<K, Vec<Sample>>,
+    run: &RunId,
+    seen: BTreeMap<K, Vec<Sample>>,
+) {
+    for samples in table.values_mut() {
+        samples.retain(|sample| sample.run != *run);
+    }
+    for (key, new) in seen {
+        let samples = table.entry(key).or_default();
+        samples.extend(new);
+        // Stable: in one run they stay as they started.
+        samples.sort_by(|one, other| one.run.cmp(&other.run));
+        let too_many = samples.len().saturating_sub(MAX_SAMPLES);
+        samples.drain(..too_many);
+    }
+    table.retain(|_, samples| !samples.is_empty());
+}
+
+/// The samples of one run by what they are of, each list as they started.
+fn observed_tests(joined: &Joined) -> BTreeMap<TestKey, Vec<Sample>> {
+    let mut started: BTreeMap<TestKey, Vec<(u64, Sample)>> = BTreeMap::new();
+    for run in &joined.report.test_runs {
+        let Some(image) = joined.image(&run.cell) else {
+            continue;
+        };
+        for (role, execution) in joined.roles(run) {
+            let life = joined.report.lives.get(execution.life);
+            let (Some(cut), Some(life)) = (tells(run, role, execution), life) else {
+                continue;
+            };
+            let samples = started.entry(key(run, image, &life.r#type)).or_default();
+            let sample = Sample {
+                run: joined.report.run.clone(),
+                ms: execution.end_ms.saturating_sub(execution.start_ms),
+                cut,
+            };
+            samples.push((execution.start_ms, sample));
+        }
+    }
+    in_order(started)
+}
+
+fn key(run: &TestRunReport, image: &Image, r#type: &str) -> TestKey {
+    TestKey {
+        test: run.test.clone(),
+        arch: image.arch.clone(),
+        image: image.name.clone(),
+        r#type: r#type.to_owned(),
+    }
+}
+
+fn observed_boots(joined: &Joined) -> BTreeMap<BootKey, Vec<Sample>> {
+    let mut started: BTreeMap<BootKey, Vec<(u64, Sample)>> = BTreeMap::new();
+    for life in &joined.report.lives {
+        let (Some(image), Some(ready_ms)) = (joined.image(&life.cell), life.ready_ms) else {
+            continue;
+        };
+        let key = BootKey {
+            image: image.name.clone(),
+            r#type: life.r#type.clone(),
+            region: life.region.clone(),
+        };
+        let sample = Sample {
+            run: joined.report.run.clone(),
+            ms: ready_ms.saturating_sub(life.launch_ms),
+            cut: false,
+        };
+        let samples = started.entry(key).or_default();
+        samples.push((life.launch_ms, sample));
+    }
+    in_order(started)
+}
+
+/// The samples without their starts, by these.
+fn in_order<K: Ord>(started: BTreeMap<K, Vec<(u64, Sample)>>) -> BTreeMap<K, Vec<Sample>> {
+    let lists = started.into_iter().map(|(key, mut samples)| {
+        samples.sort_by_key(|(start_ms, _)| *start_ms);
+        let samples = samples.into_iter().map(|(_, sample)| sample);
+        (key, samples.collect())
+    });
+    lists.collect()
+}
+
+/// Whether `execution` says how long its test takes; if so, whether a limit cut it.
+fn tells(run: &TestRunReport, role: Role, execution: &ExecutionReport) -> Option<bool> {
+    let held = execution.steps.iter().all(holds);
+    let is_complete = match role {
+        Role::Verdict => run.verdict.unlocks(),
+        Role::Setup => run.verdict.unlocks() && held,
+        Role::Retry => false,
+    };
+    let by_verdict = role == Role::Verdict
+        && matches!(
+            run.verdict.class(),
+            Some(FailureClass::LimitTest | FailureClass::LimitStep)
+        );
+    let is_cut = !held && (by_verdict || execution.steps.iter().any(ran_out));
+    (is_complete || is_cut).then_some(!is_complete)
+}
+
+fn holds(step: &StepReport) -> bool {
+    matches!(step.outcome, StepOutcome::Passed | StepOutcome::Assumed)
+}
+
+/// Whether a step's command ran into a limit, and the step did not hold.
+fn ran_out(step: &StepReport) -> bool {
+    !holds(step) && step.status == Some(CommandStatus::TimedOut)
+}
