@@ -13,6 +13,7 @@ mod random;
 mod real;
 mod script;
 mod secrets;
+mod sim_faults;
 mod state;
 mod steps;
 mod stop;
