@@ -1,18 +1,19 @@
 //! Simulated machines: their provider and the way to log in to them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use dva_plan::plan::{Capability, CellIx, DiskIx, ImageSource, Machine};
+use dva_plan::plan::{Capability, DiskIx, ImageSource, Machine};
 use dva_plan::quote::Market;
-use dva_plan::{ExecutionPlan, RunId};
+use dva_plan::{ExecutionPlan, RunId, TestId};
 use tokio::time::sleep;
-use tokio_util::sync::CancellationToken;
 
-use super::script::{LifeFault, SimScript};
+use super::fault::LifeFault;
+use super::life::{Begun, Parting, SimLives, SimMachine};
+use super::script::SimScript;
 use super::session::{Login, SimSession};
 use crate::provider::{
     AcquireError, AcquireErrorKind, AcquiredMachine, AttachedDisk, ControlError, ControlErrorKind,
@@ -22,64 +23,15 @@ use crate::transport::{
     ByteStream, ConnectError, ConnectErrorKind, Dialer, HostKeyCheck, Reach, Session, Transport,
 };
 
+/// What is said where something was done and nobody heard of it.
+const LOST: &str = "the provider's answer was lost on its way";
+
 /// The machines of a simulator: at once its provider and its transport. Clones see the same ones.
 #[derive(Clone)]
 pub struct SimMachines {
     pub(super) plan: Arc<ExecutionPlan>,
     pub(super) script: Arc<SimScript>,
-    live: Arc<Mutex<BTreeMap<String, SimMachine>>>,
-    /// How many lives of each cell were asked for.
-    lives: Arc<Mutex<BTreeMap<CellIx, u32>>>,
-}
-
-/// A machine that is there.
-struct SimMachine {
-    cell: CellIx,
-    /// Which of the lives of its cell it is, from 0.
-    life: u32,
-    /// How often it has booted; absent while it is stopped.
-    boots: Option<u32>,
-    /// How often it had booted when it was stopped.
-    last_boots: u32,
-    /// Ends every connection of this boot.
-    down: CancellationToken,
-    /// The letters of the disks that it has had, in the order of their numbers.
-    disks: BTreeMap<DiskIx, char>,
-    attached: BTreeSet<DiskIx>,
-}
-
-impl SimMachine {
-    fn new(cell: CellIx, life: u32) -> Self {
-        Self {
-            cell,
-            life,
-            boots: Some(0),
-            last_boots: 0,
-            down: CancellationToken::new(),
-            disks: BTreeMap::new(),
-            attached: BTreeSet::new(),
-        }
-    }
-
-    fn go_down(&mut self) {
-        self.down.cancel();
-        self.last_boots = self.boots.take().unwrap_or(self.last_boots);
-    }
-
-    fn boot(&mut self) {
-        self.down = CancellationToken::new();
-        self.boots = Some(self.last_boots + 1);
-    }
-
-    fn attach(&mut self, disk: DiskIx) -> AttachedDisk {
-        let next = ('b'..='z').nth(self.disks.len()).unwrap_or('z');
-        let letter = *self.disks.entry(disk).or_insert(next);
-        self.attached.insert(disk);
-        AttachedDisk {
-            disk,
-            device: format!("/dev/sd{letter}"),
-        }
-    }
+    lives: Arc<Mutex<SimLives>>,
 }
 
 impl SimMachines {
@@ -87,51 +39,45 @@ impl SimMachines {
         Self {
             plan,
             script: Arc::new(script),
-            live: Arc::default(),
             lives: Arc::default(),
         }
     }
 
-    /// The tokens of the machines that are there now.
+    /// The tokens of the machines that are there now, one for each.
     #[must_use]
     pub fn live(&self) -> Vec<String> {
-        self.lock().keys().cloned().collect()
+        self.lock().machines()
     }
 
-    /// A machine reboots by itself.
-    pub(super) fn crash(&self, token: &str) {
-        if let Some(machine) = self.lock().get_mut(token) {
-            machine.go_down();
-            machine.boot();
+    /// A machine does something by itself in the middle of a command.
+    pub(super) fn misbehave(&self, token: &str, how: impl FnOnce(&mut SimMachine)) {
+        if let Some(machine) = self.lock().machine(token) {
+            how(machine);
         }
     }
 
-    /// What is said about the life of a machine.
-    fn told(&self, token: &str) -> Option<LifeFault> {
-        let (cell, life) = self
-            .lock()
-            .get(token)
-            .map(|machine| (machine.cell, machine.life))?;
-        self.script.life(&self.plan.cells[cell], life).fault
+    /// A machine is taken away.
+    pub(super) fn take_away(&self, token: &str) {
+        if let Some(life) = self.lock().of(token) {
+            life.lose();
+        }
     }
 
-    /// The number of a life of `cell` that begins now.
-    fn next_life(&self, cell: CellIx) -> u32 {
-        let mut lives = self.lives.lock().unwrap_or_else(PoisonError::into_inner);
-        let next = lives.entry(cell).or_default();
-        let life = *next;
-        *next += 1;
-        life
+    /// Whether `test` begins only now on the life of a token.
+    pub(super) fn begins(&self, token: &str, test: &TestId) -> bool {
+        let mut lives = self.lock();
+        let life = lives.of(token);
+        life.is_some_and(|life| life.begun.insert(test.clone()))
     }
 
-    /// Does something to a machine that runs.
+    /// Does something to a machine that is there.
     fn control<T>(
         &self,
         token: &MachineToken,
         what: impl FnOnce(&mut SimMachine) -> Result<T, &'static str>,
     ) -> Result<T, ControlError> {
-        let mut machines = self.lock();
-        let machine = machines.get_mut(token.as_str());
+        let mut lives = self.lock();
+        let machine = lives.machine(token.as_str());
         let done = machine.ok_or("there is no such machine").and_then(what);
         done.map_err(|message| ControlError {
             token: token.clone(),
@@ -140,8 +86,8 @@ impl SimMachines {
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, SimMachine>> {
-        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, SimLives> {
+        self.lives.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -190,36 +136,20 @@ impl Provider for SimMachines {
                 "the simulator plays another plan",
             ));
         };
-        let number = self.next_life(cell);
-        let life = self.script.life(&self.plan.cells[cell], number);
-        match life.fault {
-            Some(LifeFault::Capacity) => {
-                return Err(refused(AcquireErrorKind::Capacity, "there is none left"));
-            }
-            Some(LifeFault::Quota) => {
-                return Err(refused(AcquireErrorKind::Quota, "the quota is used up"));
-            }
-            Some(LifeFault::Broken) => {
-                return Err(refused(AcquireErrorKind::Broken, "something broke"));
-            }
-            Some(
-                LifeFault::Stuck
-                | LifeFault::Silent
-                | LifeFault::Auth
-                | LifeFault::HostKey
-                | LifeFault::NoReturn
-                | LifeFault::Release,
-            )
-            | None => {}
-        }
         let token = request.token.to_string();
-        self.lock()
-            .insert(token.clone(), SimMachine::new(cell, number));
-        if life.fault == Some(LifeFault::Stuck) {
+        let told = |number| self.script.life(&self.plan.cells[cell], number);
+        let begun = self.lock().begin(&token, cell, told);
+        let Begun { told, is_new } = begun.map_err(|(kind, message)| refused(kind, message))?;
+        if told.fault == Some(LifeFault::Stuck) {
             std::future::pending::<()>().await;
         }
-        sleep(Duration::from_millis(life.boot_ms)).await;
-        let disks = self.lock().get_mut(&token).map(|machine| {
+        if is_new {
+            sleep(told.boot + told.late).await;
+            if told.fault == Some(LifeFault::LostAnswer) {
+                return Err(refused(AcquireErrorKind::Broken, LOST));
+            }
+        }
+        let disks = self.lock().machine(&token).map(|machine| {
             let disks = request.disks.iter();
             disks.map(|disk| machine.attach(disk.disk)).collect()
         });
@@ -237,16 +167,22 @@ impl Provider for SimMachines {
     }
 
     async fn release_token(&self, token: &MachineToken) -> Result<(), ReleaseError> {
-        if self.told(token.as_str()) == Some(LifeFault::Release) {
-            return Err(ReleaseError {
-                token: token.clone(),
-                message: "the simulator was told to keep it".to_owned(),
-            });
+        let refused = |message: &str| ReleaseError {
+            token: token.clone(),
+            message: message.to_owned(),
+        };
+        let parting = self.lock().end(token.as_str());
+        match parting {
+            Parting::Absent => Ok(()),
+            Parting::Stays(why) => Err(refused(why)),
+            Parting::Ended(told) => {
+                sleep(told.late).await;
+                if let Some(LifeFault::LostAnswer | LifeFault::LostRelease) = told.fault {
+                    return Err(refused(LOST));
+                }
+                Ok(())
+            }
         }
-        if let Some(machine) = self.lock().remove(token.as_str()) {
-            machine.down.cancel();
-        }
-        Ok(())
     }
 
     async fn of_run(&self, run: &RunId) -> Option<Vec<MachineToken>> {
@@ -259,8 +195,7 @@ impl Provider for SimMachines {
 
     async fn reboot(&self, token: &MachineToken) -> Result<(), ControlError> {
         self.control(token, |machine| {
-            machine.go_down();
-            machine.boot();
+            machine.reboot();
             Ok(())
         })
     }
@@ -308,13 +243,10 @@ impl Provider for SimMachines {
         self.control(token, |machine| Ok(machine.attached.contains(&disk)))
     }
 
-    /// One line for each boot. Steps that wait for the console do not look: a simulated login assumes.
+    /// One line for each boot, and a panic. Steps that wait for the console do not look: a simulated login
+    /// assumes.
     async fn console(&self, token: &MachineToken) -> Result<Vec<u8>, ControlError> {
-        self.control(token, |machine| {
-            let boots = 0..=machine.boots.unwrap_or(machine.last_boots);
-            let lines = boots.map(|boot| format!("simulated boot {boot}\r\n"));
-            Ok(lines.collect::<String>().into_bytes())
-        })
+        self.control(token, |machine| Ok(machine.console.clone().into_bytes()))
     }
 
     async fn keep(&self, token: &MachineToken, _: Duration) -> Result<(), ControlError> {
@@ -329,57 +261,29 @@ impl Transport for SimMachines {
             kind,
             message: message.to_owned(),
         };
-        let machine = match &reach.host_key {
-            HostKeyCheck::Pinned(token) => {
-                let machines = self.lock();
-                let machine = machines.get(token);
-                machine.map(|machine| {
-                    let down = machine.down.child_token();
-                    (
-                        token.clone(),
-                        (machine.cell, machine.life),
-                        machine.boots,
-                        down,
-                    )
-                })
-            }
-            HostKeyCheck::Known { .. } => None,
-        };
-        let Some((token, (cell, life), Some(boots), down)) = machine else {
+        let HostKeyCheck::Pinned(token) = &reach.host_key else {
             return Err(refused(ConnectErrorKind::Unreachable, "no such machine"));
         };
-        let boot = format!("{token}-boot-{boots}");
-        match self.script.life(&self.plan.cells[cell], life).fault {
-            Some(LifeFault::Silent) => {
-                Err(refused(ConnectErrorKind::Unreachable, "nobody answers"))
-            }
-            Some(LifeFault::NoReturn) if boots > 0 => {
-                Err(refused(ConnectErrorKind::Unreachable, "nobody answers"))
-            }
-            Some(LifeFault::Auth) => Err(refused(ConnectErrorKind::Auth, "our key is refused")),
-            Some(LifeFault::HostKey) => Err(refused(
-                ConnectErrorKind::HostKey,
-                "it is not the one it was started with",
-            )),
-            Some(
-                LifeFault::Capacity
-                | LifeFault::Quota
-                | LifeFault::Broken
-                | LifeFault::Stuck
-                | LifeFault::NoReturn
-                | LifeFault::Release,
-            )
-            | None => Ok(Arc::new(SimSession::new(
-                self.clone(),
-                Login {
-                    token,
-                    cell,
-                    life,
-                    boot,
-                    down,
-                },
-            ))),
+        let mut lives = self.lock();
+        let life = lives.of(token);
+        let there = life.and_then(|life| Some((&*life, life.machine.as_ref()?)));
+        let Some((life, machine)) = there else {
+            return Err(refused(ConnectErrorKind::Unreachable, "no such machine"));
+        };
+        let Some(boots) = machine.boots else {
+            return Err(refused(ConnectErrorKind::Unreachable, "nobody answers"));
+        };
+        if let Some((kind, message)) = life.told.fault.and_then(|fault| fault.closed(boots)) {
+            return Err(refused(kind, message));
         }
+        let login = Login {
+            token: token.clone(),
+            cell: life.cell,
+            life: life.number,
+            boot: format!("{token}-boot-{boots}"),
+            down: machine.down.child_token(),
+        };
+        Ok(Arc::new(SimSession::new(self.clone(), login)))
     }
 }
 

@@ -1,25 +1,36 @@
-//! Scripts of the simulator: reading them, and looking up what they say. Their form is in
-//! [`super`].
+//! Scripts of the simulator: what they say, and looking it up. Their form is in [`super`], how they are
+//! read in [`entry`].
+
+mod entry;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use dva_plan::TestId;
 use dva_plan::plan::{Cell, ExecutionPlan};
-use dva_plan::unit::{Quantity, parse_quantity};
-use dva_plan::{TestId, unit::display_duration};
 use thiserror::Error;
-use toml::{Table, Value};
+use toml::Table;
 
-use crate::dispatcher::setup::SETUP_ID;
-use crate::execution::commands_in;
+use super::chance::Chance;
+use super::fault::{CommandFault, LifeFault, RandomFaults};
 use crate::transport::ExecStatus;
+use entry::Entry;
+
+/// How much later than usual a provider answers of which nobody says how much.
+const LATE_MS: u64 = 90_000;
 
 /// What a simulator is told. The default says nothing: all goes well.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SimScript {
     boot_ms: u64,
     takes_ms: u64,
+    /// From which durations are drawn.
+    seed: u64,
+    /// How much they vary: the standard deviation of their logarithm, in thousandths.
+    spread: u32,
+    faults: Option<RandomFaults>,
     tests: Vec<(Lives, TestId, u32, Command)>,
-    lives: Vec<(Lives, Life)>,
+    lives: Vec<(Lives, ToldLife)>,
 }
 
 /// A script that cannot be used.
@@ -96,33 +107,21 @@ pub(super) struct Command {
     pub(super) fault: Option<CommandFault>,
 }
 
-/// What goes wrong with a command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum CommandFault {
-    Hang,
-    Drop,
-    Reboot,
+/// What is said about a life.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct ToldLife {
+    boot_ms: Option<u64>,
+    late_ms: Option<u64>,
+    fault: Option<LifeFault>,
 }
 
-/// What is said about a life.
+/// How a life is to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Life {
-    pub(super) boot_ms: u64,
+    pub(super) boot: Duration,
+    /// How much later than it is done the provider says so.
+    pub(super) late: Duration,
     pub(super) fault: Option<LifeFault>,
-}
-
-/// What goes wrong with a life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum LifeFault {
-    Capacity,
-    Quota,
-    Broken,
-    Stuck,
-    Silent,
-    Auth,
-    HostKey,
-    NoReturn,
-    Release,
 }
 
 impl Default for SimScript {
@@ -130,6 +129,9 @@ impl Default for SimScript {
         Self {
             boot_ms: 30_000,
             takes_ms: 1_000,
+            seed: 0,
+            spread: 0,
+            faults: None,
             tests: Vec::new(),
             lives: Vec::new(),
         }
@@ -151,19 +153,35 @@ impl SimScript {
             table: &table,
             plan,
         };
-        whole.check_keys(&["boot", "takes", "test", "life"])?;
+        whole.check_keys(&["boot", "takes", "seed", "spread", "faults", "test", "life"])?;
         let mut script = Self::default();
         script.boot_ms = whole.duration("boot")?.unwrap_or(script.boot_ms);
         script.takes_ms = whole.duration("takes")?.unwrap_or(script.takes_ms);
+        script.seed = whole.seed()?.unwrap_or(script.seed);
+        script.spread = whole.spread()?.unwrap_or(script.spread);
+        script.faults = whole.faults(script.seed)?;
         for entry in whole.entries("test")? {
             script.tests.push(entry.test()?);
         }
         for entry in whole.entries("life")? {
-            let (lives, boot_ms, fault) = entry.life()?;
-            let boot_ms = boot_ms.unwrap_or(script.boot_ms);
-            script.lives.push((lives, Life { boot_ms, fault }));
+            script.lives.push(entry.life()?);
         }
         Ok(script)
+    }
+
+    /// A script that says nothing but that `permille` of a thousand lives and commands go wrong, drawn
+    /// from `seed`.
+    #[must_use]
+    pub fn random(seed: u64, permille: u32) -> Self {
+        Self::default().with_faults(seed, permille)
+    }
+
+    /// The same, but `permille` of a thousand lives and commands of which no entry says what goes wrong
+    /// with them have a fault, drawn from `seed`.
+    #[must_use]
+    pub fn with_faults(self, seed: u64, permille: u32) -> Self {
+        let faults = Some(RandomFaults { seed, permille });
+        Self { faults, ..self }
     }
 
     /// How long machines take to start that no entry speaks of, in milliseconds.
@@ -184,21 +202,49 @@ impl SimScript {
             id == test && *number == run && lives.fit(cell, life)
         };
         let told = self.tests.iter().rfind(fits);
-        told.map(|(.., command)| command.clone())
-            .unwrap_or_default()
+        let mut command = told
+            .map(|(.., command)| command.clone())
+            .unwrap_or_default();
+        let at_random =
+            |faults: RandomFaults| faults.of_command(cell.id.as_str(), life, test.as_str(), run);
+        command.fault = command.fault.or_else(|| self.faults.and_then(at_random));
+        if command.fault == Some(CommandFault::DiskFull) {
+            command.exit.get_or_insert(1);
+            let says = || "write error: No space left on device\n".to_owned();
+            command.stderr.get_or_insert_with(says);
+        }
+        command
     }
 
     /// What is said about life number `life` of a cell.
     pub(super) fn life(&self, cell: &Cell, life: u32) -> Life {
         let mut lives = self.lives.iter();
         let told = lives.rfind(|(lives, _)| lives.fit(cell, life));
-        told.map_or(
-            Life {
-                boot_ms: self.boot_ms,
-                fault: None,
-            },
-            |(_, life)| *life,
-        )
+        let told = told.map(|(_, told)| *told).unwrap_or_default();
+        let at_random = |faults: RandomFaults| faults.of_life(cell.id.as_str(), life);
+        let fault = told.fault.or_else(|| self.faults.and_then(at_random));
+        let usual_ms = || {
+            let chance = Chance::new(self.seed).of("boot").of(cell.id.as_str());
+            chance.number(life).spread(self.boot_ms, self.spread)
+        };
+        let usually_late_ms = match fault == Some(LifeFault::Late) {
+            true => LATE_MS,
+            false => 0,
+        };
+        let late_ms = told.late_ms.unwrap_or(usually_late_ms);
+        Life {
+            boot: Duration::from_millis(told.boot_ms.unwrap_or_else(usual_ms)),
+            late: Duration::from_millis(late_ms),
+            fault,
+        }
+    }
+
+    /// How long `test` takes on life number `life` of a cell, in milliseconds, where that is `takes_ms` on
+    /// average.
+    pub(super) fn takes(&self, cell: &Cell, life: u32, test: &TestId, takes_ms: u64) -> u64 {
+        let chance = Chance::new(self.seed).of("takes").of(cell.id.as_str());
+        let execution = chance.number(life).of(test.as_str());
+        execution.spread(takes_ms, self.spread)
     }
 }
 
@@ -213,225 +259,6 @@ impl Command {
             ExecStatus::Exit(0)
         } else {
             ExecStatus::Assumed
-        }
-    }
-}
-
-/// One table of a script.
-struct Entry<'a> {
-    place: String,
-    table: &'a Table,
-    plan: &'a ExecutionPlan,
-}
-
-impl<'a> Entry<'a> {
-    fn test(&self) -> Result<(Lives, TestId, u32, Command), ScriptError> {
-        self.check_keys(&[
-            "test", "cells", "life", "run", "exit", "signal", "stdout", "stderr", "takes",
-            "leaves", "fault",
-        ])?;
-        let name = self
-            .text("test")?
-            .ok_or_else(|| self.error(ScriptErrorKind::Missing("test")))?;
-        let tests = &self.plan.tests;
-        let test = tests.iter().find(|test| test.id.as_str() == name);
-        let setup = self.plan.setup.as_ref().filter(|_| name == SETUP_ID);
-        let runs = match (test, setup) {
-            (Some(test), _) => commands_in(&test.steps) + commands_in(&test.finally),
-            (None, Some(setup)) => commands_in(&setup.steps),
-            (None, None) => {
-                let known = tests.iter().map(|test| test.id.as_str());
-                return Err(self.unknown("test", name, known));
-            }
-        };
-        let run = self.number("run")?.unwrap_or(0);
-        if run >= runs {
-            return Err(self.unfit("run", format!("below {runs}, the number of its commands")));
-        }
-        let fault = match self.text("fault")? {
-            None => None,
-            Some("hang") => Some(CommandFault::Hang),
-            Some("drop") => Some(CommandFault::Drop),
-            Some("reboot") => Some(CommandFault::Reboot),
-            Some(other) => {
-                let known = ["hang", "drop", "reboot"];
-                return Err(self.unknown("fault of a command", other, known));
-            }
-        };
-        let command = Command {
-            exit: self.number("exit")?,
-            signal: self.text("signal")?.map(str::to_owned),
-            stdout: self.text("stdout")?.map(str::to_owned),
-            stderr: self.text("stderr")?.map(str::to_owned),
-            takes_ms: self.duration("takes")?,
-            leaves: self.texts("leaves")?,
-            fault,
-        };
-        Ok((self.lives()?, TestId::new(name), run, command))
-    }
-
-    fn life(&self) -> Result<(Lives, Option<u64>, Option<LifeFault>), ScriptError> {
-        const FAULTS: [(&str, LifeFault); 9] = [
-            ("capacity", LifeFault::Capacity),
-            ("quota", LifeFault::Quota),
-            ("broken", LifeFault::Broken),
-            ("stuck", LifeFault::Stuck),
-            ("silent", LifeFault::Silent),
-            ("auth", LifeFault::Auth),
-            ("host_key", LifeFault::HostKey),
-            ("no_return", LifeFault::NoReturn),
-            ("release", LifeFault::Release),
-        ];
-        self.check_keys(&["cells", "life", "boot", "fault"])?;
-        let fault = match self.text("fault")? {
-            None => None,
-            Some(name) => match FAULTS.iter().find(|(known, _)| *known == name) {
-                Some((_, fault)) => Some(*fault),
-                None => {
-                    let known = FAULTS.iter().map(|(known, _)| *known);
-                    return Err(self.unknown("fault of a life", name, known));
-                }
-            },
-        };
-        Ok((self.lives()?, self.duration("boot")?, fault))
-    }
-
-    fn lives(&self) -> Result<Lives, ScriptError> {
-        Ok(Lives {
-            cells: self.cells()?,
-            number: self.number("life")?,
-        })
-    }
-
-    /// The axis values of `cells`, all of which some cell of the plan has.
-    fn cells(&self) -> Result<BTreeMap<String, String>, ScriptError> {
-        let Some(value) = self.table.get("cells") else {
-            return Ok(BTreeMap::new());
-        };
-        let Value::Table(table) = value else {
-            return Err(self.unfit("cells", "a table of axis values".to_owned()));
-        };
-        let mut cells = BTreeMap::new();
-        for (axis, value) in table {
-            let Value::String(value) = value else {
-                return Err(self.unfit("cells", "a table of axis values".to_owned()));
-            };
-            let cells_of_plan = &self.plan.cells;
-            let values: Vec<&str> = cells_of_plan
-                .iter()
-                .filter_map(|cell| cell.axes.get(axis).map(String::as_str))
-                .collect();
-            if values.is_empty() {
-                let axes = cells_of_plan
-                    .iter()
-                    .flat_map(|cell| cell.axes.keys().map(String::as_str));
-                return Err(self.unknown("axis", axis, axes));
-            }
-            if !values.contains(&value.as_str()) {
-                return Err(self.unknown("axis value", value, values));
-            }
-            cells.insert(axis.clone(), value.clone());
-        }
-        Ok(cells)
-    }
-
-    fn entries(&self, key: &'static str) -> Result<Vec<Entry<'a>>, ScriptError> {
-        let unfit = || self.unfit(key, format!("a list of tables, each `[[{key}]]`"));
-        match self.table.get(key) {
-            None => Ok(Vec::new()),
-            Some(Value::Array(items)) => items
-                .iter()
-                .enumerate()
-                .map(|(number, item)| {
-                    Ok(Entry {
-                        place: format!("{key} {}", number + 1),
-                        table: item.as_table().ok_or_else(unfit)?,
-                        plan: self.plan,
-                    })
-                })
-                .collect(),
-            Some(_) => Err(unfit()),
-        }
-    }
-
-    fn check_keys(&self, known: &[&str]) -> Result<(), ScriptError> {
-        match self.table.keys().find(|key| !known.contains(&key.as_str())) {
-            Some(key) => Err(self.unknown("key", key, known.iter().copied())),
-            None => Ok(()),
-        }
-    }
-
-    fn text(&self, key: &'static str) -> Result<Option<&'a str>, ScriptError> {
-        match self.table.get(key) {
-            None => Ok(None),
-            Some(Value::String(text)) => Ok(Some(text)),
-            Some(_) => Err(self.unfit(key, "text".to_owned())),
-        }
-    }
-
-    fn texts(&self, key: &'static str) -> Result<Vec<String>, ScriptError> {
-        let unfit = || self.unfit(key, "a list of texts".to_owned());
-        match self.table.get(key) {
-            None => Ok(Vec::new()),
-            Some(Value::Array(items)) => items
-                .iter()
-                .map(|item| item.as_str().map(str::to_owned).ok_or_else(unfit))
-                .collect(),
-            Some(_) => Err(unfit()),
-        }
-    }
-
-    fn number(&self, key: &'static str) -> Result<Option<u32>, ScriptError> {
-        match self.table.get(key) {
-            None => Ok(None),
-            Some(value) => value
-                .as_integer()
-                .and_then(|number| u32::try_from(number).ok())
-                .map(Some)
-                .ok_or_else(|| self.unfit(key, "a whole number, not below 0".to_owned())),
-        }
-    }
-
-    /// A duration in milliseconds.
-    fn duration(&self, key: &'static str) -> Result<Option<u64>, ScriptError> {
-        let Some(value) = self.table.get(key) else {
-            return Ok(None);
-        };
-        match value.as_str().map(parse_quantity) {
-            Some(Ok(Quantity::Duration(ms))) => Ok(Some(ms)),
-            _ => Err(self.unfit(
-                key,
-                format!("a duration such as \"{}\"", display_duration(30_000)),
-            )),
-        }
-    }
-
-    fn unknown<'n>(
-        &self,
-        what: &'static str,
-        name: &str,
-        known: impl IntoIterator<Item = &'n str>,
-    ) -> ScriptError {
-        let nearest = known
-            .into_iter()
-            .map(|known| (strsim::damerau_levenshtein(name, known), known))
-            .filter(|(distance, known)| *distance <= known.chars().count().max(3) / 3)
-            .min();
-        self.error(ScriptErrorKind::Unknown {
-            what,
-            name: name.to_owned(),
-            nearest: nearest.map(|(_, known)| known.to_owned()),
-        })
-    }
-
-    fn unfit(&self, key: &'static str, wanted: String) -> ScriptError {
-        self.error(ScriptErrorKind::Unfit { key, wanted })
-    }
-
-    fn error(&self, kind: ScriptErrorKind) -> ScriptError {
-        ScriptError {
-            place: self.place.clone(),
-            kind,
         }
     }
 }

@@ -9,18 +9,23 @@ use std::time::Duration;
 use async_trait::async_trait;
 use dva_plan::TestId;
 use dva_plan::plan::CellIx;
+use dva_plan::step::{Step, StepKind};
 use tokio::sync::Notify;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use super::fault::CommandFault;
+use super::life::SimMachine;
 use super::machines::SimMachines;
-use super::script::CommandFault;
 use crate::environment;
 use crate::transport::{
     CAPTURE_LIMIT, Collected, ExecError, ExecErrorKind, ExecOutcome, ExecRequest, ExecStatus,
     FILE_LIMIT, Purpose, Session, StreamOutput, StreamPlan, TAIL_BYTES, TransferError,
     UploadContent,
 };
+
+/// How long a command may live on that takes no notice of TERM: that of [`environment::stop`].
+const GRACE: Duration = Duration::from_secs(5);
 
 /// Plays the script's commands.
 pub(super) struct SimSession {
@@ -44,10 +49,19 @@ pub(super) struct Login {
 /// What goes on inside the machine.
 #[derive(Default)]
 struct Guest {
-    /// Commands that never end by themselves, each with what ends it.
-    hanging: Vec<(String, Arc<Notify>)>,
+    /// Commands that never end by themselves.
+    hanging: Vec<Hanging>,
     /// Processes that were left behind: the command that did, and their names.
     left: Vec<(String, Vec<String>)>,
+}
+
+/// A command that never ends by itself.
+struct Hanging {
+    command: String,
+    /// Ends it.
+    end: Arc<Notify>,
+    /// How long it takes no notice of being stopped.
+    deaf: Duration,
 }
 
 impl SimSession {
@@ -63,16 +77,20 @@ impl SimSession {
         self.guest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Our own commands take no time.
-    fn housekeeping(&self, command: &str) -> ExecOutcome {
-        let mut guest = self.guest();
-        guest.hanging.retain(|(hanging, end)| {
-            let stopped = environment::carries(hanging, command);
-            if stopped {
-                end.notify_one();
-            }
-            !stopped
-        });
+    /// Our own commands take no time, but for those that wait for something to end.
+    async fn housekeeping(&self, command: &str) -> ExecOutcome {
+        let stopped: Vec<Hanging> = {
+            let hanging = &mut self.guest().hanging;
+            let is_stopped = |of: &mut Hanging| environment::carries(&of.command, command);
+            hanging.extract_if(.., is_stopped).collect()
+        };
+        if let Some(deaf) = stopped.iter().map(|hanging| hanging.deaf).max() {
+            sleep(deaf).await;
+        }
+        for hanging in stopped {
+            hanging.end.notify_one();
+        }
+        let guest = self.guest();
         let mut stdout = String::new();
         if environment::looks(command) {
             stdout = environment::look_lines(&self.login.boot);
@@ -99,13 +117,9 @@ impl SimSession {
     ) -> Result<ExecOutcome, ExecError> {
         let SimMachines { plan, script, .. } = &self.machines;
         let told = script.command(&plan.cells[self.login.cell], self.login.life, test, run);
-        let of_test = plan.tests.iter().find(|other| other.id == *test);
-        let usual_ms = match run {
-            0 => of_test
-                .and_then(|test| test.takes_ms)
-                .unwrap_or(script.takes_ms()),
-            _ => 0,
-        };
+        let token = &self.login.token;
+        let begins = self.machines.begins(token, test);
+        let usual_ms = if begins { self.expected_ms(test) } else { 0 };
         let takes = Duration::from_millis(told.takes_ms.unwrap_or(usual_ms));
         if !told.leaves.is_empty() {
             let left = (request.command.clone(), told.leaves.clone());
@@ -113,32 +127,86 @@ impl SimSession {
         }
         match told.fault {
             Some(CommandFault::Hang) => {
-                let end = Arc::new(Notify::new());
-                let hanging = (request.command.clone(), Arc::clone(&end));
-                self.guest().hanging.push(hanging);
-                end.notified().await;
-                return Ok(ExecOutcome {
-                    status: ExecStatus::Signal("TERM".to_owned()),
-                    ..ExecOutcome::default()
+                return Ok(self.hang(request, "TERM", Duration::ZERO).await);
+            }
+            Some(CommandFault::Stubborn) => return Ok(self.hang(request, "KILL", GRACE).await),
+            Some(CommandFault::Refused) => {
+                return Err(ExecError {
+                    kind: ExecErrorKind::Refused,
+                    message: "the simulator was told to refuse it".to_owned(),
                 });
             }
             Some(CommandFault::Drop) => {
-                sleep(takes / 2).await;
-                self.login.down.cancel();
-                return std::future::pending().await;
+                return self.break_off(takes, || self.login.down.cancel()).await;
             }
             Some(CommandFault::Reboot) => {
-                sleep(takes / 2).await;
-                self.machines.crash(&self.login.token);
-                return std::future::pending().await;
+                let reboots = || self.machines.misbehave(token, SimMachine::reboot);
+                return self.break_off(takes, reboots).await;
             }
-            None => sleep(takes).await,
+            Some(CommandFault::Panic) => {
+                let panics = || self.machines.misbehave(token, SimMachine::panic);
+                return self.break_off(takes, panics).await;
+            }
+            Some(CommandFault::Spot) => {
+                return self
+                    .break_off(takes, || self.machines.take_away(token))
+                    .await;
+            }
+            Some(CommandFault::DiskFull) | None => sleep(takes).await,
         }
         Ok(ExecOutcome {
             status: told.status(),
             stdout: write(told.stdout.as_deref(), &request.stdout)?,
             stderr: write(told.stderr.as_deref(), &request.stderr)?,
         })
+    }
+
+    /// How long a test takes here, in milliseconds, apart from what it waits by its own steps.
+    fn expected_ms(&self, test: &TestId) -> u64 {
+        let SimMachines { plan, script, .. } = &self.machines;
+        let of_plan = plan.tests.iter().find(|other| other.id == *test);
+        let takes_ms = of_plan.and_then(|test| test.takes_ms);
+        let takes_ms = takes_ms.unwrap_or(script.takes_ms());
+        let cell = &plan.cells[self.login.cell];
+        let takes_ms = script.takes(cell, self.login.life, test, takes_ms);
+        let steps = of_plan.map(|test| test.steps.iter().chain(&test.finally));
+        let waits_ms = steps.into_iter().flatten().filter_map(wait_ms);
+        waits_ms.fold(takes_ms, u64::saturating_sub)
+    }
+
+    /// A command that ends only when it is stopped, after so long, by this signal.
+    async fn hang(&self, request: &ExecRequest, signal: &str, deaf: Duration) -> ExecOutcome {
+        let end = Arc::new(Notify::new());
+        self.guest().hanging.push(Hanging {
+            command: request.command.clone(),
+            end: Arc::clone(&end),
+            deaf,
+        });
+        end.notified().await;
+        ExecOutcome {
+            status: ExecStatus::Signal(signal.to_owned()),
+            ..ExecOutcome::default()
+        }
+    }
+
+    /// Something happens in the middle of a command that ends this connection.
+    async fn break_off(
+        &self,
+        takes: Duration,
+        happens: impl FnOnce(),
+    ) -> Result<ExecOutcome, ExecError> {
+        sleep(takes / 2).await;
+        happens();
+        std::future::pending().await
+    }
+}
+
+/// How long a step waits, whatever happens; of those in branches and loops nobody knows how often.
+fn wait_ms(step: &Step) -> Option<u64> {
+    if let StepKind::Wait { ms } = step.kind {
+        Some(ms)
+    } else {
+        None
     }
 }
 
@@ -147,7 +215,7 @@ impl Session for SimSession {
     async fn exec(&self, request: ExecRequest) -> Result<ExecOutcome, ExecError> {
         let run = async {
             match &request.purpose {
-                Purpose::Housekeeping => Ok(self.housekeeping(&request.command)),
+                Purpose::Housekeeping => Ok(self.housekeeping(&request.command).await),
                 Purpose::Step {
                     test,
                     run,

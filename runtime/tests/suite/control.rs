@@ -282,7 +282,7 @@ async fn a_command_is_tried_again_as_often_as_it_was_allowed() {
     plan.test_of("limited", 1, &[], vec![step]);
     let script = "[[test]]\ntest = 'often'\nexit = 7\n[[test]]\ntest = 'limited'\nexit = 7\n";
     let ran = simulate(&plan.build(), script).await;
-    for (test, attempts, ms) in [("often", 3, 23_000), ("limited", 2, 12_000)] {
+    for (test, attempts, ms) in [("often", 3, 21_000), ("limited", 2, 11_000)] {
         assert_eq!(ran.test(test).verdict.to_string(), "failed (expect)");
         let steps = &ran.test(test).executions[0].steps;
         assert_eq!(steps.len(), 1);

@@ -14,6 +14,7 @@ mod random;
 mod real;
 mod script;
 mod secrets;
+mod sim_faults;
 mod state;
 mod steps;
 mod stop;
