@@ -18,7 +18,7 @@ use dva_plan::document::Loaded;
 use dva_plan::plan::{CellIx, TestIx};
 use dva_plan::schedule::LifeIx;
 use dva_plan::table::Index;
-use dva_plan::verdict::SkipReason;
+use dva_plan::verdict::{SkipReason, Verdict};
 use dva_plan::{ExecutionPlan, FailureClass, Schedule};
 use tokio::sync::mpsc;
 use tokio::task::{self, JoinError, JoinSet};
@@ -38,7 +38,9 @@ use crate::options::{Keep, MachineKept, MachineLeft, RunOptions, RunOutcome, Sto
 use crate::provider::{Backend, MachineToken, Provider};
 use crate::report::report;
 use crate::secrets::Secrets;
-use crate::state::{ExecutionState, GateState, Gates, IllegalEvent, LifePhase, RunState};
+use crate::state::{
+    ExecutionState, GateState, Gates, IllegalEvent, Judgement, LifePhase, RunState,
+};
 
 /// Runs `plan` by `schedule` on `backend` to its end, with a verdict for every test run and every
 /// machine released, whatever happens to them.
@@ -192,6 +194,9 @@ struct Dispatcher {
     known_lives: Arc<AtomicU32>,
     /// Machines of this run that no record told of, and that could not be ended.
     strays: Vec<MachineLeft>,
+    /// How many verdicts were looked at, and how many of them are failures.
+    judged: usize,
+    failed: usize,
 }
 
 /// Something that is done once the journal has all that was recorded.
@@ -255,6 +260,8 @@ impl Dispatcher {
             base_ms: 0,
             known_lives: Arc::new(AtomicU32::new(lives)),
             strays: Vec::new(),
+            judged: 0,
+            failed: 0,
         }
     }
 
@@ -709,6 +716,7 @@ impl Dispatcher {
                 self.record(Event::ReleaseFailed { life, message });
             }
         }
+        self.heed_failures();
         self.advance(life);
         self.advance_others(life);
         if !self.live.contains_key(&life) {
@@ -716,6 +724,23 @@ impl Dispatcher {
         }
         self.launch();
         self.heed_folder();
+    }
+
+    /// Stops the run once as many test runs have failed as may.
+    fn heed_failures(&mut self) {
+        let Some(most) = self.options.max_failures else {
+            return;
+        };
+        for (cell, test) in self.state.judged().iter().skip(self.judged) {
+            let judgement = self.state.final_judgement(*cell, *test);
+            let failed = |of: &Judgement| matches!(of.verdict, Verdict::Failed { .. });
+            self.failed += usize::from(judgement.as_ref().is_some_and(failed));
+        }
+        self.judged = self.state.judged().len();
+        if self.failed >= most.get() {
+            let most = u64::try_from(most.get()).unwrap_or(u64::MAX);
+            self.stop(Stopping::Finish, StopCause::Failures(most));
+        }
     }
 
     /// Starts on a life what can start, or releases it where nothing is left to do.
@@ -814,7 +839,7 @@ impl Dispatcher {
             return;
         }
         let ending = match why {
-            StopCause::Asked | StopCause::Limit(_) => Ending::Interrupted,
+            StopCause::Asked | StopCause::Limit(_) | StopCause::Failures(_) => Ending::Interrupted,
             StopCause::RunFolder(_) => Ending::Errored(FailureClass::RunFolder),
         };
         self.record(Event::Stopping { how, why });

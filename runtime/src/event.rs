@@ -215,7 +215,7 @@ impl Event {
             }
             Self::ProcessesLeft { names, .. } => names.iter_mut().for_each(apply),
             Self::Stopping {
-                why: StopCause::Asked | StopCause::Limit(_),
+                why: StopCause::Asked | StopCause::Limit(_) | StopCause::Failures(_),
                 ..
             }
             | Self::RunStarted { .. }
@@ -293,6 +293,8 @@ pub enum StopCause {
     Asked,
     /// It has taken as long as the plan allows: so many milliseconds.
     Limit(u64),
+    /// So many test runs have failed, which is as many as may.
+    Failures(u64),
     /// Events could no longer be written; the text is the system's.
     RunFolder(String),
 }

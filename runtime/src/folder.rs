@@ -61,6 +61,30 @@ impl RunFolder {
         })
     }
 
+    /// The folder of a run that another controller has begun; events are added to those there.
+    ///
+    /// # Errors
+    /// [`FolderError`]; where the folder is not there as well.
+    pub fn open(state: &Path, run: &RunId) -> Result<Self, FolderError> {
+        let path = Self::place(state, run);
+        let events = path.join("events.jsonl");
+        let file = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(&events)
+            .map_err(failed("open", &events))?;
+        Ok(Self {
+            path,
+            events: Some(file),
+        })
+    }
+
+    /// Where the folder of `run` is below the folder `state`.
+    #[must_use]
+    pub fn place(state: &Path, run: &RunId) -> PathBuf {
+        state.join("runs").join(file_name(run.as_str()))
+    }
+
     /// Where it is.
     #[must_use]
     pub fn path(&self) -> &Path {

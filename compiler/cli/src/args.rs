@@ -9,6 +9,7 @@ use dva_plan::money::Money;
 use dva_plan::parse;
 use dva_plan::value::{Type, Value};
 use dva_schedule::{Effort, QuotaClass};
+use serde::{Deserialize, Serialize};
 
 /// Proves cloud images, at the lowest price.
 ///
@@ -81,6 +82,24 @@ pub enum Command {
                       Ctrl-C once starts nothing more, lets running tests end and ends all machines; \
                       twice ends them at once.")]
     Run(RunArguments),
+    /// Goes on with a run whose process has died
+    #[command(
+        after_help = "Examples:\n  dva resume\n  dva resume 20261123-093000-4f2a --json report.json\n\n\
+                      What has a verdict keeps it. Machines that were at work are ended; what they have left open is \
+                      run on new ones, with what it is after as setup. Secrets and inputs are bound again."
+    )]
+    Resume(ResumeArguments),
+    /// Lists the runs that were begun here, and removes old ones
+    #[command(
+        after_help = "Examples:\n  dva runs\n  dva runs --json | jq '.[] | select(.exit == null)'\n  \
+                      dva runs prune --older-than 720h --yes"
+    )]
+    Runs(RunsArguments),
+    /// Says what a run has come to, and what it has cost
+    #[command(
+        after_help = "Examples:\n  dva show\n  dva show 20261123-093000-4f2a --json | tail -n 1 | jq .exit"
+    )]
+    Show(ShowArguments),
     #[cfg(feature = "local")]
     /// Finds what crashed runs have left on this host, and removes it with --yes
     #[command(after_help = "Examples:\n  dva gc\n  dva gc --yes")]
@@ -437,6 +456,12 @@ pub struct RunArguments {
     /// did not pass, or all
     #[arg(long, value_enum, num_args = 0..=1, default_missing_value = "always", require_equals = true)]
     pub keep: Option<KeepWhich>,
+    /// Stops when so many test runs have failed; what had not started is blocked
+    #[arg(long, value_name = "N")]
+    pub max_failures: Option<NonZeroUsize>,
+    /// Lets the simulator's machines and commands meet faults at random, the same for the same number
+    #[arg(long, value_name = "SEED")]
+    pub faults: Option<u64>,
     /// Writes more into the run's log; twice writes everything
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub verbose: u8,
@@ -448,8 +473,75 @@ pub struct RunArguments {
     pub state: PathBuf,
 }
 
+/// `dva resume`.
+#[derive(Debug, Args)]
+pub struct ResumeArguments {
+    /// The run, by the first digits of its id; the newest that is not over where not given
+    pub run: Option<String>,
+    /// Writes the run report as JSON; `-` for standard output
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Writes the run report as JUnit XML; `-` for standard output
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// Writes more into the run's log; twice writes everything
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// The configuration; `./dva.toml`, over the user's own, where not given
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The folder that keeps what runs leave behind for people
+    #[arg(long, value_name = "DIR", default_value = ".dva")]
+    pub state: PathBuf,
+}
+
+/// `dva runs`.
+#[derive(Debug, Args)]
+pub struct RunsArguments {
+    #[command(subcommand)]
+    pub command: Option<RunsCommand>,
+    /// Lists them as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// The folder that keeps what runs leave behind for people
+    #[arg(long, value_name = "DIR", default_value = ".dva", global = true)]
+    pub state: PathBuf,
+}
+
+/// What is done to runs.
+#[derive(Debug, Subcommand)]
+pub enum RunsCommand {
+    /// Removes runs that are over, with their logs; without --yes only says which
+    Prune(PruneArguments),
+}
+
+/// `dva runs prune`.
+#[derive(Debug, Args)]
+pub struct PruneArguments {
+    /// Only those that began so long ago
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "720h")]
+    pub older_than: u64,
+    /// Removes them
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// `dva show`.
+#[derive(Debug, Args)]
+pub struct ShowArguments {
+    /// The run, by the first digits of its id; the newest where not given
+    pub run: Option<String>,
+    /// Shows its report as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// The folder that keeps what runs leave behind for people
+    #[arg(long, value_name = "DIR", default_value = ".dva")]
+    pub state: PathBuf,
+}
+
 /// A source of machines.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ProviderName {
     /// Sandboxes of this host; needs root
     #[default]
@@ -459,7 +551,8 @@ pub enum ProviderName {
 }
 
 /// Which machines are kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum KeepWhich {
     /// Those on which a test did not pass
     OnFailure,

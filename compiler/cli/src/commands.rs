@@ -9,7 +9,10 @@ pub mod explain;
 pub mod gc;
 pub mod graph;
 pub mod plan;
+pub mod resume;
 pub mod run;
+pub mod runs;
 pub mod schedule;
+pub mod show;
 #[cfg(feature = "local")]
 pub mod ssh;

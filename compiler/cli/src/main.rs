@@ -19,6 +19,7 @@ mod secrets;
 mod selection;
 mod stop_at;
 mod table;
+mod told;
 mod why;
 
 use std::io::{Write, stderr};
@@ -56,6 +57,9 @@ fn run(arguments: &Arguments) -> ExitCode {
         Command::Catalog(arguments) => commands::catalog::run(arguments),
         Command::Graph(arguments) => commands::graph::run(arguments),
         Command::Run(arguments) => commands::run::run(arguments),
+        Command::Resume(arguments) => commands::resume::run(arguments),
+        Command::Runs(arguments) => commands::runs::run(arguments),
+        Command::Show(arguments) => commands::show::run(arguments),
         #[cfg(feature = "local")]
         Command::Gc(arguments) => commands::gc::run(arguments),
         #[cfg(feature = "local")]

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dva_plan::ExecutionPlan;
+use dva_plan::label::CellLabels;
 use dva_plan::plan::{CellIx, TestIx};
-use dva_plan::schedule::{LifeIx, Schedule};
+use dva_plan::schedule::{LifeIx, PlannedLife, Schedule};
 use dva_plan::unit::display_duration;
 use dva_runtime::event::{Ending, Event, StopCause, Stopping};
 use dva_runtime::observe::Observer;
@@ -38,11 +39,35 @@ struct Names {
 
 /// A life as it is shown.
 struct Named {
+    cell: CellIx,
     /// The label of its cell, with a number where the cell has several machines.
     label: String,
     tests: u64,
     /// What runs there only as preparation for others.
     setup: BTreeSet<TestIx>,
+}
+
+impl Named {
+    fn new(
+        plan: &ExecutionPlan,
+        labels: &CellLabels,
+        planned: &PlannedLife,
+        number: Option<usize>,
+    ) -> Self {
+        let axes = plan.shown_axes(&plan.cells[planned.cell]);
+        let mut label = labels.label(&axes, &plan.name);
+        if let Some(number) = number {
+            label.push_str(&format!(" #{number}"));
+        }
+        let executions = planned.executions.iter();
+        let setup = executions.filter(|execution| execution.setup);
+        Self {
+            cell: planned.cell,
+            label,
+            tests: planned.executions.len() as u64,
+            setup: setup.map(|execution| execution.test).collect(),
+        }
+    }
 }
 
 impl Names {
@@ -55,26 +80,30 @@ impl Names {
         let mut numbers: BTreeMap<CellIx, usize> = BTreeMap::new();
         let mut lives = BTreeMap::new();
         for (life, planned) in schedule.lives.enumerate() {
-            let axes = plan.shown_axes(&plan.cells[planned.cell]);
-            let mut label = labels.label(&axes, &plan.name);
             let number = numbers.entry(planned.cell).or_default();
             *number += 1;
-            if of_cells[&planned.cell] > 1 {
-                label.push_str(&format!(" #{number}"));
-            }
-            let executions = planned.executions.iter();
-            let setup = executions.filter(|execution| execution.setup);
-            let named = Named {
-                label,
-                tests: planned.executions.len() as u64,
-                setup: setup.map(|execution| execution.test).collect(),
-            };
-            lives.insert(life, named);
+            let number = (of_cells[&planned.cell] > 1).then_some(*number);
+            lives.insert(life, Named::new(plan, &labels, planned, number));
         }
         Self {
             plan: Arc::clone(plan),
             lives,
         }
+    }
+
+    /// A life that was not in the schedule is called like its cell, with the number that comes next.
+    fn heed(&mut self, event: &Event) {
+        let Event::LifeAdded { life, planned, .. } = event else {
+            return;
+        };
+        let of_cell = self
+            .lives
+            .values()
+            .filter(|named| named.cell == planned.cell);
+        let number = of_cell.count() + 1;
+        let labels = self.plan.cell_labels();
+        let named = Named::new(&self.plan, &labels, planned, Some(number));
+        self.lives.insert(*life, named);
     }
 
     fn life(&self, life: LifeIx) -> &str {
@@ -101,6 +130,10 @@ fn sentence(names: &Names, event: &Event) -> Option<(Option<LifeIx>, String)> {
         Event::Stopping { how, why } => Some((
             None,
             match how {
+                Stopping::Finish if matches!(why, StopCause::Failures(_)) => {
+                    "stopping: as many test runs have failed as may; running ones may end"
+                        .to_owned()
+                }
                 Stopping::Finish => {
                     "stopping: running tests may end; once more ends the machines at once"
                         .to_owned()
@@ -110,7 +143,7 @@ fn sentence(names: &Names, event: &Event) -> Option<(Option<LifeIx>, String)> {
                         "stopping: the {} that the plan allows are over; machines are ended at once",
                         display_duration(*ms)
                     ),
-                    StopCause::Asked | StopCause::RunFolder(_) => {
+                    StopCause::Asked | StopCause::Failures(_) | StopCause::RunFolder(_) => {
                         "stopping: machines are ended at once".to_owned()
                     }
                 },
@@ -150,7 +183,18 @@ fn sentence(names: &Names, event: &Event) -> Option<(Option<LifeIx>, String)> {
         )),
         Event::LifeKept { life, .. } => Some((Some(*life), "kept".to_owned())),
         Event::LifeEnded { life } => Some((Some(*life), "ended".to_owned())),
+        Event::RunResumed { .. } => Some((None, "the run goes on".to_owned())),
+        Event::LifeAdded {
+            life, instead_of, ..
+        } => Some((
+            Some(*life),
+            format!(
+                "goes on with what {} has left open",
+                names.life(*instead_of)
+            ),
+        )),
         Event::RunStarted { .. }
+        | Event::TestsGivenUp { .. }
         | Event::TestSkipped { .. }
         | Event::LifeSetUp { .. }
         | Event::LifeLaunching { .. }
@@ -167,6 +211,7 @@ struct Lines {
 
 impl Observer for Lines {
     fn event(&mut self, at_ms: u64, event: &Event, _: &RunState) {
+        self.names.heed(event);
         if let Some((life, text)) = sentence(&self.names, event) {
             let place = life.map_or("", |life| self.names.life(life));
             let separator = if place.is_empty() { "" } else { ": " };
@@ -228,6 +273,7 @@ impl Bars {
 
 impl Observer for Bars {
     fn event(&mut self, _: u64, event: &Event, _: &RunState) {
+        self.names.heed(event);
         match event {
             Event::LifeLaunching { life, .. } => self.bar(*life).bar.set_message("starting"),
             Event::LifeReady { life } => self.bar(*life).bar.set_message("ready"),
@@ -253,6 +299,8 @@ impl Observer for Bars {
             Event::LifeReleasing { life } => self.bar(*life).bar.set_message("ending"),
             Event::LifeEnded { life } => self.bar(*life).bar.finish_with_message("ended"),
             Event::Stopping { .. }
+            | Event::RunResumed { .. }
+            | Event::LifeAdded { .. }
             | Event::CellBlocked { .. }
             | Event::LifeFailed { .. }
             | Event::LifeCrashed { .. }
@@ -266,6 +314,7 @@ impl Observer for Bars {
             }
             Event::LifeKept { life, .. } => self.bar(*life).bar.finish_with_message("kept"),
             Event::RunStarted { .. }
+            | Event::TestsGivenUp { .. }
             | Event::TestSkipped { .. }
             | Event::LifeAcquired { .. }
             | Event::LifeSetUp { .. }

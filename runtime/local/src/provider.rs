@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use dva_plan::RunId;
 use dva_plan::plan::{Capability, DiskIx, ImageSource, Machine};
 use dva_runtime::provider::{
     AcquireError, AcquireErrorKind, AcquiredMachine, AttachedDisk, ControlError, ControlErrorKind,
@@ -205,6 +206,15 @@ impl Provider for LocalProvider {
             token: token.clone(),
             message: format!("{message}; `dva gc --yes` removes what is left"),
         })
+    }
+
+    async fn of_run(&self, run: &RunId) -> Option<Vec<MachineToken>> {
+        let config = self.config.clone();
+        let found = tokio::task::spawn_blocking(move || crate::gc::leftovers(&config));
+        let found = found.await.ok()?;
+        let tokens = found.iter();
+        let tokens = tokens.filter_map(|left| MachineToken::of_run(run, &left.token));
+        Some(tokens.collect())
     }
 
     async fn reboot(&self, token: &MachineToken) -> Result<(), ControlError> {

@@ -167,6 +167,10 @@ impl Store {
             connection.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0))
         };
         let made = (|| {
+            let found = version(&self.connection)?;
+            if found != 0 {
+                return Ok(found);
+            }
             // Of two that find no tables only one makes them.
             self.connection.execute_batch("BEGIN IMMEDIATE")?;
             let found = version(&self.connection)?;

@@ -248,6 +248,10 @@ impl RunState {
                     ),
                 )
             }
+            StopCause::Failures(most) => (
+                Verdict::Blocked { by: Blocker::Limit },
+                format!("{most} test runs had failed before it started, which is as many as may."),
+            ),
             StopCause::RunFolder(error) => (
                 Verdict::Errored {
                     class: FailureClass::RunFolder,

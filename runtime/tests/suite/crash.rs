@@ -227,8 +227,11 @@ fn complete(case: &Case, records: &[Record]) -> BTreeMap<(CellIx, TestIx), u32> 
         match &record.event {
             Event::LifeAdded { planned: of, .. } => planned.push((**of).clone()),
             Event::ExecutionEnded {
-                life, test, ending, ..
-            } if matches!(ending, Ending::Passed | Ending::Failed(_)) => {
+                life,
+                test,
+                ending: Ending::Passed | Ending::Failed(_),
+                ..
+            } => {
                 let of = &planned[life.0 as usize];
                 let execution = of.executions.iter().find(|it| it.test == *test).unwrap();
                 if !execution.setup && !case.plan.body.tests[*test].last {

@@ -1,6 +1,7 @@
 //! Whole runs on the simulator, under a paused clock. One binary, so it links once.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod again;
 mod control;
 mod crash;
 mod dispatch;

@@ -1,37 +1,45 @@
 //! `dva run`: runs a source or an execution plan.
 
 use std::io::{Write, stderr};
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use dva_plan::document::{Loaded, to_bytes};
+use dva_plan::document::to_bytes;
 use dva_plan::{ExecutionPlan, ExitCode, Schedule};
 use dva_runtime::clock::WallTime;
 use dva_runtime::folder::RunFolder;
-use dva_runtime::options::{Keep, RunOptions, RunOutcome, StopSignal};
+use dva_runtime::journal::{NewRun, RunLock, Store, StoreError};
+use dva_runtime::options::{RunOptions, RunOutcome, StopSignal};
 use dva_runtime::provider::Backend;
-use dva_runtime::sim::SimScript;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::args::{KeepWhich, ProviderName, RunArguments};
+use crate::args::{ProviderName, RunArguments};
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::input::{self, Input};
 use crate::render::counted;
-use crate::{inputs, log, outcome, output, packing, progress, providers, secrets, stop_at};
+use crate::told::{ScriptText, Told};
+use crate::{log, outcome, output, packing, progress, providers, stop_at};
 
 /// Schedules, runs, reports.
 pub fn run(arguments: &RunArguments) -> Result<ExitCode, Failure> {
-    let reports = Reports::of(arguments)?;
+    let reports = Reports {
+        json: arguments.json.as_deref(),
+        junit: arguments.junit.as_deref(),
+    };
+    let sources = [
+        Some(arguments.input.file.as_path()),
+        arguments.schedule.as_deref(),
+        arguments.script.as_deref(),
+    ];
+    reports.check(sources.into_iter().flatten())?;
     let Input { bytes, plan, .. } = input::plan(&arguments.input)?;
     let config = Config::load(arguments.config.as_deref())?;
     let body = Arc::new(plan.body.clone());
-    let backend = backend(arguments, &config, &body)?;
+    let told = told(arguments, &body)?;
+    let backend = told.backend(&config, &body)?;
     refuse_unserved(&plan.body, &backend)?;
-    let inputs = inputs::bind(&config, &plan.body)?;
-    let secrets = secrets::bind(&config, &plan.body)?;
     let assumptions = providers::assumptions(arguments.provider);
     let schedule = match &arguments.schedule {
         Some(path) => packing::load(path, &plan)?.schedule,
@@ -39,71 +47,77 @@ pub fn run(arguments: &RunArguments) -> Result<ExitCode, Failure> {
     };
     refuse(&plan.body, &schedule, &backend)?;
     let started = WallTime::now();
-    let id = started.run_id();
-    let folder = RunFolder::create(&arguments.state, &id, &bytes, &schedule)
+    let mut options = told.options(&config, &plan.body, started.run_id(), started)?;
+    let folder = RunFolder::create(&arguments.state, &options.run, &bytes, &schedule)
         .map_err(|error| Failure::new(ExitCode::Invocation, error.to_string()))?;
     let place = folder.path().to_owned();
     log::begin(&place, arguments.verbose)?;
-    let mut options = RunOptions::new(id, started);
-    options.folder = Some(folder);
-    options.inputs = inputs;
-    options.secrets = secrets;
-    options.keep = match arguments.keep {
-        None => Keep::Never,
-        Some(KeepWhich::OnFailure) => Keep::OnFailure,
-        Some(KeepWhich::Always) => Keep::Always,
+    let store = Store::open(&arguments.state).map_err(|error| stored(&error))?;
+    let _lock = RunLock::take(&place, &options.run).map_err(|error| stored(&error))?;
+    let new = NewRun {
+        id: &options.run,
+        started_unix_ms: started.unix_ms(),
+        name: &plan.body.name,
+        plan: &bytes,
+        schedule: &to_bytes(&schedule),
+        told: &told.to_text(),
     };
-    options.machines = NonZeroUsize::new(arguments.hosts.len());
-    if let Some(within) = config.ssh.connect_within {
-        options.limits.connect = within.0;
-    }
+    store.add(new).map_err(|error| stored(&error))?;
+    let journal = store.journal(&options.run, 0);
+    options.journal = Box::new(journal.map_err(|error| stored(&error))?);
+    options.folder = Some(folder);
     options.observer = stop_at::observer(progress::observer(&body, &schedule))?;
+    let outcome = execute(told.provider, options, async |options| {
+        Ok(dva_runtime::run(&plan, schedule, backend, options).await)
+    })?;
+    finish(&plan.body, &outcome, &place, &reports)
+}
 
-    let outcome = execute(arguments.provider, &plan, schedule, backend, options)?;
-    say(&outcome, &place);
-    // What the run came to is not forgotten because it could not be written down.
-    let written = reports.write(&outcome);
-    Ok(match (outcome.report.exit, written) {
-        (ExitCode::Ok, Err(failure)) => return Err(failure),
-        (exit, Err(failure)) => {
-            let _ = writeln!(stderr(), "error: {}", failure.message);
-            exit
+/// What this run is told, for whoever has to go on with it.
+fn told(arguments: &RunArguments, plan: &ExecutionPlan) -> Result<Told, Failure> {
+    let script = match (arguments.provider, &arguments.script) {
+        (ProviderName::Sim, _) => script(arguments)?,
+        (ProviderName::Local, None) => None,
+        (ProviderName::Local, Some(_)) => {
+            return Err(Failure::new(
+                ExitCode::Invocation,
+                "A script is for the simulator. Add `--provider sim`, or leave `--script` out.",
+            ));
         }
-        (exit, Ok(())) => exit,
-    })
-}
-
-/// The machines and the way to them.
-fn backend(
-    arguments: &RunArguments,
-    config: &Config,
-    plan: &Arc<ExecutionPlan>,
-) -> Result<Backend, Failure> {
-    if !arguments.hosts.is_empty() {
-        return providers::hosts(config, &arguments.hosts);
-    }
-    match (arguments.provider, &arguments.script) {
-        (ProviderName::Local, None) => providers::local(config),
-        (ProviderName::Local, Some(_)) => Err(Failure::new(
+    };
+    if arguments.faults.is_some() && arguments.provider != ProviderName::Sim {
+        return Err(Failure::new(
             ExitCode::Invocation,
-            "A script is for the simulator. Add `--provider sim`, or leave `--script` out.",
-        )),
-        (ProviderName::Sim, _) => Ok(providers::simulator(plan, script(arguments, plan)?)),
+            "Faults are for the simulator. Add `--provider sim`, or leave `--faults` out.",
+        ));
     }
+    let told = Told {
+        provider: arguments.provider,
+        hosts: arguments.hosts.clone(),
+        script,
+        faults: arguments.faults,
+        keep: arguments.keep,
+        max_failures: arguments.max_failures,
+    };
+    // Before anything is made of it, since it names its file.
+    told.script(plan)?;
+    Ok(told)
 }
 
-/// The simulator's script: the one given, or the one beside the source, or an empty one.
-fn script(arguments: &RunArguments, plan: &ExecutionPlan) -> Result<SimScript, Failure> {
+/// The simulator's script: the one given, or the one beside the source.
+fn script(arguments: &RunArguments) -> Result<Option<ScriptText>, Failure> {
     let beside = arguments.input.file.with_extension("sim.toml");
     let path: PathBuf = match &arguments.script {
         Some(path) => path.clone(),
         None if beside.is_file() => beside,
-        None => return Ok(SimScript::default()),
+        None => return Ok(None),
     };
     let text =
         std::fs::read_to_string(&path).map_err(|error| Failure::file("read", &path, &error))?;
-    SimScript::parse(&text, plan)
-        .map_err(|error| Failure::new(ExitCode::Invocation, format!("{}: {error}", path.display())))
+    Ok(Some(ScriptText {
+        path: path.display().to_string(),
+        text,
+    }))
 }
 
 /// Refuses a plan some of whose cells this provider cannot serve, before anything is launched.
@@ -137,12 +151,10 @@ fn refuse(plan: &ExecutionPlan, schedule: &Schedule, backend: &Backend) -> Resul
 }
 
 /// Runs to the end, on virtual time where nothing real is waited for.
-fn execute(
+pub fn execute(
     provider: ProviderName,
-    plan: &Loaded<ExecutionPlan>,
-    schedule: Schedule,
-    backend: Backend,
     mut options: RunOptions,
+    goes_on: impl AsyncFnOnce(RunOptions) -> Result<RunOutcome, Failure>,
 ) -> Result<RunOutcome, Failure> {
     let runtime = match provider {
         ProviderName::Local => tokio::runtime::Builder::new_multi_thread()
@@ -160,8 +172,33 @@ fn execute(
         listen(stop).map_err(|error| {
             Failure::new(ExitCode::Invocation, format!("listen for signals: {error}"))
         })?;
-        Ok(dva_runtime::run(plan, schedule, backend, options).await)
+        goes_on(options).await
     })
+}
+
+/// Says what a run came to and writes its reports.
+pub fn finish(
+    plan: &ExecutionPlan,
+    outcome: &RunOutcome,
+    place: &Path,
+    reports: &Reports<'_>,
+) -> Result<ExitCode, Failure> {
+    say(plan, outcome, place);
+    // What the run came to is not forgotten because it could not be written down.
+    let written = reports.write(outcome);
+    Ok(match (outcome.report.exit, written) {
+        (ExitCode::Ok, Err(failure)) => return Err(failure),
+        (exit, Err(failure)) => {
+            let _ = writeln!(stderr(), "error: {}", failure.message);
+            exit
+        }
+        (exit, Ok(())) => exit,
+    })
+}
+
+/// A journal that cannot be used.
+pub fn stored(error: &StoreError) -> Failure {
+    Failure::new(ExitCode::Invocation, format!("{error}."))
 }
 
 /// Turns Ctrl-C and SIGTERM into stop signals: the first one finishes, the second one ends at once.
@@ -181,26 +218,15 @@ fn listen(stop: watch::Sender<StopSignal>) -> std::io::Result<()> {
 }
 
 /// Where the reports go.
-struct Reports<'r> {
-    json: Option<&'r Path>,
-    junit: Option<&'r Path>,
+pub struct Reports<'r> {
+    pub json: Option<&'r Path>,
+    pub junit: Option<&'r Path>,
 }
 
 impl<'r> Reports<'r> {
     /// Both can be written, or nothing is started: a run may take hours and cost money.
-    fn of(arguments: &'r RunArguments) -> Result<Self, Failure> {
-        let reports = Self {
-            json: arguments.json.as_deref(),
-            junit: arguments.junit.as_deref(),
-        };
-        let all = [reports.json, reports.junit];
-        let sources = [
-            Some(arguments.input.file.as_path()),
-            arguments.schedule.as_deref(),
-            arguments.script.as_deref(),
-        ];
-        output::check(all.into_iter().flatten(), sources.into_iter().flatten())?;
-        Ok(reports)
+    pub fn check(&self, sources: impl Iterator<Item = &'r Path>) -> Result<(), Failure> {
+        output::check([self.json, self.junit].into_iter().flatten(), sources)
     }
 
     /// Writes both, and says what went wrong with the first that could not be.
@@ -217,8 +243,9 @@ impl<'r> Reports<'r> {
     }
 }
 
-fn say(outcome: &RunOutcome, place: &Path) {
+fn say(plan: &ExecutionPlan, outcome: &RunOutcome, place: &Path) {
     let mut text = outcome::text(&outcome.report);
+    text.push_str(&outcome::bill(plan, &outcome.report));
     text.push_str(&format!("Output is in {}.\n", place.display()));
     let _ = stderr().write_all(text.as_bytes());
     if let Some(problem) = &outcome.folder_problem {

@@ -59,7 +59,7 @@ fn on_path(tool: &str) -> bool {
 
 impl Turn {
     /// Asserts that the host is as it was before.
-    fn nothing_is_left(&self) {
+    pub fn nothing_is_left(&self) {
         let left = HostInventory::take().difference(&self.before);
         assert!(left.is_empty(), "left on the host: {left:#?}");
     }

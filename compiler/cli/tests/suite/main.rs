@@ -9,4 +9,5 @@ mod leaks;
 #[cfg(feature = "local")]
 mod local;
 mod readme;
+mod resume;
 mod wrong_input;

@@ -1,0 +1,106 @@
+//! What a run is told on the command line, as its journal keeps it: enough for another process to go on with
+//! it. No secrets: these are bound again.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use dva_plan::{ExecutionPlan, ExitCode, RunId};
+use dva_runtime::clock::WallTime;
+use dva_runtime::options::{Keep, RunOptions};
+use dva_runtime::provider::Backend;
+use dva_runtime::sim::SimScript;
+use serde::{Deserialize, Serialize};
+
+use crate::args::{KeepWhich, ProviderName};
+use crate::config::Config;
+use crate::failure::Failure;
+use crate::{inputs, providers, secrets};
+
+/// How likely each life and each command is to meet a fault with `--faults`, in thousandths.
+const FAULTS_PERMILLE: u32 = 20;
+
+/// What a run is told.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Told {
+    pub provider: ProviderName,
+    pub hosts: Vec<String>,
+    /// The simulator's script.
+    pub script: Option<ScriptText>,
+    /// From which numbers the simulator draws faults.
+    pub faults: Option<u64>,
+    pub keep: Option<KeepWhich>,
+    pub max_failures: Option<NonZeroUsize>,
+}
+
+/// A script of the simulator as it was read.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ScriptText {
+    pub path: String,
+    pub text: String,
+}
+
+impl Told {
+    /// As the journal keeps it.
+    pub fn to_text(&self) -> String {
+        // It has no map with keys that are no texts, and nothing else cannot be written.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// What a journal kept.
+    pub fn read(text: &str) -> Result<Self, Failure> {
+        serde_json::from_str(text).map_err(|error| {
+            let message =
+                format!("The journal's record of how the run began cannot be read: {error}.");
+            Failure::new(ExitCode::Plan, message)
+        })
+    }
+
+    /// The machines and the way to them.
+    pub fn backend(&self, config: &Config, plan: &Arc<ExecutionPlan>) -> Result<Backend, Failure> {
+        if !self.hosts.is_empty() {
+            return providers::hosts(config, &self.hosts);
+        }
+        match self.provider {
+            ProviderName::Local => providers::local(config),
+            ProviderName::Sim => Ok(providers::simulator(plan, self.script(plan)?)),
+        }
+    }
+
+    /// The simulator's script; an empty one where none is given.
+    pub fn script(&self, plan: &ExecutionPlan) -> Result<SimScript, Failure> {
+        let script = match &self.script {
+            Some(script) => SimScript::parse(&script.text, plan).map_err(|error| {
+                Failure::new(ExitCode::Invocation, format!("{}: {error}", script.path))
+            })?,
+            None => SimScript::default(),
+        };
+        Ok(match self.faults {
+            Some(seed) => script.with_faults(seed, FAULTS_PERMILLE),
+            None => script,
+        })
+    }
+
+    /// The options of a controller that begins now.
+    pub fn options(
+        &self,
+        config: &Config,
+        plan: &ExecutionPlan,
+        run: RunId,
+        now: WallTime,
+    ) -> Result<RunOptions, Failure> {
+        let mut options = RunOptions::new(run, now);
+        options.inputs = inputs::bind(config, plan)?;
+        options.secrets = secrets::bind(config, plan)?;
+        options.keep = match self.keep {
+            None => Keep::Never,
+            Some(KeepWhich::OnFailure) => Keep::OnFailure,
+            Some(KeepWhich::Always) => Keep::Always,
+        };
+        options.machines = NonZeroUsize::new(self.hosts.len());
+        options.max_failures = self.max_failures;
+        if let Some(within) = config.ssh.connect_within {
+            options.limits.connect = within.0;
+        }
+        Ok(options)
+    }
+}
