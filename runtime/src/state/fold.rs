@@ -250,7 +250,12 @@ impl RunState {
             }
             StopCause::Failures(most) => (
                 Verdict::Blocked { by: Blocker::Limit },
-                format!("{most} test runs had failed before it started, which is as many as may."),
+                match most {
+                    1 => "A test run had failed before it started, and none may.".to_owned(),
+                    most => {
+                        format!("{most} test runs had failed before it started, and no more may.")
+                    }
+                },
             ),
             StopCause::RunFolder(error) => (
                 Verdict::Errored {
