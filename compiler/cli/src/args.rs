@@ -440,12 +440,6 @@ pub struct RunArguments {
     /// The simulator's script; `X.sim.toml` beside `X.plan` where not given and there
     #[arg(long, value_name = "FILE")]
     pub script: Option<PathBuf>,
-    /// Writes the run report as JSON; `-` for standard output
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
-    /// Writes the run report as JUnit XML; `-` for standard output
-    #[arg(long, value_name = "FILE")]
-    pub junit: Option<PathBuf>,
     /// How it is packed.
     #[command(flatten)]
     pub packing: PackingArguments,
@@ -462,6 +456,20 @@ pub struct RunArguments {
     /// Lets the simulator's machines and commands meet faults at random, the same for the same number
     #[arg(long, value_name = "SEED")]
     pub faults: Option<u64>,
+    /// Where things go.
+    #[command(flatten)]
+    pub controller: ControllerArguments,
+}
+
+/// What a process that looks after a run is told of where things go.
+#[derive(Debug, Args)]
+pub struct ControllerArguments {
+    /// Writes the run report as JSON; `-` for standard output
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Writes the run report as JUnit XML; `-` for standard output
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
     /// Writes more into the run's log; twice writes everything
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub verbose: u8,
@@ -478,21 +486,9 @@ pub struct RunArguments {
 pub struct ResumeArguments {
     /// The run, by the first digits of its id; the newest that is not over where not given
     pub run: Option<String>,
-    /// Writes the run report as JSON; `-` for standard output
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
-    /// Writes the run report as JUnit XML; `-` for standard output
-    #[arg(long, value_name = "FILE")]
-    pub junit: Option<PathBuf>,
-    /// Writes more into the run's log; twice writes everything
-    #[arg(short, long, action = clap::ArgAction::Count)]
-    pub verbose: u8,
-    /// The configuration; `./dva.toml`, over the user's own, where not given
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    /// The folder that keeps what runs leave behind for people
-    #[arg(long, value_name = "DIR", default_value = ".dva")]
-    pub state: PathBuf,
+    /// Where things go.
+    #[command(flatten)]
+    pub controller: ControllerArguments,
 }
 
 /// `dva runs`.

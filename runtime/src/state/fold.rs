@@ -452,8 +452,7 @@ impl RunState {
 
     /// What is `after` a test that is tried again waits for that.
     fn leave_dependents_open(&mut self, life: LifeIx, test: TestIx) {
-        let planned = &self.schedule.lives[life];
-        let (cell, shape) = (planned.cell, self.plan.cells[planned.cell].shape);
+        let cell = self.schedule.lives[life].cell;
         let id = self.plan.tests[test].id.clone();
         let message = match self.open.get(&(cell, test)) {
             Some(left) => left.blocks(&id),
@@ -462,16 +461,26 @@ impl RunState {
         let verdict = Verdict::Blocked {
             by: Blocker::Test(id),
         };
+        for dependent in self.abandon_dependents(life, test) {
+            self.leave_open(life, dependent, verdict.clone(), &message);
+        }
+    }
+
+    /// Nothing that is `after` `test` will start on this life; what of it is no setup.
+    fn abandon_dependents(&mut self, life: LifeIx, test: TestIx) -> Vec<TestIx> {
+        let shape = self.plan.cells[self.schedule.lives[life].cell].shape;
         let mut waiting = self.edges[shape].dependents(test).to_vec();
+        let mut abandoned = Vec::new();
         while let Some(dependent) = waiting.pop() {
             if !self.lives[life].abandon(dependent) {
                 continue;
             }
             waiting.extend_from_slice(self.edges[shape].dependents(dependent));
             if !self.is_setup(life, dependent) {
-                self.leave_open(life, dependent, verdict.clone(), &message);
+                abandoned.push(dependent);
             }
         }
+        abandoned
     }
 
     /// What becomes of tests on this life that are `after` a test which did not pass there.
@@ -513,17 +522,9 @@ impl RunState {
     }
 
     fn block_dependents(&mut self, life: LifeIx, test: TestIx, verdict: &Verdict, message: &str) {
-        let planned = &self.schedule.lives[life];
-        let (cell, shape) = (planned.cell, self.plan.cells[planned.cell].shape);
-        let mut waiting = self.edges[shape].dependents(test).to_vec();
-        while let Some(dependent) = waiting.pop() {
-            if !self.lives[life].abandon(dependent) {
-                continue;
-            }
-            waiting.extend_from_slice(self.edges[shape].dependents(dependent));
-            if !self.is_setup(life, dependent) {
-                self.judge(cell, dependent, verdict.clone(), message);
-            }
+        let cell = self.schedule.lives[life].cell;
+        for dependent in self.abandon_dependents(life, test) {
+            self.judge(cell, dependent, verdict.clone(), message);
         }
     }
 

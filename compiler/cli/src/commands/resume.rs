@@ -21,12 +21,11 @@ use crate::{log, progress, stop_at};
 /// Goes on with the run that is named, or the newest that is not over. Where there is none, that is no
 /// failure.
 pub fn run(arguments: &ResumeArguments) -> Result<ExitCode, Failure> {
-    let reports = Reports {
-        json: arguments.json.as_deref(),
-        junit: arguments.junit.as_deref(),
-    };
+    let reports = Reports::of(&arguments.controller);
     reports.check(std::iter::empty())?;
-    let Some(store) = Store::existing(&arguments.state).map_err(|error| stored(&error))? else {
+    let Some(store) =
+        Store::existing(&arguments.controller.state).map_err(|error| stored(&error))?
+    else {
         return Ok(nothing("No run was begun here"));
     };
     let rows = store.runs().map_err(|error| stored(&error))?;
@@ -41,7 +40,7 @@ pub fn run(arguments: &ResumeArguments) -> Result<ExitCode, Failure> {
         let number = exit.number();
         return Ok(nothing(&format!("Run {} is over (exit {number})", row.id)));
     }
-    let place = RunFolder::place(&arguments.state, &row.id);
+    let place = RunFolder::place(&arguments.controller.state, &row.id);
     let _lock = RunLock::take(&place, &row.id).map_err(|error| stored(&error))?;
     // Whoever had the lock may have ended it just now.
     let run = store.load(&row.id).map_err(|error| stored(&error))?;
@@ -59,15 +58,15 @@ fn resume(
 ) -> Result<ExitCode, Failure> {
     let plan = document::<ExecutionPlan>(&run.plan, "plan")?;
     let schedule = document::<Schedule>(&run.schedule, "schedule")?.body;
-    let config = Config::load(arguments.config.as_deref())?;
+    let config = Config::load(arguments.controller.config.as_deref())?;
     let body = Arc::new(plan.body.clone());
     let told = Told::read(&run.told)?;
     let backend = told.backend(&config, &body)?;
     let mut options = told.options(&config, &body, run.row.id.clone(), WallTime::now())?;
-    let folder = RunFolder::open(&arguments.state, &run.row.id)
+    let folder = RunFolder::open(&arguments.controller.state, &run.row.id)
         .map_err(|error| Failure::new(ExitCode::Invocation, error.to_string()))?;
     let place = folder.path().to_owned();
-    log::begin(&place, arguments.verbose)?;
+    log::begin(&place, arguments.controller.verbose)?;
     let journal = store.journal(&run.row.id, run.records.len());
     options.journal = Box::new(journal.map_err(|error| stored(&error))?);
     options.folder = Some(folder);

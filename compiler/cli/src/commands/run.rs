@@ -14,7 +14,7 @@ use dva_runtime::provider::Backend;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::args::{ProviderName, RunArguments};
+use crate::args::{ControllerArguments, ProviderName, RunArguments};
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::input::{self, Input};
@@ -24,10 +24,7 @@ use crate::{log, outcome, output, packing, progress, providers, stop_at};
 
 /// Schedules, runs, reports.
 pub fn run(arguments: &RunArguments) -> Result<ExitCode, Failure> {
-    let reports = Reports {
-        json: arguments.json.as_deref(),
-        junit: arguments.junit.as_deref(),
-    };
+    let reports = Reports::of(&arguments.controller);
     let sources = [
         Some(arguments.input.file.as_path()),
         arguments.schedule.as_deref(),
@@ -35,7 +32,7 @@ pub fn run(arguments: &RunArguments) -> Result<ExitCode, Failure> {
     ];
     reports.check(sources.into_iter().flatten())?;
     let Input { bytes, plan, .. } = input::plan(&arguments.input)?;
-    let config = Config::load(arguments.config.as_deref())?;
+    let config = Config::load(arguments.controller.config.as_deref())?;
     let body = Arc::new(plan.body.clone());
     let told = told(arguments, &body)?;
     let backend = told.backend(&config, &body)?;
@@ -48,11 +45,11 @@ pub fn run(arguments: &RunArguments) -> Result<ExitCode, Failure> {
     refuse(&plan.body, &schedule, &backend)?;
     let started = WallTime::now();
     let mut options = told.options(&config, &plan.body, started.run_id(), started)?;
-    let folder = RunFolder::create(&arguments.state, &options.run, &bytes, &schedule)
+    let folder = RunFolder::create(&arguments.controller.state, &options.run, &bytes, &schedule)
         .map_err(|error| Failure::new(ExitCode::Invocation, error.to_string()))?;
     let place = folder.path().to_owned();
-    log::begin(&place, arguments.verbose)?;
-    let store = Store::open(&arguments.state).map_err(|error| stored(&error))?;
+    log::begin(&place, arguments.controller.verbose)?;
+    let store = Store::open(&arguments.controller.state).map_err(|error| stored(&error))?;
     let _lock = RunLock::take(&place, &options.run).map_err(|error| stored(&error))?;
     let new = NewRun {
         id: &options.run,
@@ -219,11 +216,18 @@ fn listen(stop: watch::Sender<StopSignal>) -> std::io::Result<()> {
 
 /// Where the reports go.
 pub struct Reports<'r> {
-    pub json: Option<&'r Path>,
-    pub junit: Option<&'r Path>,
+    json: Option<&'r Path>,
+    junit: Option<&'r Path>,
 }
 
 impl<'r> Reports<'r> {
+    pub fn of(arguments: &'r ControllerArguments) -> Self {
+        Self {
+            json: arguments.json.as_deref(),
+            junit: arguments.junit.as_deref(),
+        }
+    }
+
     /// Both can be written, or nothing is started: a run may take hours and cost money.
     pub fn check(&self, sources: impl Iterator<Item = &'r Path>) -> Result<(), Failure> {
         output::check([self.json, self.junit].into_iter().flatten(), sources)
