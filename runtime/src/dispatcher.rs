@@ -4,8 +4,11 @@
 //! next. Lives run as tasks of their own (`executor`) and talk to it by messages alone. Every
 //! event is recorded before the call it announces.
 
+mod crash;
+mod held;
 mod log;
 pub(crate) mod setup;
+mod takeover;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::panic::resume_unwind;
@@ -15,13 +18,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use dva_plan::document::Loaded;
-use dva_plan::plan::{CellIx, TestIx};
+use dva_plan::plan::TestIx;
 use dva_plan::schedule::LifeIx;
 use dva_plan::table::Index;
 use dva_plan::verdict::{SkipReason, Verdict};
 use dva_plan::{ExecutionPlan, FailureClass, Schedule};
 use tokio::sync::mpsc;
-use tokio::task::{self, JoinError, JoinSet};
+use tokio::task::{self, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::error;
 
@@ -30,7 +33,7 @@ use crate::clock;
 use crate::entries::{WithoutEntry, without_entry};
 use crate::environment::RunMark;
 use crate::event::{Ending, Event, Record, StopCause, Stopping};
-use crate::executor::{self, Life, Message, Order};
+use crate::executor::{Life, Message, Order};
 use crate::inputs::Inputs;
 use crate::journal::Journal;
 use crate::mask::Mask;
@@ -41,6 +44,7 @@ use crate::secrets::Secrets;
 use crate::state::{
     ExecutionState, GateState, Gates, IllegalEvent, Judgement, LifePhase, RunState,
 };
+use held::Held;
 
 /// Runs `plan` by `schedule` on `backend` to its end, with a verdict for every test run and every
 /// machine released, whatever happens to them.
@@ -142,25 +146,6 @@ async fn release_all(provider: &Arc<dyn Provider>, tokens: Vec<MachineToken>, li
     while releases.join_next().await.is_some() {}
 }
 
-/// The cells that `provider` can start on none of their machines. A run with any of them is refused
-/// before anything is launched.
-#[must_use]
-pub fn unserved(plan: &ExecutionPlan, provider: &dyn Provider) -> Vec<CellIx> {
-    let served = |cell: &dva_plan::plan::Cell| {
-        cell.candidates.iter().any(|machine| {
-            plan.images[cell.image]
-                .sources
-                .iter()
-                .any(|source| provider.serves(source, &plan.machines[*machine]))
-        })
-    };
-    plan.cells
-        .enumerate()
-        .filter(|(_, cell)| !served(cell))
-        .map(|(index, _)| index)
-        .collect()
-}
-
 struct Dispatcher {
     state: RunState,
     backend: Backend,
@@ -197,16 +182,6 @@ struct Dispatcher {
     /// How many verdicts were looked at, and how many of them are failures.
     judged: usize,
     failed: usize,
-}
-
-/// Something that is done once the journal has all that was recorded.
-enum Held {
-    /// The life's task begins.
-    Begin(LifeIx, mpsc::UnboundedReceiver<Order>),
-    /// A life that a controller before this one has left is ended.
-    Release(LifeIx),
-    /// The life's task is told something.
-    Order(LifeIx, Order),
 }
 
 /// A life that has a task.
@@ -262,89 +237,6 @@ impl Dispatcher {
             strays: Vec::new(),
             judged: 0,
             failed: 0,
-        }
-    }
-
-    /// Takes over from a controller that has died.
-    fn take_over(&mut self, records: &[Record]) -> Result<(), IllegalEvent> {
-        for record in records {
-            self.state.apply(record)?;
-        }
-        let before_ms = self.state.start().map_or(0, |start| start.started_unix_ms);
-        let unix_ms = self.options.started.unix_ms();
-        // A clock that was set back does not make time run backwards.
-        self.base_ms = self.state.now_ms().max(unix_ms.saturating_sub(before_ms));
-        let resumed = Record {
-            at_ms: self.base_ms,
-            event: Event::RunResumed { unix_ms },
-        };
-        self.state.clone().apply(&resumed)?;
-        self.know_lives();
-        self.unlaunched = self.state.schedule().lives.indices().collect();
-        self.record(Event::RunResumed { unix_ms });
-        for life in self.state.schedule().lives.indices().collect::<Vec<_>>() {
-            match self.state.lives()[life].phase() {
-                LifePhase::Planned => continue,
-                LifePhase::Launching if self.state.lives()[life].trouble().is_none() => {
-                    let (orders, received) = mpsc::unbounded_channel();
-                    self.enter(life, orders);
-                    self.held.push(Held::Begin(life, received));
-                    // A run that was stopped wants it no more.
-                    self.advance(life);
-                }
-                LifePhase::Launching | LifePhase::Acquired | LifePhase::Ready => {
-                    self.settle(life);
-                    self.record(Event::LifeReleasing { life });
-                    self.enter(life, mpsc::unbounded_channel().0);
-                    self.held.push(Held::Release(life));
-                }
-                LifePhase::Releasing => {
-                    self.enter(life, mpsc::unbounded_channel().0);
-                    self.held.push(Held::Release(life));
-                }
-                LifePhase::Ended | LifePhase::Kept | LifePhase::Left => {}
-            }
-            self.unlaunched.remove(&life);
-        }
-        let wanted = |life: &LifeIx| self.state.is_wanted(*life);
-        self.unlaunched = self
-            .state
-            .schedule()
-            .lives
-            .indices()
-            .filter(wanted)
-            .collect();
-        self.heed_gates();
-        self.launch();
-        Ok(())
-    }
-
-    /// Ends machines of this run that no record tells of.
-    async fn end_strays(&mut self) {
-        let provider = Arc::clone(&self.backend.provider);
-        let Some(found) = provider.of_run(&self.options.run).await else {
-            return;
-        };
-        for token in found {
-            let life = self.state.lives().indices().find(|life| {
-                self.state.lives()[*life].phase() != LifePhase::Planned
-                    && self::token(&self.options, *life) == token
-            });
-            if life.is_some() {
-                continue;
-            }
-            let released = timeout(self.options.limits.release, provider.release_token(&token));
-            let problem = match released.await {
-                Ok(Ok(())) => continue,
-                Ok(Err(error)) => error.message,
-                Err(_) => "the provider did not answer in time".to_owned(),
-            };
-            error!(%token, problem, "a machine may still be there");
-            self.strays.push(MachineLeft {
-                token,
-                id: None,
-                message: problem,
-            });
         }
     }
 
@@ -441,54 +333,6 @@ impl Dispatcher {
             }
             self.release_held().await;
         }
-    }
-
-    /// Does what was held back, once all that was recorded is kept.
-    async fn release_held(&mut self) {
-        while !self.held.is_empty() {
-            let own = self.journal.as_mut().map(|journal| journal.commit());
-            let others = self.options.journal.commit();
-            let mut kept = others.wait().await;
-            if let Some(own) = own {
-                kept = kept.and(own.wait().await);
-            }
-            if let Err(error) = kept {
-                self.folder_problem
-                    .get_or_insert(format!("the journal: {error}"));
-                // Before anything begins, so that no machine is asked for.
-                self.heed_folder();
-            }
-            for held in std::mem::take(&mut self.held) {
-                match held {
-                    Held::Begin(life, orders) => self.begin_life(life, orders),
-                    Held::Release(life) => self.release_life(life),
-                    Held::Order(life, order) => {
-                        if let Some(live) = self.live.get_mut(&life) {
-                            live.in_use = true;
-                        }
-                        self.order(life, order);
-                    }
-                }
-            }
-        }
-    }
-
-    fn begin_life(&mut self, index: LifeIx, orders: mpsc::UnboundedReceiver<Order>) {
-        let Some(live) = self.live.get(&index) else {
-            return;
-        };
-        let task = executor::live(Arc::clone(&live.life), orders, self.outbox.clone());
-        let task = self.tasks.spawn(task);
-        self.lives_of_tasks.insert(task.id(), index);
-    }
-
-    fn release_life(&mut self, index: LifeIx) {
-        let Some(live) = self.live.get(&index) else {
-            return;
-        };
-        let task = executor::release_only(Arc::clone(&live.life), self.outbox.clone());
-        let task = self.tasks.spawn(task);
-        self.lives_of_tasks.insert(task.id(), index);
     }
 
     fn is_over(&self) -> bool {
@@ -860,55 +704,17 @@ impl Dispatcher {
         }
     }
 
-    fn on_task_end(&mut self, task: task::Id) {
-        self.lives_of_tasks.remove(&task);
-    }
-
-    /// A life's task has panicked: our bug, or a provider's. Its machine is released all the same.
-    fn on_task_crash(&mut self, error: JoinError) {
-        let Some(life) = self.lives_of_tasks.remove(&error.id()) else {
-            return;
-        };
-        let message = format!(
-            "dva itself has failed while it looked after this machine: {}.",
-            panic_message(error)
-        );
-        let Some(live) = self.live.get_mut(&life) else {
-            return;
-        };
-        if live.crashed {
-            self.live.remove(&life);
-            self.record(Event::ReleaseFailed { life, message });
-            self.heed_gates();
-            self.launch();
-            return;
-        }
-        live.crashed = true;
-        self.record(Event::LifeCrashed {
-            life,
-            message: message.clone(),
-        });
-        let running: Vec<_> = self.state.lives()[life]
-            .running()
-            .map(|(test, ..)| test)
-            .collect();
-        for test in running {
-            self.record(Event::ExecutionEnded {
-                life,
-                test,
-                ending: Ending::Errored(FailureClass::MachineLost),
-                message: message.clone(),
-                steps: Vec::new(),
-            });
-        }
-        self.advance(life);
-        self.advance_others(life);
-        self.held.push(Held::Release(life));
-        self.heed_folder();
-    }
-
     /// Checks, keeps and shows an event. No secret gets past here.
-    fn record(&mut self, mut event: Event) {
+    fn record(&mut self, event: Event) {
+        if let Err(refused) = self.try_record(event) {
+            let (illegal, record) = *refused;
+            panic!("the dispatcher keeps the rules of the state: {illegal}: {record:?}");
+        }
+    }
+
+    /// The same of an event that depends on what somebody else has recorded; nothing is kept of one that cannot
+    /// be.
+    fn try_record(&mut self, mut event: Event) -> Result<(), Box<(IllegalEvent, Record)>> {
         if let Some(mask) = &self.mask {
             event.map_texts(&|text| mask.text(text));
         }
@@ -918,7 +724,7 @@ impl Dispatcher {
             event,
         };
         if let Err(illegal) = self.state.apply(&record) {
-            panic!("the dispatcher keeps the rules of the state: {illegal}: {record:?}");
+            return Err(Box::new((illegal, record)));
         }
         if self.folder_problem.is_none()
             && let Err(error) = self.append(&record)
@@ -927,6 +733,7 @@ impl Dispatcher {
         }
         let Record { at_ms, event } = &record;
         self.options.observer.event(*at_ms, event, &self.state);
+        Ok(())
     }
 
     fn append(&mut self, record: &Record) -> std::io::Result<()> {
@@ -944,17 +751,4 @@ impl Dispatcher {
 
 fn token(options: &RunOptions, life: LifeIx) -> MachineToken {
     MachineToken::new(&options.run, life.0)
-}
-
-/// What a panicking task has said.
-fn panic_message(error: JoinError) -> String {
-    match error.try_into_panic() {
-        Ok(payload) => match payload.downcast::<String>() {
-            Ok(text) => *text,
-            Err(payload) => payload
-                .downcast_ref::<&str>()
-                .map_or_else(|| "a panic without words".to_owned(), ToString::to_string),
-        },
-        Err(_) => "its task was ended from outside".to_owned(),
-    }
 }

@@ -57,7 +57,7 @@ pub mod transport;
 
 pub use capability::{Unsupported, unsupported};
 pub use clock::WallTime;
-pub use dispatcher::{resume, run, unserved};
+pub use dispatcher::{resume, run};
 pub use entries::{WithoutEntry, without_entry};
 pub use event::{Event, Record};
 pub use folder::{FolderError, RunFolder};
@@ -65,7 +65,7 @@ pub use inputs::{Inputs, UnboundInput, unbound_inputs};
 pub use observe::Observer;
 pub use options::{Keep, Limits, MachineKept, MachineLeft, RunOptions, RunOutcome, StopSignal};
 pub use provider::Backend;
-pub use refusal::refusals;
+pub use refusal::{refusals, unserved};
 pub use secrets::{Secrets, unbound_secrets};
 pub use sim::{SimBackend, SimScript};
 pub use state::RunState;

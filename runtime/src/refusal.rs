@@ -3,6 +3,7 @@
 //! What it would cost is the business of `dva_schedule::over_cost`.
 
 use dva_plan::ExecutionPlan;
+use dva_plan::plan::{Cell, CellIx};
 use dva_plan::quote::Market;
 
 use crate::provider::Provider;
@@ -24,6 +25,25 @@ pub fn refusals(plan: &ExecutionPlan, provider: &dyn Provider) -> Vec<String> {
         ));
     }
     refusals
+}
+
+/// The cells that `provider` can start on none of their machines. A run with any of them is refused
+/// before anything is launched.
+#[must_use]
+pub fn unserved(plan: &ExecutionPlan, provider: &dyn Provider) -> Vec<CellIx> {
+    let served = |cell: &Cell| {
+        cell.candidates.iter().any(|machine| {
+            plan.images[cell.image]
+                .sources
+                .iter()
+                .any(|source| provider.serves(source, &plan.machines[*machine]))
+        })
+    };
+    plan.cells
+        .enumerate()
+        .filter(|(_, cell)| !served(cell))
+        .map(|(index, _)| index)
+        .collect()
 }
 
 fn name(market: Market) -> &'static str {

@@ -563,9 +563,13 @@ impl Test {
 }
 
 impl ExecutionPlan {
-    /// What `test` needs and `machine` is known not to be, before there is one.
+    /// What `test` needs in `cell` and `machine` is known not to be, before there is one. What no machine of the
+    /// cell is, is asked of none.
     #[must_use]
-    pub fn lacking(&self, machine: MachineIx, test: TestIx) -> Option<&Requirement> {
+    pub fn lacking(&self, cell: &Cell, machine: MachineIx, test: TestIx) -> Option<&Requirement> {
+        if cell.unsupported.binary_search(&test).is_ok() {
+            return None;
+        }
         let machine = &self.machines[machine];
         self.tests[test].requires.iter().find(|required| {
             let holds = eval(&self.expressions, required.condition, machine);

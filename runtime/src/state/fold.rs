@@ -300,16 +300,9 @@ impl RunState {
             return Err(IllegalKind::FailedTwice);
         }
         state.fail(trouble, message);
-        if !again {
-            self.give_up(life, &trouble.verdict(), message);
-            return Ok(());
-        }
-        let waiting: Vec<TestIx> = self.lives[life].waits().collect();
-        for test in waiting {
-            self.lives[life].abandon(test);
-            if !self.is_setup(life, test) {
-                self.leave_open(life, test, trouble.verdict(), message);
-            }
+        match again {
+            true => self.leave_waiting_open(life, &trouble.verdict(), message),
+            false => self.give_up(life, &trouble.verdict(), message),
         }
         Ok(())
     }

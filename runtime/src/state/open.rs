@@ -56,6 +56,17 @@ impl RunState {
         self.open.insert((cell, test), LeftOpen { life, otherwise });
     }
 
+    /// The same of all that waits on `life`, which will not start there.
+    pub(super) fn leave_waiting_open(&mut self, life: LifeIx, verdict: &Verdict, message: &str) {
+        let waiting: Vec<TestIx> = self.lives[life].waits().collect();
+        for test in waiting {
+            self.lives[life].abandon(test);
+            if !self.is_setup(life, test) {
+                self.leave_open(life, test, verdict.clone(), message);
+            }
+        }
+    }
+
     /// The tests that `life` has left open.
     #[must_use]
     pub fn left_open(&self, life: LifeIx) -> BTreeSet<TestIx> {
@@ -253,13 +264,7 @@ impl RunState {
             if self.lives[life].trouble().is_none() {
                 self.lives[life].fail(trouble, DIED);
             }
-            let waiting: Vec<TestIx> = self.lives[life].waits().collect();
-            for test in waiting {
-                self.lives[life].abandon(test);
-                if !self.is_setup(life, test) {
-                    self.leave_open(life, test, verdict.clone(), DIED);
-                }
-            }
+            self.leave_waiting_open(life, &verdict, DIED);
         }
     }
 

@@ -118,11 +118,10 @@ fn why(candidates: &[Candidate]) -> String {
 /// What a test of `life` asks for that `machine` does not have.
 fn lacks(context: &Context<'_>, life: &PlannedLife, machine: MachineIx) -> Option<String> {
     let plan = context.plan;
-    let unsupported = &plan.cells[life.cell].unsupported;
-    let tests = life.executions.iter().map(|execution| execution.test);
-    // What no machine of the cell can is not run.
-    let mut asked = tests.filter(|test| unsupported.binary_search(test).is_err());
-    let (test, requirement) = asked.find_map(|test| Some((test, plan.lacking(machine, test)?)))?;
+    let cell = &plan.cells[life.cell];
+    let mut tests = life.executions.iter().map(|execution| execution.test);
+    let (test, requirement) =
+        tests.find_map(|test| Some((test, plan.lacking(cell, machine, test)?)))?;
     let text = shown::line(&requirement.source.text);
     Some(format!("{} asks for `{text}`", context.name(test)))
 }

@@ -223,10 +223,10 @@ impl<'s> OnLife<'_, '_, 's> {
         let plan = self.check.plan;
         for execution in &self.life.executions {
             let test = execution.test;
-            if plan.tests.get(test).is_none() || cell.unsupported.binary_search(&test).is_ok() {
+            if plan.tests.get(test).is_none() {
                 continue;
             }
-            if let Some(lacking) = plan.lacking(self.life.machine, test) {
+            if let Some(lacking) = plan.lacking(cell, self.life.machine, test) {
                 let message = format!(
                     "{} needs `{}`, and its machine is not like that",
                     self.name(test),

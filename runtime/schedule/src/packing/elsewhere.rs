@@ -8,14 +8,12 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use dva_plan::ExecutionPlan;
-use dva_plan::plan::{CellIx, MachineIx};
+use dva_plan::plan::{Cell, CellIx, MachineIx};
 use dva_plan::schedule::PlannedLife;
 
+use super::launch::{Pool, pool};
 use crate::cost::life_cost;
-use crate::quota::{QuotaClass, Quotas};
-
-/// Lives whose virtual processors are counted together.
-type Pool<'p> = (&'p str, QuotaClass);
+use crate::quota::Quotas;
 
 /// Moves lives to other machines that serve them.
 pub(super) struct Elsewhere<'p> {
@@ -26,15 +24,13 @@ pub(super) struct Elsewhere<'p> {
 impl<'p> Elsewhere<'p> {
     /// `None` where quotas make nobody wait, or there is nothing else to choose.
     pub(super) fn of(plan: &'p ExecutionPlan, quotas: &'p Quotas) -> Option<Self> {
-        let elsewhere = Self { plan, quotas };
-        let pool = |machine: &MachineIx| elsewhere.pool(*machine);
-        let chooses = |cell: &dva_plan::plan::Cell| {
-            let first = cell.candidates.first().map(pool);
-            let mut pools = cell.candidates.iter().map(pool);
+        let chooses = |cell: &Cell| {
+            let mut pools = cell.candidates.iter().map(|it| pool(plan, *it));
+            let first = pools.next();
             pools.any(|other| Some(other) != first)
         };
         let is_limited = !quotas.vcpus.is_empty() || !quotas.vcpus_elsewhere.is_empty();
-        (is_limited && plan.cells.iter().any(chooses)).then_some(elsewhere)
+        (is_limited && plan.cells.iter().any(chooses)).then_some(Self { plan, quotas })
     }
 
     /// Moves `lives` so that no pool is busy for longer than `busy_ms`, as far as that can be; what the lives
@@ -67,7 +63,7 @@ impl<'p> Elsewhere<'p> {
             *dearer.entry(life.cell).or_default() += more;
             life.machine = machine;
             let vcpus = self.plan.machines[machine].vcpus;
-            *work.entry(self.pool(machine)).or_default() +=
+            *work.entry(pool(self.plan, machine)).or_default() +=
                 u128::from(vcpus) * u128::from(life.end_ms);
         }
         dearer
@@ -87,16 +83,14 @@ impl<'p> Elsewhere<'p> {
             Some((cost.unpriced.is_empty(), nano_usd))
         };
         let is_priced = cost(life.machine).is_none_or(|(is_priced, _)| is_priced);
-        let unsupported = &plan.cells[life.cell].unsupported;
+        let cell = &plan.cells[life.cell];
         let serves = |machine: MachineIx| {
-            machine == life.machine
-                || life.executions.iter().all(|execution| {
-                    unsupported.binary_search(&execution.test).is_ok()
-                        || plan.lacking(machine, execution.test).is_none()
-                })
+            let mut tests = life.executions.iter().map(|execution| execution.test);
+            machine == life.machine || tests.all(|test| plan.lacking(cell, machine, test).is_none())
         };
-        let candidates = plan.cells[life.cell].candidates.iter().copied();
-        let able = candidates.filter(|machine| self.may_have(*machine) && serves(*machine));
+        let candidates = cell.candidates.iter().copied();
+        let able = candidates
+            .filter(|machine| self.quotas.allow(&plan.machines[*machine]) && serves(*machine));
         let choices = able.filter_map(|machine| {
             let (known, nano_usd) = cost(machine)?;
             (known == is_priced).then_some((nano_usd, machine))
@@ -104,15 +98,9 @@ impl<'p> Elsewhere<'p> {
         choices.collect()
     }
 
-    /// Whether the quota is large enough for the machine alone.
-    fn may_have(&self, machine: MachineIx) -> bool {
-        let machine = &self.plan.machines[machine];
-        self.quotas.allow(machine)
-    }
-
     /// For how long the machine's pool is busy with a further life of `length_ms`; one without a quota never is.
     fn busy_ms(&self, work: &BTreeMap<Pool<'p>, u128>, machine: MachineIx, length_ms: u64) -> u128 {
-        let pool = self.pool(machine);
+        let pool = pool(self.plan, machine);
         let Some(most) = self.quotas.vcpus_in(pool.0, pool.1) else {
             return 0;
         };
@@ -120,10 +108,5 @@ impl<'p> Elsewhere<'p> {
         let own = u128::from(vcpus) * u128::from(length_ms);
         let all = work.get(&pool).copied().unwrap_or(0) + own;
         all.div_ceil(u128::from(most.max(1)))
-    }
-
-    fn pool(&self, machine: MachineIx) -> Pool<'p> {
-        let machine = &self.plan.machines[machine];
-        (&machine.region, QuotaClass::of(machine))
     }
 }

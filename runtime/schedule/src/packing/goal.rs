@@ -57,6 +57,7 @@ pub fn optimize(
     };
     let goals = Goals {
         cells: Cells::of(plan, options, sought),
+        elsewhere: Elsewhere::of(plan, &options.quotas),
         plan_digest,
         options,
     };
@@ -69,6 +70,8 @@ pub fn optimize(
 
 struct Goals<'p> {
     cells: Cells<'p>,
+    /// Where lives can go that the account's quotas hold up.
+    elsewhere: Option<Elsewhere<'p>>,
     plan_digest: &'p str,
     options: &'p Options,
 }
@@ -125,7 +128,7 @@ impl Goals<'_> {
         let mut lives = lives.unwrap_or_default();
         let mut dearer = BTreeMap::new();
         if let Some(busy_ms) = way.busy_ms
-            && let Some(elsewhere) = Elsewhere::of(plan, quotas)
+            && let Some(elsewhere) = &self.elsewhere
         {
             dearer = elsewhere.apply(&mut lives, busy_ms);
         }
@@ -149,7 +152,7 @@ impl Goals<'_> {
         let first = self.launched(way(None), quotas)?;
         let makespan_ms = first.schedule.makespan_ms;
         let mut ways = vec![first];
-        if Elsewhere::of(self.cells.plan, quotas).is_some() {
+        if self.elsewhere.is_some() {
             for sixteenths in SHARES {
                 let busy_ms = makespan_ms / 16 * sixteenths;
                 ways.push(self.launched(way(Some(busy_ms)), quotas)?);
@@ -320,22 +323,21 @@ impl Goals<'_> {
                 continue;
             };
             let pool = (region.clone(), *class);
+            let would_do = |vcpus: u32| {
+                let mut less = enough.clone();
+                less.vcpus.insert(pool.clone(), vcpus);
+                tried.iter().any(|cap_ms| in_time(*cap_ms, &less).is_some())
+            };
             // What is too few, and what is enough.
             let (mut few, mut many) = (own, own.max(*peak));
-            let mut tries = TRIES;
-            if tried.iter().any(|cap_ms| {
-                let mut less = enough.clone();
-                less.vcpus.insert(pool.clone(), own);
-                in_time(*cap_ms, &less).is_some()
-            }) {
+            if would_do(own) {
                 many = own;
             }
+            let mut tries = TRIES;
             while few + 1 < many && tries > 0 {
                 tries -= 1;
                 let middle = few + (many - few) / 2;
-                let mut less = enough.clone();
-                less.vcpus.insert(pool.clone(), middle);
-                match tried.iter().any(|cap_ms| in_time(*cap_ms, &less).is_some()) {
+                match would_do(middle) {
                     true => many = middle,
                     false => few = middle,
                 }

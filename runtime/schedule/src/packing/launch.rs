@@ -13,7 +13,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use dva_plan::ExecutionPlan;
-use dva_plan::plan::{CellIx, ImageIx};
+use dva_plan::plan::{CellIx, ImageIx, MachineIx};
 use dva_plan::schedule::PlannedLife;
 
 use crate::quota::{QuotaClass, Quotas};
@@ -26,7 +26,7 @@ const PASSED_OVER: usize = 64;
 /// The lives of one image in the cells of one matrix.
 type Group<'p> = (&'p str, ImageIx);
 /// Lives whose virtual processors are counted together.
-type Pool<'p> = (&'p str, QuotaClass);
+pub(super) type Pool<'p> = (&'p str, QuotaClass);
 
 /// Moves `lives`, all launched at 0, to their launch, and sorts them by it, then by cell.
 ///
@@ -178,7 +178,7 @@ impl<'p> Launcher<'p> {
 
     /// The life may be launched as far as gates are concerned.
     fn open(&mut self, life: &PlannedLife, row: usize) {
-        let pool = pool(self.plan, life);
+        let pool = pool(self.plan, life.machine);
         self.ready
             .entry(pool)
             .or_default()
@@ -187,7 +187,7 @@ impl<'p> Launcher<'p> {
     }
 
     fn end(&mut self, lives: &[PlannedLife], row: usize) {
-        let pool = pool(self.plan, &lives[row]);
+        let pool = pool(self.plan, lives[row].machine);
         if let Some(used) = self.used_vcpus.get_mut(&pool) {
             *used = used.saturating_sub(self.plan.machines[lives[row].machine].vcpus);
         }
@@ -339,8 +339,9 @@ fn group(plan: &ExecutionPlan, cell: CellIx) -> Group<'_> {
     (&cell.matrix, cell.image)
 }
 
-fn pool<'p>(plan: &'p ExecutionPlan, life: &PlannedLife) -> Pool<'p> {
-    let machine = &plan.machines[life.machine];
+/// Where the processors of `machine` are counted.
+pub(super) fn pool(plan: &ExecutionPlan, machine: MachineIx) -> Pool<'_> {
+    let machine = &plan.machines[machine];
     (&machine.region, QuotaClass::of(machine))
 }
 

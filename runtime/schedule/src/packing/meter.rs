@@ -209,10 +209,7 @@ fn serves(
     workload: &Workload,
     machine: MachineIx,
 ) -> Option<TestSet> {
-    let is_able = |place: usize| {
-        let test = workload.tests[place];
-        cell.unsupported.binary_search(&test).is_ok() || plan.lacking(machine, test).is_none()
-    };
+    let is_able = |place: usize| plan.lacking(cell, machine, workload.tests[place]).is_none();
     let able = TestSet::of(workload.len(), (0..workload.len()).filter(|p| is_able(*p)));
     (able.len() < workload.len()).then_some(able)
 }
