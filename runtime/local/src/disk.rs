@@ -173,14 +173,24 @@ pub(crate) fn attached() -> Vec<(String, PathBuf)> {
         let Ok(name) = entry.file_name().into_string() else {
             continue;
         };
-        // Only a device in use has this file. A deleted backing file is marked behind its path.
-        if let Ok(file) = fs::read_to_string(entry.path().join("loop/backing_file")) {
-            let file = file.trim_end_matches('\n').trim_end_matches(" (deleted)");
-            found.push((name, PathBuf::from(file)));
+        if let Some(file) = backing_file(&name) {
+            found.push((name, file));
         }
     }
     found.sort();
     found
+}
+
+/// Whether a loop device is in use.
+pub(crate) fn is_attached(kernel_name: &str) -> bool {
+    backing_file(kernel_name).is_some()
+}
+
+fn backing_file(kernel_name: &str) -> Option<PathBuf> {
+    // Only a device in use has this file. A deleted backing file is marked behind its path.
+    let file = fs::read_to_string(format!("/sys/block/{kernel_name}/loop/backing_file")).ok()?;
+    let file = file.trim_end_matches('\n').trim_end_matches(" (deleted)");
+    Some(PathBuf::from(file))
 }
 
 /// Waits until no loop device uses a file under `folder`, and after a while helps.

@@ -143,6 +143,8 @@ pub fn remove(leftover: &Leftover) -> Result<(), RemoveError> {
     };
     match leftover.kind {
         Kind::Machine => remove_machine(&leftover.config, &leftover.token).map_err(failed),
+        // Somebody may have begun to use the device since it was listed.
+        Kind::Partitions if disk::is_attached(&leftover.token) => Ok(()),
         Kind::Partitions => fs::File::open(format!("/dev/{}", leftover.token))
             .and_then(|device| partition::forget_all(&leftover.token, &device))
             .map_err(|error| failed(error.to_string())),
@@ -251,18 +253,17 @@ fn token_of(config: &LocalConfig, path: &Path) -> Option<String> {
 
 /// Nodes of partitions whose loop device is not in use: the device's next user would inherit them.
 fn stale_partitions(config: &LocalConfig) -> Vec<Leftover> {
-    let in_use = disk::attached();
     let names = fs::read_dir("/sys/block")
         .into_iter()
         .flatten()
         .flatten()
         .filter_map(|entry| entry.file_name().into_string().ok())
-        .filter(|name| name.starts_with("loop"))
-        .filter(|name| !in_use.iter().any(|(other, _)| other == name));
+        .filter(|name| name.starts_with("loop"));
     let mut found: Vec<_> = names
         .filter_map(|name| {
             let stale = partition::known(&name);
-            (!stale.is_empty()).then(|| Leftover {
+            // Asked last: a device that nobody used a moment ago may be partitioned by now.
+            (!stale.is_empty() && !disk::is_attached(&name)).then(|| Leftover {
                 remains: stale
                     .iter()
                     .map(|partition| format!("partition node /dev/{name}p{}", partition.index))

@@ -40,7 +40,7 @@ struct State {
 
 struct WatchedDisk {
     node: DiskNode,
-    /// As it was when the nodes were last made.
+    /// As it was when the nodes were last made; `None` where they could not be made as the table says.
     seen: Option<Sight>,
 }
 
@@ -179,11 +179,15 @@ impl State {
             },
         )?;
         let report = reports.recv_timeout(PATIENCE).map_err(io::Error::other)?;
-        if let Some(trouble) = report.trouble {
-            eprintln!("{}: {trouble}", disk.node.name);
-        }
         disk.make_nodes(&report.partitions)?;
-        disk.seen = disk.sight().ok();
+        disk.seen = match report.trouble {
+            None => disk.sight().ok(),
+            // What held the table up may be over by the next look.
+            Some(trouble) => {
+                eprintln!("{}: {trouble}", disk.node.name);
+                None
+            }
+        };
         Ok(())
     }
 }
