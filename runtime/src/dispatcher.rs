@@ -7,6 +7,7 @@
 mod crash;
 mod held;
 mod log;
+mod purse;
 pub(crate) mod setup;
 mod takeover;
 
@@ -45,6 +46,7 @@ use crate::state::{
     ExecutionState, GateState, Gates, IllegalEvent, Judgement, LifePhase, RunState,
 };
 use held::Held;
+use purse::Purse;
 
 /// Runs `plan` by `schedule` on `backend` to its end, with a verdict for every test run and every
 /// machine released, whatever happens to them.
@@ -179,6 +181,12 @@ struct Dispatcher {
     known_lives: Arc<AtomicU32>,
     /// Machines of this run that no record told of, and that could not be ended.
     strays: Vec<MachineLeft>,
+    /// What is left of the limit on cost, where there is one.
+    purse: Option<Purse>,
+    /// Whether a life that could be launched waits until others have ended, whose cost is known then.
+    waits_for_money: bool,
+    /// When lives are ended, because their machines end themselves soon after.
+    endings: BTreeSet<(Instant, LifeIx)>,
     /// How many verdicts were looked at, and how many of them are failures.
     judged: usize,
     failed: usize,
@@ -235,6 +243,9 @@ impl Dispatcher {
             base_ms: 0,
             known_lives: Arc::new(AtomicU32::new(lives)),
             strays: Vec::new(),
+            purse: None,
+            waits_for_money: false,
+            endings: BTreeSet::new(),
             judged: 0,
             failed: 0,
         }
@@ -284,6 +295,7 @@ impl Dispatcher {
                 });
             }
         }
+        self.open_purse();
         self.heed_gates();
         self.launch();
     }
@@ -300,6 +312,7 @@ impl Dispatcher {
         while !self.is_over() {
             let limit = limit.filter(|_| self.state.stopping() != Some(Stopping::Now));
             let launch = self.next_launch();
+            let ending = self.endings.first().map(|(at, _)| *at);
             tokio::select! {
                 biased;
                 changed = stop.changed(), if heeds_stop => match changed {
@@ -322,6 +335,9 @@ impl Dispatcher {
                 }
                 () = sleep_until(limit.unwrap_or_else(Instant::now)), if limit.is_some() => {
                     self.stop(Stopping::Now, StopCause::Limit(limit_ms.unwrap_or_default()));
+                }
+                () = sleep_until(ending.unwrap_or_else(Instant::now)), if ending.is_some() => {
+                    self.end_in_time();
                 }
                 () = sleep_until(launch.unwrap_or_else(Instant::now)), if launch.is_some() => {
                     self.launch();
@@ -445,17 +461,18 @@ impl Dispatcher {
             .filter(|life| self.state.gate_of(&self.gates, *life) == GateState::Open)
             .take(most.saturating_sub(self.live.len()))
             .collect();
-        for life in due {
+        let wanted = |life: &LifeIx| self.state.is_wanted(*life);
+        let (due, unwanted): (Vec<_>, Vec<_>) = due.into_iter().partition(wanted);
+        for life in unwanted {
             self.unlaunched.remove(&life);
-            if self.state.is_wanted(life) {
-                self.launch_life(life);
-            }
         }
+        self.launch_affordable(&due);
     }
 
     /// When the next life is to be launched that nothing but time keeps waiting.
     fn next_launch(&self) -> Option<Instant> {
-        if self.launches_early() || self.live.len() >= self.most_machines() {
+        let waits = self.waits_for_money || self.live.len() >= self.most_machines();
+        if waits || self.launches_early() {
             return None;
         }
         self.unlaunched
@@ -470,11 +487,14 @@ impl Dispatcher {
         self.origin + Duration::from_millis(at_ms.saturating_sub(self.base_ms))
     }
 
-    fn launch_life(&mut self, index: LifeIx) {
+    /// Launches a life whose machine ends itself in time, where the cost is limited.
+    fn launch_life(&mut self, index: LifeIx, within_ms: Option<u64>) {
+        self.unlaunched.remove(&index);
         let token = token(&self.options, index);
         self.record(Event::LifeLaunching {
             life: index,
             token: token.to_string(),
+            within_ms,
         });
         let (orders, received) = mpsc::unbounded_channel();
         self.enter(index, orders);
@@ -484,10 +504,12 @@ impl Dispatcher {
     /// The life has a machine from now on, or may have.
     fn enter(&mut self, index: LifeIx, orders: mpsc::UnboundedSender<Order>) {
         let planned = self.state.schedule().lives[index].clone();
+        let lifetime = self.lifetime(index);
         let again = planned.executions.iter().map(|execution| execution.test);
         let again = again.filter(|test| self.state.has_run(planned.cell, *test));
         let life = Arc::new(Life {
             index,
+            lifetime,
             again: again.collect(),
             plan: Arc::clone(&self.with_setup),
             setup: self.setup,
@@ -564,6 +586,7 @@ impl Dispatcher {
         self.advance(life);
         self.advance_others(life);
         if !self.live.contains_key(&life) {
+            self.settle_cost(life);
             self.heed_gates();
         }
         self.launch();
@@ -659,7 +682,7 @@ impl Dispatcher {
             }
             Keep::Always => true,
         };
-        wanted && state.id().is_some()
+        wanted && state.id().is_some() && self.can_pay_for_keeping(life)
     }
 
     fn order(&self, life: LifeIx, order: Order) {

@@ -83,6 +83,10 @@ pub enum Event {
         life: LifeIx,
         /// The name it is asked for under; ends it, too.
         token: String,
+        /// How long from now it may last at most, in milliseconds, where the run's cost is limited. The machine
+        /// ends itself then.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        within_ms: Option<u64>,
     },
     /// The provider has started the machine.
     LifeAcquired {
@@ -106,6 +110,15 @@ pub enum Event {
         cell: CellIx,
         /// The matrix that comes first.
         gate: String,
+        /// Why, in a sentence.
+        message: String,
+    },
+    /// A life is never launched, for there is no more of something than others have.
+    LifeBlocked {
+        /// The life.
+        life: LifeIx,
+        /// What there is no more of.
+        by: Blocker,
         /// Why, in a sentence.
         message: String,
     },
@@ -204,6 +217,7 @@ impl Event {
             | Self::LifeCrashed { message, .. }
             | Self::ReleaseFailed { message, .. }
             | Self::CellBlocked { message, .. }
+            | Self::LifeBlocked { message, .. }
             | Self::Stopping {
                 why: StopCause::RunFolder(message),
                 ..
@@ -307,6 +321,8 @@ pub enum LifeTrouble {
     Capacity,
     /// The account may not have one.
     Quota,
+    /// What it may cost was used up.
+    Cost,
     /// Anything else.
     Class(FailureClass),
 }
@@ -317,7 +333,7 @@ impl LifeTrouble {
     #[must_use]
     pub fn is_of_one_machine(self) -> bool {
         match self {
-            Self::Capacity | Self::Quota => false,
+            Self::Capacity | Self::Quota | Self::Cost => false,
             Self::Class(class) => matches!(
                 class,
                 FailureClass::MachineAcquire
@@ -339,6 +355,7 @@ impl LifeTrouble {
                 by: Blocker::Capacity,
             },
             Self::Quota => Verdict::Blocked { by: Blocker::Quota },
+            Self::Cost => Verdict::Blocked { by: Blocker::Limit },
             Self::Class(class) => Verdict::Errored { class },
         }
     }

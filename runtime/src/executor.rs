@@ -30,6 +30,7 @@ use crate::mask::Mask;
 use crate::options::Limits;
 use crate::provider::{Backend, MachineToken};
 use crate::secrets::Secrets;
+pub(crate) use machine::longest;
 
 /// How many working directories are removed by one command: each one alone would cost the machine as much
 /// as a short test.
@@ -59,6 +60,8 @@ pub(crate) struct Life {
     pub mark: RunMark,
     pub backend: Backend,
     pub limits: Limits,
+    /// After how long its machine ends itself.
+    pub lifetime: Duration,
     /// The run folder.
     pub folder: Option<PathBuf>,
     pub inputs: Arc<Inputs>,

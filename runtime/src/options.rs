@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use dva_plan::money::Money;
 use dva_plan::{CellId, RunId, RunReport};
 use tokio::sync::watch;
 
@@ -42,6 +43,8 @@ pub struct RunOptions {
     pub keep_for: Duration,
     /// How many further lives follow one that was lost, for the test runs that it has left open.
     pub after_loss: u32,
+    /// The most that the run may cost, where whoever runs it says so; the plan may say less.
+    pub max_cost: Option<Money>,
     /// The run is stopped when so many test runs have failed.
     pub max_failures: Option<NonZeroUsize>,
 }
@@ -114,6 +117,7 @@ impl RunOptions {
             keep: Keep::Never,
             keep_for: Duration::from_secs(3600),
             after_loss: 1,
+            max_cost: None,
             max_failures: None,
         }
     }

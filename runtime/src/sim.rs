@@ -95,6 +95,7 @@ use std::sync::Arc;
 use dva_plan::ExecutionPlan;
 
 use crate::provider::Backend;
+pub use life::SimSpan;
 pub use machines::SimMachines;
 pub use script::{ScriptError, ScriptErrorKind, SimScript};
 

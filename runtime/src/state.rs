@@ -53,6 +53,8 @@ pub struct RunState {
     judged: Vec<(CellIx, TestIx)>,
     /// Test runs that wait for a further life.
     open: BTreeMap<(CellIx, TestIx), LeftOpen>,
+    /// What test runs that get another try came to before.
+    before: BTreeMap<(CellIx, TestIx), Judgement>,
     /// How often tests with `retry` have failed.
     failures: BTreeMap<(CellIx, TestIx), u32>,
     /// The time that the plan allows, in milliseconds, where the run is stopped because it is over.
@@ -145,6 +147,7 @@ impl RunState {
             worst: BTreeMap::new(),
             judged: Vec::new(),
             open: BTreeMap::new(),
+            before: BTreeMap::new(),
             failures: BTreeMap::new(),
             over_limit: None,
             crashed: false,

@@ -191,7 +191,7 @@ fn duration(text: &str) -> Result<u64, String> {
 }
 
 /// An amount as sources have it; the `$`, which a shell would take for its own, may be left out.
-fn money(text: &str) -> Result<Money, String> {
+pub fn money(text: &str) -> Result<Money, String> {
     let amount = format!("${}", text.trim_start_matches('$'));
     Money::parse(&amount).map_err(|_| "an amount of US dollars is such as `5.00`".to_owned())
 }
@@ -453,6 +453,10 @@ pub struct RunArguments {
     /// Stops when so many test runs have failed; what had not started is blocked
     #[arg(long, value_name = "N")]
     pub max_failures: Option<NonZeroUsize>,
+    /// Lets the run cost so many US dollars at most, even if everything hangs: each machine ends itself in
+    /// time. What the plan or `dva.toml` says may be lower
+    #[arg(long, value_name = "AMOUNT", value_parser = money)]
+    pub max_cost: Option<Money>,
     /// Lets the simulator's machines and commands meet faults at random, the same for the same number
     #[arg(long, value_name = "SEED")]
     pub faults: Option<u64>,

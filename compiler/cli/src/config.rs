@@ -8,17 +8,22 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use dva_plan::ExitCode;
+use dva_plan::money::Money;
 use dva_plan::unit::{Quantity, display_duration, parse_quantity};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use toml::Table;
 
+use crate::args::money;
 use crate::failure::Failure;
 
 /// All that can be configured. A key that is not here is an error.
 #[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
+    /// The most that a run may cost, in dollars: `"5.00"`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_cost: Option<Amount>,
     /// How machines are reached.
     pub ssh: Ssh,
     /// Machines that are sandboxes of this host.
@@ -55,6 +60,23 @@ pub struct Ssh {
     /// Also offers algorithms that are no longer safe, for very old machines.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub legacy_algorithms: bool,
+}
+
+/// An amount of money, written as on the command line: `5.00`.
+#[derive(Clone, Copy, Debug)]
+pub struct Amount(pub Money);
+
+impl<'de> Deserialize<'de> for Amount {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        money(&text).map(Self).map_err(D::Error::custom)
+    }
+}
+
+impl Serialize for Amount {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
 }
 
 /// A duration, written as in plans: `90s`.
@@ -108,6 +130,11 @@ pub enum SecretSource {
 }
 
 impl Config {
+    /// The most that a run may cost.
+    pub fn max_cost(&self) -> Option<Money> {
+        self.max_cost.map(|amount| amount.0)
+    }
+
     /// The configuration that holds here.
     pub fn load(given: Option<&Path>) -> Result<Self, Failure> {
         let mut merged = Table::new();

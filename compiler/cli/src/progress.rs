@@ -182,6 +182,9 @@ fn sentence(names: &Names, event: &Event) -> Option<(Option<LifeIx>, String)> {
             ),
         )),
         Event::LifeKept { life, .. } => Some((Some(*life), "kept".to_owned())),
+        Event::LifeBlocked { life, message, .. } => {
+            Some((Some(*life), format!("never launched: {message}")))
+        }
         Event::LifeEnded { life } => Some((Some(*life), "ended".to_owned())),
         Event::RunResumed { .. } => Some((None, "the run goes on".to_owned())),
         Event::LifeAdded {
@@ -302,6 +305,7 @@ impl Observer for Bars {
             | Event::RunResumed { .. }
             | Event::LifeAdded { .. }
             | Event::CellBlocked { .. }
+            | Event::LifeBlocked { .. }
             | Event::LifeFailed { .. }
             | Event::LifeCrashed { .. }
             | Event::ReleaseFailed { .. }

@@ -4,6 +4,7 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
+use dva_plan::money::Money;
 use dva_plan::{ExecutionPlan, ExitCode, RunId};
 use dva_runtime::clock::WallTime;
 use dva_runtime::options::{Keep, RunOptions};
@@ -30,6 +31,8 @@ pub struct Told {
     pub faults: Option<u64>,
     pub keep: Option<KeepWhich>,
     pub max_failures: Option<NonZeroUsize>,
+    /// The most that it may cost, but for what its plan says.
+    pub max_cost: Option<Money>,
 }
 
 /// A script of the simulator as it was read.
@@ -98,6 +101,7 @@ impl Told {
         };
         options.machines = NonZeroUsize::new(self.hosts.len());
         options.max_failures = self.max_failures;
+        options.max_cost = self.max_cost;
         if let Some(within) = config.ssh.connect_within {
             options.limits.connect = within.0;
         }

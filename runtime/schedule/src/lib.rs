@@ -11,7 +11,8 @@
 //! | [`summarize()`] | counts what a schedule comes to, and what no schedule of its lives could beat |
 //! | [`breakdown()`] | the same by region and operating system, with what it costs |
 //! | [`check()`] | judges any schedule by the rules below, without a line of the code that made it |
-//! | [`over_cost()`] | says whether a schedule is expected to cost more than the plan allows |
+//! | [`over_cost()`] | says whether a schedule is expected to cost more than it may |
+//! | [`longest_within()`] | says how long a life may last for an amount |
 //! | [`bill()`] | says what a life costs, by its quote's rates and Amazon's billing rules |
 //! | [`cost()`] | adds up what the lives of a schedule should cost |
 //! | [`spent()`] | says what a run has cost, and where the money went |
@@ -59,6 +60,7 @@
 
 pub mod bill;
 pub mod breakdown;
+pub mod cap;
 pub mod check;
 pub mod cost;
 mod fixed;
@@ -76,12 +78,13 @@ pub mod summary;
 
 pub use bill::{Bill, BillError, BillLine, BillingRule, Usage, bill};
 pub use breakdown::{Place, Share, breakdown};
+pub use cap::{cost_expected, cost_within, longest_within};
 pub use check::{Rule, Terms, Violation, check, check_terms};
 pub use cost::{Cost, ROOT_VOLUME_GIB, cost};
 pub use floor::{Floor, floor};
 pub use forecast::{Forecast, Spread, forecast};
 pub use history::{BackTest, Expected, History, Loss, back_test, with_history};
-pub use limit::over_cost;
+pub use limit::{CostLimit, over_cost};
 pub use options::{
     Assumptions, CellCertificate, Certificate, Effort, Goal, Infeasible, Method, Options, Planned,
     Risk,

@@ -1,29 +1,55 @@
-//! Whether what a schedule should cost is within the limit of its plan.
+//! Whether what a schedule should cost is within its limit.
 
 use dva_plan::ExecutionPlan;
 use dva_plan::money::Money;
 use dva_plan::schedule::Schedule;
 
-use crate::cost::{Cost, cost};
+use crate::cost::cost;
 
-/// Why the cost of a run by `schedule` is not within the limit of `plan`, in a sentence; nothing where it
-/// is, or where there is no limit. The cost is that of [`cost`](crate::cost()), and what has no price there is
-/// never within a limit.
+/// The most that a run may cost, and who says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CostLimit {
+    /// The most.
+    pub amount: Money,
+    /// Whether whoever runs the plan says so, and not the plan itself.
+    pub is_own: bool,
+}
+
+impl CostLimit {
+    /// The limit of `plan` or `own`, whichever is less.
+    #[must_use]
+    pub fn of(plan: &ExecutionPlan, own: Option<Money>) -> Option<Self> {
+        let limit = |is_own| move |amount| Self { amount, is_own };
+        let of_plan = plan.policy.limits.cost_nano_usd.map(limit(false));
+        let own = own.map(limit(true));
+        of_plan.into_iter().chain(own).min_by_key(|one| one.amount)
+    }
+
+    fn whose(self) -> &'static str {
+        if self.is_own {
+            "`max_cost`"
+        } else {
+            "the plan"
+        }
+    }
+}
+
+/// Why the cost of a run by `schedule` is not within `limit`, in a sentence; nothing where it is. The cost is
+/// that of [`cost`](crate::cost()), and what has no price there is never within a limit.
 ///
 /// # Panics
 /// If the schedule names a row that is not in `plan`.
 #[must_use]
-pub fn over_cost(plan: &ExecutionPlan, schedule: &Schedule) -> Option<String> {
-    let limit = plan.policy.limits.cost_nano_usd?;
-    match cost(plan, schedule) {
-        Ok(cost) => over(&cost, limit),
-        Err(error) => Some(format!(
-            "The plan limits its cost to {limit}, and what the run will cost cannot be told: {error}."
-        )),
-    }
-}
-
-fn over(cost: &Cost, limit: Money) -> Option<String> {
+pub fn over_cost(plan: &ExecutionPlan, schedule: &Schedule, limit: CostLimit) -> Option<String> {
+    let (amount, whose) = (limit.amount, limit.whose());
+    let cost = match cost(plan, schedule) {
+        Ok(cost) => cost,
+        Err(error) => {
+            return Some(format!(
+                "What the run will cost cannot be told: {error}. And {whose} limits that to {amount}."
+            ));
+        }
+    };
     let machines = cost.unpriced.keys();
     let mut without: Vec<String> = machines
         .map(|(region, r#type)| format!("{} in {region}", r#type))
@@ -33,12 +59,12 @@ fn over(cost: &Cost, limit: Money) -> Option<String> {
     let total = cost.bill.total();
     if !without.is_empty() {
         Some(format!(
-            "The plan limits its cost to {limit}, and no price is known of {}.",
+            "No price is known of {}, and {whose} limits the cost to {amount}.",
             without.join(", ")
         ))
-    } else if total > limit {
+    } else if total > amount {
         Some(format!(
-            "The run is expected to cost {total}, and the plan limits that to {limit}."
+            "The run is expected to cost {total}, and {whose} limits that to {amount}."
         ))
     } else {
         None

@@ -19,7 +19,7 @@ pub(super) fn tell(event: &Event) {
             error!(target: "dva", life = life.row(), message, "a machine may still be there");
         }
         Event::Stopping { how, why } => info!(target: "dva", ?how, ?why, "the run is stopped"),
-        Event::LifeLaunching { life, token } => {
+        Event::LifeLaunching { life, token, .. } => {
             info!(target: "dva", life = life.row(), token, "a machine is asked for");
         }
         Event::LifeAcquired { life, id, .. } => {
@@ -42,6 +42,9 @@ pub(super) fn tell(event: &Event) {
         Event::RunEnded { exit } => info!(target: "dva", ?exit, "the run is over"),
         Event::CellBlocked { cell, gate, .. } => {
             info!(target: "dva", cell = cell.row(), gate, "a cell is blocked");
+        }
+        Event::LifeBlocked { life, message, .. } => {
+            info!(target: "dva", life = life.row(), message, "a life is never launched");
         }
         Event::RunResumed { .. } => info!(target: "dva", "the run is resumed"),
         Event::LifeAdded {

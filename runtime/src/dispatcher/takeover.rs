@@ -28,6 +28,7 @@ impl Dispatcher {
         self.try_record(Event::RunResumed { unix_ms })
             .map_err(|refused| refused.0)?;
         self.know_lives();
+        self.open_purse();
         for life in self.state.schedule().lives.indices().collect::<Vec<_>>() {
             match self.state.lives()[life].phase() {
                 LifePhase::Launching if self.state.lives()[life].trouble().is_none() => {

@@ -103,7 +103,7 @@ fn request(life: &Life) -> Option<MachineRequest> {
             .collect(),
         boot: boot(life).ok()?,
         market: plan.policy.market.clone(),
-        lifetime: lifetime(plan, &life.planned, &life.limits),
+        lifetime: life.lifetime,
     })
 }
 
@@ -137,7 +137,7 @@ fn disks(plan: &ExecutionPlan, planned: &PlannedLife) -> BTreeSet<DiskIx> {
 }
 
 /// The longest that a life can take if every part of it takes as long as it may, one after the other.
-fn lifetime(plan: &ExecutionPlan, planned: &PlannedLife, limits: &Limits) -> Duration {
+pub(crate) fn longest(plan: &ExecutionPlan, planned: &PlannedLife, limits: &Limits) -> Duration {
     /// For stopping a command that ran too long, and for looks at the machine in between.
     const SLACK: Duration = Duration::from_secs(60);
     let tests: Duration = planned

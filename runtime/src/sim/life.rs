@@ -2,9 +2,11 @@
 //! there because of it. All of it changes at once or not at all; nothing here waits.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use dva_plan::TestId;
 use dva_plan::plan::{CellIx, DiskIx};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::fault::LifeFault;
@@ -27,7 +29,10 @@ pub(super) struct SimLife {
     pub(super) told: Life,
     /// How often it was asked for.
     asked: u32,
-    was_started: bool,
+    /// When its machine was started.
+    started: Option<Instant>,
+    /// When that was gone.
+    ended: Option<Instant>,
     /// Which tests have begun on it.
     pub(super) begun: BTreeSet<TestId>,
     /// The machine, while it is there.
@@ -48,6 +53,21 @@ pub(super) struct SimMachine {
     /// The letters of the disks that it has had, in the order of their numbers.
     disks: BTreeMap<DiskIx, char>,
     pub(super) attached: BTreeSet<DiskIx>,
+    /// When it ends itself.
+    pub(super) ends: Instant,
+    /// Tells whoever waits for that when it has gone before.
+    pub(super) gone: CancellationToken,
+}
+
+/// How long a simulated machine was there.
+#[derive(Clone, Debug)]
+pub struct SimSpan {
+    /// What it was asked for under.
+    pub token: String,
+    /// From when.
+    pub started: Instant,
+    /// Until when, unless it is there still.
+    pub ended: Option<Instant>,
 }
 
 /// A machine that is asked for.
@@ -75,6 +95,7 @@ impl SimLives {
         &mut self,
         token: &str,
         cell: CellIx,
+        lifetime: Duration,
         told: impl FnOnce(u32) -> Life,
     ) -> Result<Begun, (AcquireErrorKind, &'static str)> {
         let Self { lives, of_cells } = self;
@@ -87,7 +108,8 @@ impl SimLives {
                 number,
                 told: told(number),
                 asked: 0,
-                was_started: false,
+                started: None,
+                ended: None,
                 begun: BTreeSet::new(),
                 machine: None,
             }
@@ -98,16 +120,17 @@ impl SimLives {
             let is_new = false;
             return Ok(Begun { told, is_new });
         }
-        if life.was_started {
+        if life.started.is_some() {
             return Err((AcquireErrorKind::Broken, "its machine has gone"));
         }
         let refusal = told.fault.and_then(|fault| fault.refusal(life.asked));
         if let Some(refusal) = refusal {
             return Err(refusal);
         }
-        life.was_started = true;
+        let now = Instant::now();
+        life.started = Some(now);
         let copies = 1 + usize::from(told.fault == Some(LifeFault::Twice));
-        life.machine = Some(SimMachine::new(copies));
+        life.machine = Some(SimMachine::new(copies, now + lifetime));
         let is_new = true;
         Ok(Begun { told, is_new })
     }
@@ -142,6 +165,19 @@ impl SimLives {
         self.lives.get_mut(token)?.machine.as_mut()
     }
 
+    /// All machines that there ever were.
+    pub(super) fn spans(&self) -> Vec<SimSpan> {
+        let lives = self.lives.iter();
+        let spans = lives.filter_map(|(token, life)| {
+            Some(SimSpan {
+                token: token.clone(),
+                started: life.started?,
+                ended: life.ended,
+            })
+        });
+        spans.collect()
+    }
+
     /// The tokens of all machines that are there.
     pub(super) fn machines(&self) -> Vec<String> {
         let there = self.lives.iter().flat_map(|(token, life)| {
@@ -157,12 +193,14 @@ impl SimLife {
     pub(super) fn lose(&mut self) {
         if let Some(machine) = self.machine.take() {
             machine.down.cancel();
+            machine.gone.cancel();
+            self.ended = Some(Instant::now());
         }
     }
 }
 
 impl SimMachine {
-    fn new(copies: usize) -> Self {
+    fn new(copies: usize, ends: Instant) -> Self {
         let mut machine = Self {
             copies,
             boots: None,
@@ -171,6 +209,8 @@ impl SimMachine {
             console: String::new(),
             disks: BTreeMap::new(),
             attached: BTreeSet::new(),
+            ends,
+            gone: CancellationToken::new(),
         };
         machine.come_up(0);
         machine

@@ -9,10 +9,11 @@ use async_trait::async_trait;
 use dva_plan::plan::{Capability, DiskIx, ImageSource, Machine};
 use dva_plan::quote::Market;
 use dva_plan::{ExecutionPlan, RunId, TestId};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
 
 use super::fault::LifeFault;
-use super::life::{Begun, Parting, SimLives, SimMachine};
+use super::life::{Begun, Parting, SimLives, SimMachine, SimSpan};
 use super::script::SimScript;
 use super::session::{Login, SimSession};
 use crate::provider::{
@@ -47,6 +48,36 @@ impl SimMachines {
     #[must_use]
     pub fn live(&self) -> Vec<String> {
         self.lock().machines()
+    }
+
+    /// How long each machine was there that there ever was.
+    #[must_use]
+    pub fn spans(&self) -> Vec<SimSpan> {
+        self.lock().spans()
+    }
+
+    /// Ends the machine of a token when its time is over, unless it has gone before.
+    fn end_in_time(&self, token: &str) {
+        let (machines, token) = (self.clone(), token.to_owned());
+        tokio::spawn(async move {
+            // Its time may be changed while we wait.
+            while let Some((ends, gone)) = machines.end_of(&token) {
+                if ends <= Instant::now() {
+                    machines.take_away(&token);
+                    break;
+                }
+                tokio::select! {
+                    () = gone.cancelled() => break,
+                    () = sleep_until(ends) => {}
+                }
+            }
+        });
+    }
+
+    fn end_of(&self, token: &str) -> Option<(Instant, CancellationToken)> {
+        let mut lives = self.lock();
+        let machine = lives.machine(token)?;
+        Some((machine.ends, machine.gone.clone()))
     }
 
     /// A machine does something by itself in the middle of a command.
@@ -138,8 +169,11 @@ impl Provider for SimMachines {
         };
         let token = request.token.to_string();
         let told = |number| self.script.life(&self.plan.cells[cell], number);
-        let begun = self.lock().begin(&token, cell, told);
+        let begun = self.lock().begin(&token, cell, request.lifetime, told);
         let Begun { told, is_new } = begun.map_err(|(kind, message)| refused(kind, message))?;
+        if is_new {
+            self.end_in_time(&token);
+        }
         if told.fault == Some(LifeFault::Stuck) {
             std::future::pending::<()>().await;
         }
@@ -249,8 +283,11 @@ impl Provider for SimMachines {
         self.control(token, |machine| Ok(machine.console.clone().into_bytes()))
     }
 
-    async fn keep(&self, token: &MachineToken, _: Duration) -> Result<(), ControlError> {
-        self.control(token, |_| Ok(()))
+    async fn keep(&self, token: &MachineToken, lifetime: Duration) -> Result<(), ControlError> {
+        self.control(token, |machine| {
+            machine.ends = Instant::now() + lifetime;
+            Ok(())
+        })
     }
 }
 

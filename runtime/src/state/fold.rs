@@ -60,7 +60,11 @@ impl RunState {
             } => self.add_life(*life, planned, *instead_of)?,
             Event::TestsGivenUp { life } => self.judge_open(*life)?,
             Event::Stopping { how, why } => self.stop(*how, why)?,
-            Event::LifeLaunching { life, token: _ } => {
+            Event::LifeLaunching {
+                life,
+                token: _,
+                within_ms,
+            } => {
                 if self.stopping.is_some() {
                     return Err(IllegalKind::Stopping);
                 }
@@ -70,7 +74,8 @@ impl RunState {
                 {
                     return Err(IllegalKind::Gate);
                 }
-                self.life(*life, &[LifePhase::Planned])?.launching(at_ms);
+                let life = self.life(*life, &[LifePhase::Planned])?;
+                life.launching(at_ms, *within_ms);
             }
             Event::LifeAcquired { life, id, machine } => self
                 .life(*life, &[LifePhase::Launching])?
@@ -85,6 +90,10 @@ impl RunState {
                 gate,
                 message,
             } => self.block_cell(*cell, gate, message)?,
+            Event::LifeBlocked { life, by, message } => {
+                self.life(*life, &[LifePhase::Planned])?;
+                self.give_up(*life, &Verdict::Blocked { by: by.clone() }, message);
+            }
             Event::LifeReady { life } => {
                 self.life(*life, &[LifePhase::Acquired])?.ready(at_ms);
             }
@@ -140,8 +149,9 @@ impl RunState {
                     .ok_or(IllegalKind::NotEnded)?;
                 left.extend(names.iter().cloned());
             }
-            Event::LifeKept { life, for_ms: _ } => {
-                self.life(*life, &[LifePhase::Releasing])?.kept();
+            Event::LifeKept { life, for_ms } => {
+                let life = self.life(*life, &[LifePhase::Releasing])?;
+                life.kept(at_ms, *for_ms);
             }
             Event::LifeEnded { life } => self.life(*life, &[LifePhase::Releasing])?.ended(at_ms),
             Event::ReleaseFailed { life, message } => {
@@ -404,6 +414,11 @@ impl RunState {
                         format!("It ran when the {allowed} that the plan allows were over.");
                     self.judge(cell, test, verdict, &message);
                 }
+                (Ending::Interrupted, None) if self.is_out_of_money(life) => {
+                    let why = self.lives[life].trouble().map(|(_, why)| why.to_owned());
+                    let verdict = Verdict::Blocked { by: Blocker::Limit };
+                    self.judge(cell, test, verdict, &why.unwrap_or_default());
+                }
                 (Ending::Passed, _) if has_failed => {
                     let message = "It failed before, and passed on a fresh machine.";
                     self.judge(cell, test, Verdict::Flaky, message);
@@ -416,6 +431,12 @@ impl RunState {
             self.block_dependents(life, test, &verdict, &why);
         }
         Ok(())
+    }
+
+    /// Whether a life was ended because what it may cost was used up.
+    fn is_out_of_money(&self, life: LifeIx) -> bool {
+        let trouble = self.lives[life].trouble();
+        trouble.is_some_and(|(trouble, _)| trouble == LifeTrouble::Cost)
     }
 
     /// Whether an execution that ended like this gives no verdict yet: its machine was lost, or the test may be
@@ -532,6 +553,13 @@ impl RunState {
             verdict,
             message: message.to_owned(),
         };
+        // What kept it from another try does not make up for how the one before it ended.
+        if let Some(before) = self.before.remove(&run)
+            && !judgement.verdict.unlocks()
+            && before.verdict.is_worse_than(&judgement.verdict)
+        {
+            judgement = before;
+        }
         if let Some(worst) = self.worst.remove(&run)
             && !judgement.verdict.is_worse_than(&worst.verdict)
         {

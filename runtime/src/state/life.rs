@@ -18,6 +18,7 @@ pub struct LifeState {
     launch_ms: Option<u64>,
     ready_ms: Option<u64>,
     end_ms: Option<u64>,
+    ends_itself_ms: Option<u64>,
     trouble: Option<(LifeTrouble, String)>,
     release_problem: Option<String>,
     setup_steps: Vec<StepReport>,
@@ -130,6 +131,7 @@ impl LifeState {
             launch_ms: None,
             ready_ms: None,
             end_ms: None,
+            ends_itself_ms: None,
             trouble: None,
             release_problem: None,
             setup_steps: Vec::new(),
@@ -212,6 +214,12 @@ impl LifeState {
         self.end_ms
     }
 
+    /// How long after its launch the machine ends itself, in milliseconds, where that is known.
+    #[must_use]
+    pub fn ends_itself_ms(&self) -> Option<u64> {
+        self.ends_itself_ms
+    }
+
     /// What went wrong with it, and a sentence about it.
     #[must_use]
     pub fn trouble(&self) -> Option<(LifeTrouble, &str)> {
@@ -284,9 +292,10 @@ impl LifeState {
         self.running().any(|(_, taken, _)| taken == lane)
     }
 
-    pub(super) fn launching(&mut self, at_ms: u64) {
+    pub(super) fn launching(&mut self, at_ms: u64, within_ms: Option<u64>) {
         self.phase = LifePhase::Launching;
         self.launch_ms = Some(at_ms);
+        self.ends_itself_ms = within_ms;
     }
 
     pub(super) fn acquired(&mut self, id: &str, machine: &Machine) {
@@ -317,8 +326,10 @@ impl LifeState {
         self.end_ms = Some(at_ms);
     }
 
-    pub(super) fn kept(&mut self) {
+    pub(super) fn kept(&mut self, at_ms: u64, for_ms: u64) {
         self.phase = LifePhase::Kept;
+        let launch_ms = self.launch_ms.unwrap_or(at_ms);
+        self.ends_itself_ms = Some(at_ms.saturating_sub(launch_ms).saturating_add(for_ms));
     }
 
     pub(super) fn left(&mut self, message: &str) {

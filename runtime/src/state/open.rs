@@ -191,7 +191,10 @@ impl RunState {
             return Err(IllegalKind::NotLeftOpen);
         }
         for execution in planned.executions.iter().filter(|it| !it.setup) {
-            self.open.remove(&(planned.cell, execution.test));
+            let run = (planned.cell, execution.test);
+            if let Some(left) = self.open.remove(&run) {
+                self.before.insert(run, left.otherwise);
+            }
         }
         self.lives_of_cells
             .entry(planned.cell)

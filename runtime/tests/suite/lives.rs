@@ -286,6 +286,7 @@ fn ready(plan: PlanBuilder) -> RunState {
         Event::LifeLaunching {
             life: LIFE,
             token: String::new(),
+            within_ms: None,
         },
         Event::LifeAcquired {
             life: LIFE,
@@ -366,6 +367,7 @@ fn a_last_test_is_open_until_the_last_life_has_said_what_it_is_there() {
     let launching = Event::LifeLaunching {
         life: LifeIx(1),
         token: String::new(),
+        within_ms: None,
     };
     apply(&mut state, launching).unwrap();
     let trouble = Event::LifeFailed {

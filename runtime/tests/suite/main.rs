@@ -3,6 +3,7 @@
 
 mod again;
 mod control;
+mod cost;
 mod crash;
 mod dispatch;
 mod faults;

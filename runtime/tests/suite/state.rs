@@ -50,6 +50,7 @@ fn launching() -> Event {
     Event::LifeLaunching {
         life: LIFE,
         token: "token".into(),
+        within_ms: None,
     }
 }
 
@@ -262,6 +263,7 @@ fn two_lives_cannot_judge_one_test_run_twice() {
             Event::LifeLaunching {
                 life,
                 token: String::new(),
+                within_ms: None,
             },
             Event::LifeAcquired {
                 life,
@@ -336,6 +338,7 @@ fn a_setup_that_fails_where_its_test_has_passed_is_an_error_of_its_dependents() 
             Event::LifeLaunching {
                 life,
                 token: String::new(),
+                within_ms: None,
             },
             Event::LifeAcquired {
                 life,

@@ -15,8 +15,9 @@ use dva_plan::plan::Cell;
 use dva_plan::quote::Market;
 use dva_plan::{ExecutionPlan, ExitCode, Schedule};
 use dva_schedule::{
-    Assumptions, Certificate, Cost, Forecast, Options, Peer, PeerCost, Place, QuotaClass, Share,
-    Spread, Summary, breakdown, forecast, peak_vcpus, peers, summarize,
+    Assumptions, Certificate, Cost, CostLimit, Forecast, Options, Peer, PeerCost, Place,
+    QuotaClass, Share, Spread, Summary, breakdown, forecast, over_cost, peak_vcpus, peers,
+    summarize,
 };
 
 use crate::args::{EstimateArguments, MarketName, ProviderName};
@@ -115,7 +116,8 @@ pub fn run(arguments: &EstimateArguments) -> Result<ExitCode, Failure> {
     };
     let _ = stdout().write_all(text.as_bytes());
     // What a run would be refused for, by the same words.
-    match dva_schedule::over_cost(&plan.body, &packed.schedule) {
+    let limit = CostLimit::of(&plan.body, None);
+    match limit.and_then(|limit| over_cost(&plan.body, &packed.schedule, limit)) {
         Some(reason) => Err(Failure::new(ExitCode::Refused, reason)),
         None => Ok(ExitCode::Ok),
     }

@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use dva_plan::document::to_bytes;
+use dva_plan::money::Money;
 use dva_plan::{ExecutionPlan, ExitCode, Schedule};
 use dva_runtime::clock::WallTime;
 use dva_runtime::folder::RunFolder;
 use dva_runtime::journal::{NewRun, RunLock, Store, StoreError};
 use dva_runtime::options::{RunOptions, RunOutcome, StopSignal};
 use dva_runtime::provider::Backend;
+use dva_schedule::{CostLimit, over_cost};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -34,7 +36,7 @@ pub fn run(arguments: &RunArguments) -> Result<ExitCode, Failure> {
     let Input { bytes, plan, .. } = input::plan(&arguments.input)?;
     let config = Config::load(arguments.controller.config.as_deref())?;
     let body = Arc::new(plan.body.clone());
-    let told = told(arguments, &body)?;
+    let told = told(arguments, &config, &body)?;
     let backend = told.backend(&config, &body)?;
     refuse_unserved(&plan.body, &backend)?;
     let assumptions = providers::assumptions(arguments.provider);
@@ -42,7 +44,7 @@ pub fn run(arguments: &RunArguments) -> Result<ExitCode, Failure> {
         Some(path) => packing::load(path, &plan)?.schedule,
         None => packing::pack(&plan, &assumptions, &arguments.packing)?.schedule,
     };
-    refuse(&plan.body, &schedule, &backend)?;
+    refuse(&plan.body, &schedule, &backend, told.max_cost)?;
     let started = WallTime::now();
     let mut options = told.options(&config, &plan.body, started.run_id(), started)?;
     let folder = RunFolder::create(&arguments.controller.state, &options.run, &bytes, &schedule)
@@ -71,7 +73,7 @@ pub fn run(arguments: &RunArguments) -> Result<ExitCode, Failure> {
 }
 
 /// What this run is told, for whoever has to go on with it.
-fn told(arguments: &RunArguments, plan: &ExecutionPlan) -> Result<Told, Failure> {
+fn told(arguments: &RunArguments, config: &Config, plan: &ExecutionPlan) -> Result<Told, Failure> {
     let script = match (arguments.provider, &arguments.script) {
         (ProviderName::Sim, _) => script(arguments)?,
         (ProviderName::Local, None) => None,
@@ -95,6 +97,11 @@ fn told(arguments: &RunArguments, plan: &ExecutionPlan) -> Result<Told, Failure>
         faults: arguments.faults,
         keep: arguments.keep,
         max_failures: arguments.max_failures,
+        max_cost: arguments
+            .max_cost
+            .into_iter()
+            .chain(config.max_cost())
+            .min(),
     };
     // Before anything is made of it, since it names its file.
     told.script(plan)?;
@@ -137,9 +144,15 @@ fn refuse_unserved(plan: &ExecutionPlan, backend: &Backend) -> Result<(), Failur
 }
 
 /// Refuses a plan that cannot keep its limits, or asks for what this provider has not.
-fn refuse(plan: &ExecutionPlan, schedule: &Schedule, backend: &Backend) -> Result<(), Failure> {
+fn refuse(
+    plan: &ExecutionPlan,
+    schedule: &Schedule,
+    backend: &Backend,
+    max_cost: Option<Money>,
+) -> Result<(), Failure> {
     let mut reasons = dva_runtime::refusals(plan, backend.provider.as_ref());
-    reasons.extend(dva_schedule::over_cost(plan, schedule));
+    let limit = CostLimit::of(plan, max_cost);
+    reasons.extend(limit.and_then(|limit| over_cost(plan, schedule, limit)));
     if reasons.is_empty() {
         return Ok(());
     }

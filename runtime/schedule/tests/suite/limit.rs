@@ -4,7 +4,10 @@ use dva_plan::ExecutionPlan;
 use dva_plan::money::Money;
 use dva_plan::plan::{Boot, Disk, DiskIx, Effect, MachineIx, Resource, TestIx};
 use dva_plan::quote::{LineKind, Market, OsClass, Quality, Quote, QuoteLine, Rate};
-use dva_schedule::{Assumptions, cost, over_cost, schedule};
+use dva_plan::schedule::LifeIx;
+use dva_schedule::{
+    Assumptions, CostLimit, cost, cost_expected, cost_within, longest_within, over_cost, schedule,
+};
 
 use crate::generate::{single, test};
 
@@ -37,7 +40,8 @@ fn plan(limit_nano_usd: i64) -> ExecutionPlan {
 }
 
 fn judged(plan: &ExecutionPlan) -> Option<String> {
-    over_cost(plan, &schedule(plan, "", &Assumptions::default()))
+    let limit = CostLimit::of(plan, None)?;
+    over_cost(plan, &schedule(plan, "", &Assumptions::default()), limit)
 }
 
 #[test]
@@ -53,12 +57,51 @@ fn a_run_may_cost_what_the_plan_allows_and_no_more() {
 }
 
 #[test]
+fn the_lesser_limit_counts_and_is_named() {
+    let plan = plan(3_600_000_000);
+    let own = |nano_usd| CostLimit::of(&plan, Some(Money::from_nano_usd(nano_usd)));
+    let schedule = schedule(&plan, "", &Assumptions::default());
+    let judged = |limit: Option<CostLimit>| over_cost(&plan, &schedule, limit?);
+    assert_eq!(judged(own(3_600_000_001)), None);
+    assert_eq!(
+        judged(own(1_000_000_000)).as_deref(),
+        Some("The run is expected to cost $3.60, and `max_cost` limits that to $1.00.")
+    );
+}
+
+#[test]
+fn a_life_lasts_as_long_as_its_amount_and_not_a_second_more() {
+    let plan = plan(0);
+    let life = &schedule(&plan, "", &Assumptions::default()).lives[LifeIx(0)];
+    let hour = Money::from_nano_usd(3_600_000_000);
+    assert_eq!(cost_expected(&plan, life), Ok(Some(hour)));
+    let day_ms = 86_400_000;
+    let longest = |nano_usd| {
+        let amount = Money::from_nano_usd(nano_usd);
+        longest_within(&plan, life, amount, day_ms).expect("it can be counted")
+    };
+    assert_eq!(longest(i64::MAX), Some(day_ms));
+    assert_eq!(longest(3_600_000_000), Some(3_600_000));
+    assert_eq!(longest(3_599_999_999), Some(3_599_000));
+    // EC2 bills a minute at least.
+    assert_eq!(longest(60_000_000), Some(60_000));
+    assert_eq!(longest(59_999_999), None);
+    for nano_usd in [60_000_000, 777_777_777, 5_000_000_001, 86_399_000_000] {
+        let amount = Money::from_nano_usd(nano_usd);
+        let alive_ms = longest(nano_usd).expect("it lasts");
+        let cost = |alive_ms| cost_within(&plan, life, alive_ms).expect("it can be counted");
+        assert!(cost(alive_ms).is_some_and(|cost| cost <= amount));
+        assert!(cost(alive_ms + 1_000).is_some_and(|cost| cost > amount));
+    }
+}
+
+#[test]
 fn what_has_no_price_is_never_taken_for_free() {
     let mut unknown = plan(i64::MAX);
     unknown.machines[MachineIx(0)].quote = None;
     let why = judged(&unknown).expect("it has no price");
     assert!(
-        why.contains("no price is known of local.small in eu-west-1"),
+        why.contains("No price is known of local.small in eu-west-1"),
         "{why}"
     );
     unknown.machines[MachineIx(0)].quote = Some(Quote::free());
@@ -70,7 +113,7 @@ fn what_has_no_price_is_never_taken_for_free() {
     let lines = &mut quote.expect("it has one").lines;
     lines.retain(|line| line.kind != LineKind::Disk);
     let why = judged(&without_disks).expect("its disks have no price");
-    assert!(why.contains("no price is known of disk"), "{why}");
+    assert!(why.contains("No price is known of disk"), "{why}");
 }
 
 #[test]
