@@ -31,6 +31,7 @@
 //! test = "format"                     # the test's id
 //! cells = { filesystem = "xfs" }      # only in cells with these axis values
 //! life = 0                            # only on this life of each cell, from 0, as they are launched
+//! after = "mount"                     # only on machines on which this test has begun before
 //! run = 1                             # which of its commands, from 0 (the first); those of `finally` go on counting;
 //!                                     # one that is tried again ends the same way each time
 //!                                     # so does one in a loop; those of both branches are counted

@@ -29,6 +29,7 @@ pub mod plan;
 pub mod policy;
 pub mod quote;
 pub mod report;
+mod restrict;
 pub mod schedule;
 pub mod schema;
 pub mod step;

@@ -101,6 +101,13 @@ impl SimMachines {
         life.is_some_and(|life| life.begun.insert(test.clone()))
     }
 
+    /// Whether `test` has begun on the life of a token.
+    pub(super) fn has_begun(&self, token: &str, test: &TestId) -> bool {
+        let mut lives = self.lock();
+        let life = lives.of(token);
+        life.is_some_and(|life| life.begun.contains(test))
+    }
+
     /// Does something to a machine that is there.
     fn control<T>(
         &self,

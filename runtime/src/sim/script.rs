@@ -29,7 +29,7 @@ pub struct SimScript {
     /// How much they vary: the standard deviation of their logarithm, in thousandths.
     spread: u32,
     faults: Option<RandomFaults>,
-    tests: Vec<(Lives, TestId, u32, Command)>,
+    tests: Vec<ToldCommand>,
     lives: Vec<(Lives, ToldLife)>,
 }
 
@@ -72,6 +72,14 @@ pub enum ScriptErrorKind {
     },
 }
 
+impl ScriptError {
+    /// Whether it names a test or an axis value that the plan does not have.
+    fn is_of_the_plan(&self) -> bool {
+        let of_plan = |what| ["test", "axis", "axis value"].contains(&what);
+        matches!(self.kind, ScriptErrorKind::Unknown { what, .. } if of_plan(what))
+    }
+}
+
 fn suggest(nearest: Option<&str>) -> String {
     nearest.map_or_else(String::new, |nearest| {
         format!("; did you mean `{nearest}`?")
@@ -93,6 +101,18 @@ impl Lives {
         cells.all(|(axis, value)| cell.axes.get(axis) == Some(value))
             && self.number.is_none_or(|own| own == number)
     }
+}
+
+/// An entry about a command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct ToldCommand {
+    lives: Lives,
+    test: TestId,
+    /// Which of its commands.
+    run: u32,
+    /// Only where this test has begun on the machine before.
+    after: Option<TestId>,
+    command: Command,
 }
 
 /// What is said about one command.
@@ -144,6 +164,19 @@ impl SimScript {
     /// # Errors
     /// The first thing that is wrong in it.
     pub fn parse(text: &str, plan: &ExecutionPlan) -> Result<Self, ScriptError> {
+        Self::read(text, plan, false)
+    }
+
+    /// Reads a script for runs of a part of the plan that it was written for: what it says of cells and tests that
+    /// are not there is left out.
+    ///
+    /// # Errors
+    /// As [`SimScript::parse`].
+    pub fn parse_for_part(text: &str, plan: &ExecutionPlan) -> Result<Self, ScriptError> {
+        Self::read(text, plan, true)
+    }
+
+    fn read(text: &str, plan: &ExecutionPlan, is_part: bool) -> Result<Self, ScriptError> {
         let table: Table = text.parse().map_err(|error: toml::de::Error| ScriptError {
             place: "the script".to_owned(),
             kind: ScriptErrorKind::Syntax(error.to_string().trim_end().to_owned()),
@@ -160,11 +193,18 @@ impl SimScript {
         script.seed = whole.seed()?.unwrap_or(script.seed);
         script.spread = whole.spread()?.unwrap_or(script.spread);
         script.faults = whole.faults(script.seed)?;
+        let names_what_is_left_out = |error: &ScriptError| is_part && error.is_of_the_plan();
         for entry in whole.entries("test")? {
-            script.tests.push(entry.test()?);
+            match entry.test() {
+                Err(error) if names_what_is_left_out(&error) => {}
+                told => script.tests.push(told?),
+            }
         }
         for entry in whole.entries("life")? {
-            script.lives.push(entry.life()?);
+            match entry.life() {
+                Err(error) if names_what_is_left_out(&error) => {}
+                told => script.lives.push(told?),
+            }
         }
         Ok(script)
     }
@@ -196,15 +236,24 @@ impl SimScript {
         self.takes_ms
     }
 
-    /// What is said about a command of `test` on life number `life` of a cell.
-    pub(super) fn command(&self, cell: &Cell, life: u32, test: &TestId, run: u32) -> Command {
-        let fits = |(lives, id, number, _): &&(Lives, TestId, u32, Command)| {
-            id == test && *number == run && lives.fit(cell, life)
+    /// What is said about a command of `test` on life number `life` of a cell, on which the tests have begun of
+    /// which `has_begun` is true.
+    pub(super) fn command(
+        &self,
+        cell: &Cell,
+        life: u32,
+        test: &TestId,
+        run: u32,
+        has_begun: impl Fn(&TestId) -> bool,
+    ) -> Command {
+        let fits = |told: &&ToldCommand| {
+            told.test == *test
+                && told.run == run
+                && told.lives.fit(cell, life)
+                && told.after.as_ref().is_none_or(&has_begun)
         };
         let told = self.tests.iter().rfind(fits);
-        let mut command = told
-            .map(|(.., command)| command.clone())
-            .unwrap_or_default();
+        let mut command = told.map(|told| told.command.clone()).unwrap_or_default();
         let at_random =
             |faults: RandomFaults| faults.of_command(cell.id.as_str(), life, test.as_str(), run);
         command.fault = command.fault.or_else(|| self.faults.and_then(at_random));

@@ -116,8 +116,10 @@ impl SimSession {
         run: u32,
     ) -> Result<ExecOutcome, ExecError> {
         let SimMachines { plan, script, .. } = &self.machines;
-        let told = script.command(&plan.cells[self.login.cell], self.login.life, test, run);
         let token = &self.login.token;
+        let cell = &plan.cells[self.login.cell];
+        let has_begun = |test: &TestId| self.machines.has_begun(token, test);
+        let told = script.command(cell, self.login.life, test, run, has_begun);
         let begins = self.machines.begins(token, test);
         let usual_ms = if begins { self.expected_ms(test) } else { 0 };
         let takes = Duration::from_millis(told.takes_ms.unwrap_or(usual_ms));

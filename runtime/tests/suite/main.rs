@@ -5,6 +5,7 @@ mod again;
 mod control;
 mod cost;
 mod crash;
+mod diagnose;
 mod dispatch;
 mod faults;
 mod files;

@@ -13,6 +13,7 @@ mod limit;
 mod machines;
 mod mutations;
 mod oracle;
+mod parts;
 mod properties;
 mod quotas;
 mod small;

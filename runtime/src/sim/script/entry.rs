@@ -7,7 +7,7 @@ use dva_plan::unit::{Quantity, parse_quantity};
 use dva_plan::{TestId, unit::display_duration};
 use toml::{Table, Value};
 
-use super::{Command, Lives, ScriptError, ScriptErrorKind, ToldLife};
+use super::{Command, Lives, ScriptError, ScriptErrorKind, ToldCommand, ToldLife};
 use crate::dispatcher::setup::SETUP_ID;
 use crate::execution::commands_in;
 use crate::sim::chance::WIDEST;
@@ -21,9 +21,9 @@ pub(super) struct Entry<'a> {
 }
 
 impl<'a> Entry<'a> {
-    pub(super) fn test(&self) -> Result<(Lives, TestId, u32, Command), ScriptError> {
+    pub(super) fn test(&self) -> Result<ToldCommand, ScriptError> {
         self.check_keys(&[
-            "test", "cells", "life", "run", "exit", "signal", "stdout", "stderr", "takes",
+            "test", "cells", "life", "after", "run", "exit", "signal", "stdout", "stderr", "takes",
             "leaves", "fault",
         ])?;
         let name = self
@@ -44,6 +44,13 @@ impl<'a> Entry<'a> {
         if run >= runs {
             return Err(self.unfit("run", format!("below {runs}, the number of its commands")));
         }
+        let after = self.text("after")?;
+        if let Some(after) = after
+            && !tests.iter().any(|test| test.id.as_str() == after)
+        {
+            let known = tests.iter().map(|test| test.id.as_str());
+            return Err(self.unknown("test", after, known));
+        }
         let fault = self.fault("fault of a command", &CommandFault::ALL)?;
         let command = Command {
             exit: self.number("exit")?,
@@ -54,7 +61,13 @@ impl<'a> Entry<'a> {
             leaves: self.texts("leaves")?,
             fault,
         };
-        Ok((self.lives()?, TestId::new(name), run, command))
+        Ok(ToldCommand {
+            lives: self.lives()?,
+            test: TestId::new(name),
+            run,
+            after: after.map(TestId::new),
+            command,
+        })
     }
 
     pub(super) fn life(&self) -> Result<(Lives, ToldLife), ScriptError> {
