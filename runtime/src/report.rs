@@ -1,4 +1,4 @@
-//! The run report, made of a run's state: the plan joined with what happened.
+//! The run report, made of a run's state: the plan joined with what happened, and the bill of that.
 
 use std::collections::BTreeMap;
 
@@ -43,7 +43,7 @@ pub fn report(state: &RunState) -> Option<RunReport> {
             }
         })
         .collect();
-    Some(RunReport {
+    let mut report = RunReport {
         producer: PRODUCER.into(),
         run: start.run.clone(),
         plan: plan.name.clone(),
@@ -53,13 +53,29 @@ pub fn report(state: &RunState) -> Option<RunReport> {
         duration_ms: state.now_ms(),
         exit: state.exit(),
         warnings: state.warnings(),
+        bill: None,
         lives: state
             .lives()
             .indices()
             .map(|life| life_report(state, life))
             .collect(),
         test_runs,
-    })
+    };
+    add_bill(state, &mut report);
+    Some(report)
+}
+
+/// What the run has cost, and what it should have.
+fn add_bill(state: &RunState, report: &mut RunReport) {
+    let plan = state.plan();
+    let expected = dva_schedule::expected(plan, state.planned_lives());
+    let spent = dva_schedule::spent(plan, report);
+    match expected.and_then(|expected| Ok(spent?.bill_report(expected))) {
+        Ok(bill) => report.bill = bill,
+        Err(error) => report
+            .warnings
+            .push(format!("What this has cost cannot be counted: {error}.")),
+    }
 }
 
 fn life_report(state: &RunState, index: LifeIx) -> LifeReport {

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use dva_plan::exclusions::Exclusions;
 use dva_plan::exit::ExitCode;
 use dva_plan::plan::{CellIx, Machine, ShapeIx, TestIx};
-use dva_plan::schedule::LifeIx;
+use dva_plan::schedule::{LifeIx, PlannedLife};
 use dva_plan::table::Table;
 use dva_plan::verdict::Verdict;
 use dva_plan::{ExecutionPlan, RunId, Schedule};
@@ -47,6 +47,8 @@ pub struct RunState {
     now_ms: u64,
     stopping: Option<Stopping>,
     lives: Table<LifeIx, LifeState>,
+    /// How many of them there were at first: the others are further ones.
+    planned_lives: usize,
     verdicts: BTreeMap<(CellIx, TestIx), Judgement>,
     /// Of `last` tests that have still to run on another life, the worst so far.
     worst: BTreeMap<(CellIx, TestIx), Judgement>,
@@ -113,7 +115,7 @@ impl RunState {
             .iter()
             .map(|shape| Edges::of(&plan, shape))
             .collect();
-        let lives = schedule
+        let lives: Table<LifeIx, LifeState> = schedule
             .lives
             .iter()
             .map(|planned| {
@@ -142,6 +144,7 @@ impl RunState {
             start: None,
             now_ms: 0,
             stopping: None,
+            planned_lives: lives.len(),
             lives,
             verdicts: BTreeMap::new(),
             worst: BTreeMap::new(),
@@ -165,6 +168,11 @@ impl RunState {
     #[must_use]
     pub fn schedule(&self) -> &Arc<Schedule> {
         &self.schedule
+    }
+
+    /// The lives that the run began with, without further ones.
+    pub(crate) fn planned_lives(&self) -> impl Iterator<Item = &PlannedLife> {
+        self.schedule.lives.iter().take(self.planned_lives)
     }
 
     /// When the last event was recorded, in milliseconds since the start of the run.

@@ -1,13 +1,12 @@
-//! What is said of a run when it is over: every test run that did not pass, then the count.
+//! What is said of a run when it is over: every test run that did not pass, then the count and the bill.
+
+mod bill;
 
 use std::collections::BTreeMap;
 
-use dva_plan::ExecutionPlan;
 use dva_plan::label::CellLabels;
-use dva_plan::money::Money;
 use dva_plan::report::RunReport;
 use dva_plan::verdict::Verdict;
-use dva_schedule::{Parts, spent};
 
 use crate::render::counted;
 
@@ -36,46 +35,7 @@ pub fn text(report: &RunReport) -> String {
         text.push_str(&format!("warning: {warning}\n"));
     }
     text.push_str(&count(report));
-    text
-}
-
-/// What a run has cost, and where that went, in a line or two; nothing where its machines are free.
-pub fn bill(plan: &ExecutionPlan, report: &RunReport) -> String {
-    let Ok(spent) = spent(plan, report) else {
-        return String::new();
-    };
-    if spent.cost.is_nothing() {
-        return String::new();
-    }
-    let Parts {
-        tests,
-        setup,
-        retries,
-        boot,
-        idle,
-    } = &spent.parts;
-    let mut text = format!("cost {}:", spent.cost.bill.total());
-    let parts = [
-        (tests, "tests"),
-        (boot, "boot"),
-        (idle, "idle"),
-        (setup, "setup"),
-        (retries, "retries"),
-    ];
-    let parts = parts
-        .into_iter()
-        .filter(|(money, _)| **money != Money::ZERO);
-    let parts: Vec<String> = parts
-        .map(|(money, word)| format!(" {money} {word}"))
-        .collect();
-    text.push_str(&parts.join(","));
-    text.push_str(".\n");
-    if spent.cost.unpriced_lives() > 0 {
-        let lives = counted(spent.cost.unpriced_lives() as usize, "machine");
-        text.push_str(&format!(
-            "No price is known of {lives}, which are not in there.\n"
-        ));
-    }
+    text.push_str(&bill::text(report));
     text
 }
 

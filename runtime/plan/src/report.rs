@@ -1,5 +1,7 @@
 //! The run report: what happened, complete. All other outputs (JUnit among them) read this alone.
 
+mod bill;
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
@@ -12,6 +14,7 @@ use crate::step::SourceText;
 use crate::table::Table;
 use crate::value::Value;
 use crate::verdict::Verdict;
+pub use bill::{BillReport, ExpectedBill, Parts};
 
 /// One run. Every planned test run is in it, whatever happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -35,6 +38,10 @@ pub struct RunReport {
     /// What somebody should look at before it becomes a failure, in sentences: a waiver that ends soon.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+    /// What it has cost; absent where nothing has to be paid, or where that cannot be counted, which is a warning
+    /// then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bill: Option<BillReport>,
     /// The lives, in the order of their launch.
     pub lives: Table<LifeIx, LifeReport>,
     /// The test runs, by cell as in the plan, then by test as in the plan.

@@ -16,6 +16,7 @@
 //! | [`bill()`] | says what a life costs, by its quote's rates and Amazon's billing rules |
 //! | [`cost()`] | adds up what the lives of a schedule should cost |
 //! | [`spent()`] | says what a run has cost, and where the money went |
+//! | [`expected()`] | says the same of a schedule, in the same parts |
 //! | [`History`] | knows what tests and boots took in past runs, and what they will take |
 //! | [`with_history()`] | is a plan whose durations are those that were measured |
 //! | [`back_test()`] | says how good a history is at foretelling |
@@ -92,5 +93,5 @@ pub use options::{
 pub use packing::{optimize, schedule, schedule_isolated};
 pub use peers::{Peer, PeerCost, peers};
 pub use quota::{Bucket, LaunchRate, QuotaClass, Quotas};
-pub use spent::{Parts, Spent, spent};
+pub use spent::{Spent, expected, spent};
 pub use summary::{Summary, peak_vcpus, summarize};

@@ -11,18 +11,20 @@
 //! | lanes | as many as were used |
 //!
 //! A life for which the provider named no machine had none and costs nothing. Nothing here asks a provider
-//! what it charges. The main function is [`spent()`].
+//! what it charges. The main function is [`spent()`]; [`expected()`] divides what a schedule should cost in the
+//! same way, so that both can be compared part by part.
 
 use std::collections::BTreeMap;
 
 use dva_plan::money::Money;
 use dva_plan::plan::TestIx;
-use dva_plan::report::{LifeReport, RunReport};
-use dva_plan::table::Index;
+use dva_plan::report::{BillReport, ExpectedBill, LifeReport, Parts, RunReport};
+use dva_plan::schedule::{LifeIx, PlannedLife};
+use dva_plan::table::{Index, Table};
 use dva_plan::{ExecutionPlan, TestId};
 
 use crate::bill::BillError;
-use crate::cost::{Cost, LifeUse};
+use crate::cost::{Cost, LifeUse, life_cost};
 use crate::joined::{Joined, Role};
 
 /// What a run has cost.
@@ -30,6 +32,8 @@ use crate::joined::{Joined, Role};
 pub struct Spent {
     /// What all lives cost, and how many have no price.
     pub cost: Cost,
+    /// The same of each life, as in the report.
+    pub by_life: Table<LifeIx, Cost>,
     /// The same by the region of the machine.
     pub by_region: BTreeMap<String, Cost>,
     /// The same by the type of the machine.
@@ -41,24 +45,6 @@ pub struct Spent {
     pub parts: Parts,
     /// How many lives had no machine, because they were never launched or none was to be had.
     pub without_machine: u32,
-}
-
-/// Where the money of a run went. Each life's cost is divided by lane-time: that of an execution is how long it
-/// had its lane, that of a boot and of idleness how long all lanes waited. The parts are whole billionths and
-/// add up to the total exactly; what is left over goes to where the division cut off most.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Parts {
-    /// Executions that give a verdict.
-    pub tests: Money,
-    /// Executions that only prepare a life.
-    pub setup: Money,
-    /// Executions that were to give a verdict, and others did so after them.
-    pub retries: Money,
-    /// From the launch until the first test could start, or to the end where it never could. What was paid for
-    /// no time at all is here too.
-    pub boot: Money,
-    /// Lanes on which nothing ran, and the time after the last test.
-    pub idle: Money,
 }
 
 /// What the run of `plan` that `report` tells of has cost.
@@ -78,9 +64,72 @@ pub fn spent(plan: &ExecutionPlan, report: &RunReport) -> Result<Spent, BillErro
             spent.add(&joined, life, executed)?;
         } else {
             spent.without_machine = spent.without_machine.saturating_add(1);
+            spent.by_life.push(Cost::default());
         }
     }
     Ok(spent)
+}
+
+/// What `lives`, planned for a run of `plan`, should cost, in the parts of a bill: executions that give a verdict,
+/// those that prepare a life, boots and idleness. A life that goes as planned comes to the same in both, but for
+/// single billionths, which the order of its executions decides, and for the time before it is `running`, which a
+/// schedule may know to be free and a report does not.
+///
+/// # Errors
+/// As [`spent()`].
+///
+/// # Panics
+/// If a life names a row that is not in `plan`.
+pub fn expected<'l>(
+    plan: &ExecutionPlan,
+    lives: impl IntoIterator<Item = &'l PlannedLife>,
+) -> Result<ExpectedBill, BillError> {
+    let mut expected = ExpectedBill::default();
+    for life in lives {
+        let executed = planned(plan, life);
+        let total = life_cost(plan, life)?.bill.total();
+        let lane_time = LaneTime::of((life.launch_ms, life.ready_ms, life.end_ms), &executed);
+        charge(&mut expected.parts, total, &lane_time, &executed)?;
+        grow(&mut expected.nano_usd, total)?;
+        expected.lives = expected.lives.saturating_add(1);
+    }
+    Ok(expected)
+}
+
+/// What is to run on a life.
+fn planned<'p>(plan: &'p ExecutionPlan, life: &PlannedLife) -> Vec<Executed<'p>> {
+    let executions = life.executions.iter().map(|execution| Executed {
+        id: &plan.tests[execution.test].id,
+        test: Some(execution.test),
+        role: match execution.setup {
+            true => Role::Setup,
+            false => Role::Verdict,
+        },
+        lane: execution.lane,
+        start_ms: execution.start_ms,
+        end_ms: execution.end_ms,
+    });
+    executions.collect()
+}
+
+/// Divides what a life costs: adds each part to `parts`, and returns what each execution comes to.
+fn charge(
+    parts: &mut Parts,
+    total: Money,
+    lane_time: &LaneTime,
+    executed: &[Executed],
+) -> Result<Vec<Money>, BillError> {
+    let mut amounts = divide(total, &lane_time.parts())?;
+    let runs = amounts.split_off(2);
+    let [boot, idle] = &amounts[..] else {
+        return Err(BillError::Overflow);
+    };
+    grow(&mut parts.boot, *boot)?;
+    grow(&mut parts.idle, *idle)?;
+    for (execution, amount) in executed.iter().zip(&runs) {
+        grow(part(parts, execution.role), *amount)?;
+    }
+    Ok(runs)
 }
 
 /// What ran on a life.
@@ -124,18 +173,13 @@ impl Spent {
         executed: &[Executed],
     ) -> Result<(), BillError> {
         let own = life_use(joined, life, executed).cost(joined.plan)?;
-        let lane_time = LaneTime::of(life, joined.end_ms(life), executed);
-        let [boot, idle, runs @ ..] = &divide(own.bill.total(), &lane_time.parts())?[..] else {
-            return Err(BillError::Overflow);
-        };
-        grow(&mut self.parts.boot, *boot)?;
-        grow(&mut self.parts.idle, *idle)?;
+        let end_ms = joined.end_ms(life);
+        let ready_ms = life.ready_ms.unwrap_or(end_ms);
+        let lane_time = LaneTime::of((life.launch_ms, ready_ms, end_ms), executed);
+        let runs = charge(&mut self.parts, own.bill.total(), &lane_time, executed)?;
         for (execution, amount) in executed.iter().zip(runs) {
-            grow(self.parts.of(execution.role), *amount)?;
-            grow(
-                self.by_test.entry(execution.id.clone()).or_default(),
-                *amount,
-            )?;
+            let sum = self.by_test.entry(execution.id.clone()).or_default();
+            grow(sum, amount)?;
         }
         for (group, key) in [
             (&mut self.by_region, &life.region),
@@ -144,27 +188,47 @@ impl Spent {
             let sum = group.entry(key.clone()).or_default();
             *sum = std::mem::take(sum).merge(own.clone())?;
         }
+        self.by_life.push(own.clone());
         self.cost = std::mem::take(&mut self.cost).merge(own)?;
         Ok(())
     }
+
+    /// As the report of the run has it, beside what was `expected`; `None` where nothing has to be paid.
+    #[must_use]
+    pub fn bill_report(&self, expected: ExpectedBill) -> Option<BillReport> {
+        if self.cost.is_nothing() {
+            return None;
+        }
+        let totals = |costs: &BTreeMap<String, Cost>| {
+            let costs = costs.iter();
+            let totals = costs.map(|(name, cost)| (name.clone(), cost.bill.total()));
+            totals.collect()
+        };
+        let priced = self.by_life.enumerate();
+        let priced = priced.filter(|(_, cost)| cost.unpriced.is_empty());
+        Some(BillReport {
+            nano_usd: self.cost.bill.total(),
+            parts: self.parts,
+            by_test: self.by_test.clone(),
+            by_life: priced
+                .map(|(life, cost)| (life, cost.bill.total()))
+                .collect(),
+            by_region: totals(&self.by_region),
+            by_type: totals(&self.by_type),
+            unpriced_lives: self.cost.unpriced_lives(),
+            unpriced_kinds: self.cost.bill.unpriced().clone(),
+            lives_without_machine: self.without_machine,
+            as_of: self.cost.as_of.clone(),
+            expected,
+        })
+    }
 }
 
-impl Parts {
-    /// All parts together: what the lives with a price cost.
-    ///
-    /// # Errors
-    /// [`BillError::Overflow`], which parts of a [`Spent`] never give.
-    pub fn total(&self) -> Result<Money, BillError> {
-        let parts = [self.tests, self.setup, self.retries, self.boot, self.idle];
-        Money::checked_sum(parts).ok_or(BillError::Overflow)
-    }
-
-    fn of(&mut self, role: Role) -> &mut Money {
-        match role {
-            Role::Verdict => &mut self.tests,
-            Role::Setup => &mut self.setup,
-            Role::Retry => &mut self.retries,
-        }
+fn part(parts: &mut Parts, role: Role) -> &mut Money {
+    match role {
+        Role::Verdict => &mut parts.tests,
+        Role::Setup => &mut parts.setup,
+        Role::Retry => &mut parts.retries,
     }
 }
 
@@ -190,13 +254,13 @@ struct LaneTime {
 }
 
 impl LaneTime {
-    fn of(life: &LifeReport, end_ms: u64, executed: &[Executed]) -> Self {
+    /// Of a life that was launched, ready and gone at these times.
+    fn of((launch_ms, ready_ms, end_ms): (u64, u64, u64), executed: &[Executed]) -> Self {
         let lanes = executed
             .iter()
             .map(|execution| u128::from(execution.lane) + 1);
         let lanes = lanes.max().unwrap_or(1);
-        let ready_ms = life.ready_ms.unwrap_or(end_ms);
-        let ready_ms = ready_ms.clamp(life.launch_ms, end_ms);
+        let ready_ms = ready_ms.clamp(launch_ms, end_ms);
         let taken = executed.iter().map(|execution| {
             let start_ms = execution.start_ms.max(ready_ms);
             u128::from(execution.end_ms.min(end_ms).saturating_sub(start_ms))
@@ -204,7 +268,7 @@ impl LaneTime {
         let executions: Vec<u128> = taken.collect();
         let all = lanes * u128::from(end_ms - ready_ms);
         Self {
-            boot: lanes * u128::from(ready_ms - life.launch_ms),
+            boot: lanes * u128::from(ready_ms - launch_ms),
             idle: all.saturating_sub(executions.iter().sum()),
             executions,
         }

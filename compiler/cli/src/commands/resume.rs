@@ -80,7 +80,7 @@ fn resume(
         let resumed = dva_runtime::resume(&plan, schedule, &run.records, backend, options).await;
         resumed.map_err(|error| astray(run, &error))
     })?;
-    finish(&plan.body, &outcome, &place, reports)
+    finish(&outcome, &place, reports)
 }
 
 /// The run whose id begins like that.

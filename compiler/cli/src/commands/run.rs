@@ -69,7 +69,7 @@ pub fn run(arguments: &RunArguments) -> Result<ExitCode, Failure> {
     let outcome = execute(told.provider, options, async |options| {
         Ok(dva_runtime::run(&plan, schedule, backend, options).await)
     })?;
-    finish(&plan.body, &outcome, &place, &reports)
+    finish(&outcome, &place, &reports)
 }
 
 /// What this run is told, for whoever has to go on with it.
@@ -188,12 +188,11 @@ pub fn execute(
 
 /// Says what a run came to and writes its reports.
 pub fn finish(
-    plan: &ExecutionPlan,
     outcome: &RunOutcome,
     place: &Path,
     reports: &Reports<'_>,
 ) -> Result<ExitCode, Failure> {
-    say(plan, outcome, place);
+    say(outcome, place);
     // What the run came to is not forgotten because it could not be written down.
     let written = reports.write(outcome);
     Ok(match (outcome.report.exit, written) {
@@ -260,9 +259,8 @@ impl<'r> Reports<'r> {
     }
 }
 
-fn say(plan: &ExecutionPlan, outcome: &RunOutcome, place: &Path) {
+fn say(outcome: &RunOutcome, place: &Path) {
     let mut text = outcome::text(&outcome.report);
-    text.push_str(&outcome::bill(plan, &outcome.report));
     text.push_str(&format!("Output is in {}.\n", place.display()));
     let _ = stderr().write_all(text.as_bytes());
     if let Some(problem) = &outcome.folder_problem {

@@ -39,7 +39,6 @@ pub fn run(arguments: &ShowArguments) -> Result<ExitCode, Failure> {
     let open = state.counts().open;
     let mut text = format!("run {} of {}\n\n", row.id, row.name);
     text.push_str(&outcome::text(&report));
-    text.push_str(&outcome::bill(&plan, &report));
     if row.exit.is_none() {
         text.push_str(&format!(
             "It is not over: {open} test runs have no verdict and count as interrupted here.\n"

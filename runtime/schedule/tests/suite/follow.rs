@@ -48,6 +48,7 @@ pub fn follow(plan: &ExecutionPlan, schedule: &Schedule) -> RunReport {
         duration_ms: schedule.makespan_ms,
         exit: ExitCode::Ok,
         warnings: Vec::new(),
+        bill: None,
         lives: lives.collect(),
         test_runs: test_runs.collect(),
     }

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use dva_plan::money::Money;
 use dva_plan::plan::{Disk, DiskIx, DiskOrigin, Effect, Machine, Resource, TestIx};
 use dva_plan::quote::OsClass;
+use dva_plan::report::{ExpectedBill, Parts};
 use dva_plan::schedule::LifeIx;
 use dva_plan::table::Index;
 use dva_plan::{ExecutionPlan, RunReport, TestId};
-use dva_schedule::{Assumptions, Cost, Parts, Spent, cost, schedule, spent};
+use dva_schedule::{Assumptions, Cost, Spent, cost, expected, schedule, spent};
 use proptest::prelude::*;
 
 use crate::follow::follow;
@@ -112,7 +113,7 @@ fn a_life_that_was_never_ready_is_all_boot() {
     }
     let spent = spent_of(&plan, &report);
     assert_eq!(spent.parts.boot, usd(130_000));
-    assert_eq!(spent.parts.total(), Ok(spent.cost.bill.total()));
+    assert_eq!(spent.parts.total(), Some(spent.cost.bill.total()));
 
     // Gone at once, it costs its minute all the same.
     report.lives[LifeIx(0)].end_ms = Some(0);
@@ -128,11 +129,13 @@ fn a_life_without_a_machine_costs_nothing() {
         run.executions.clear();
     }
     let spent = spent_of(&plan, &report);
-    let expected = Spent {
+    let nothing = Spent {
         without_machine: 1,
+        by_life: vec![Cost::default()].into(),
         ..Spent::default()
     };
-    assert_eq!(spent, expected);
+    assert_eq!(spent, nothing);
+    assert_eq!(spent.bill_report(ExpectedBill::default()), None);
 }
 
 /// Of another cell, of another type, and without a quote.
@@ -249,8 +252,16 @@ proptest! {
         let made = schedule(&plan, "sha256:00", &assumptions(0));
         let spent = spent(&plan, &follow(&plan, &made)).expect("it can be counted");
         prop_assert_eq!(&spent.cost, &cost(&plan, &made).expect("it can be counted"));
-        prop_assert_eq!(spent.parts.retries, Money::ZERO);
         prop_assert_eq!(spent.without_machine, 0);
+        let expected = expected(&plan, &made.lives).expect("it can be counted");
+        prop_assert_eq!(expected.nano_usd, spent.cost.bill.total());
+        // What is left over of a life's cost goes to one of its executions, in whichever order they are.
+        let executions: usize = made.lives.iter().map(|life| life.executions.len()).sum();
+        for ((_, expected), (name, spent)) in expected.parts.named().into_iter().zip(spent.parts.named()) {
+            let beside = expected.nano_usd().abs_diff(spent.nano_usd());
+            prop_assert!(beside <= executions as u64, "{} by {}", name, beside);
+        }
+        prop_assert_eq!(spent.parts.retries, Money::ZERO);
 
         // What was planned to be free is not taken off afterwards.
         let pending = schedule(&plan, "sha256:00", &assumptions(pending_ms.min(boot_ms)));
@@ -267,9 +278,16 @@ proptest! {
         spoil(&mut report, &mut Random(!seed));
         let spent = spent(&plan, &report).expect("it can be counted");
         let total = spent.cost.bill.total();
-        prop_assert_eq!(spent.parts.total(), Ok(total));
+        prop_assert_eq!(spent.parts.total(), Some(total));
         prop_assert_eq!(totals(&spent.by_region), Some(total));
         prop_assert_eq!(totals(&spent.by_type), Some(total));
+        prop_assert_eq!(spent.by_life.len(), report.lives.len());
+        let by_life = spent.by_life.iter().map(|cost| cost.bill.total());
+        prop_assert_eq!(Money::checked_sum(by_life), Some(total));
+        if let Some(bill) = spent.bill_report(ExpectedBill::default()) {
+            prop_assert_eq!(Money::checked_sum(bill.by_life.into_values()), Some(total));
+            prop_assert_eq!(Money::checked_sum(bill.by_region.into_values()), Some(total));
+        }
         let ran = [spent.parts.tests, spent.parts.setup, spent.parts.retries];
         let by_test = Money::checked_sum(spent.by_test.values().copied());
         prop_assert_eq!(by_test, Money::checked_sum(ran));
