@@ -5,6 +5,7 @@
 //! values that tests captured stay here, since no other life may read them.
 
 mod machine;
+mod throttle;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;

@@ -296,6 +296,9 @@ pub enum AcquireErrorKind {
     Quota,
     /// The provider cannot do this at all.
     Unsupported,
+    /// The provider has too much to do for now, or was called too often: asked again later it may give the
+    /// machine.
+    Throttled,
     /// Something broke.
     Broken,
 }

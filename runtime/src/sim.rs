@@ -3,8 +3,9 @@
 //!
 //! A machine boots for 30 s. The first command of a test that is sent to it takes as long as the whole
 //! test `takes` (1 s where nobody knows), less what its `wait` steps outside branches and loops wait; the
-//! others take no time, in whichever round of a loop or attempt they come. So a test takes what it was
-//! estimated to take. One without commands takes only what it waits. Each command ends as its test wishes.
+//! others take no time, in whichever round of a loop or attempt they come. One that sends no command takes that
+//! time when its steps are over. So a test takes what it was estimated to take. The plan's setup takes no time
+//! but what an entry says: it is a part of the boot. Each command ends as its test wishes.
 //! What a command wrote is then unknown: a check or expectation that needs it counts as passed and is
 //! shown *assumed*. So is a file that is copied. What is done to a machine from outside (reboots, disks)
 //! takes no time and works.
@@ -58,7 +59,7 @@
 //! | `capacity` | there is no such machine now | *blocked (capacity)* |
 //! | `quota` | the account may not have it | *blocked (quota)* |
 //! | `broken` | the machine cannot be started | *errored (machine.acquire)* |
-//! | `throttle` | the provider has had too many calls and refuses this one; asked again it would start the machine, but a run does not ask again | *errored (machine.acquire)* |
+//! | `throttle` | the provider has had too many calls and refuses the first three that ask for the machine | run, some seconds later |
 //! | `stuck` | the machine is there, but the provider never answers | *errored (machine.acquire)* |
 //! | `late` | the provider answers 90 s late, or by what `late` says | run; *errored (machine.acquire)* past the limit |
 //! | `lost_answer` | the machine was started, but its provider answers with an error, and so again when it has ended it | *errored (machine.acquire)* |

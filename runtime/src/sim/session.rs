@@ -161,16 +161,18 @@ impl SimSession {
         })
     }
 
-    /// How long a test takes here, in milliseconds, apart from what it waits by its own steps.
+    /// How long a test takes here, in milliseconds, apart from what it waits by its own steps. The setup,
+    /// which is none of the plan's tests, takes nothing: schedules have it as a part of the boot.
     fn expected_ms(&self, test: &TestId) -> u64 {
         let SimMachines { plan, script, .. } = &self.machines;
-        let of_plan = plan.tests.iter().find(|other| other.id == *test);
-        let takes_ms = of_plan.and_then(|test| test.takes_ms);
-        let takes_ms = takes_ms.unwrap_or(script.takes_ms());
+        let Some(of_plan) = plan.tests.iter().find(|other| other.id == *test) else {
+            return 0;
+        };
+        let takes_ms = of_plan.takes_ms.unwrap_or(script.takes_ms());
         let cell = &plan.cells[self.login.cell];
         let takes_ms = script.takes(cell, self.login.life, test, takes_ms);
-        let steps = of_plan.map(|test| test.steps.iter().chain(&test.finally));
-        let waits_ms = steps.into_iter().flatten().filter_map(wait_ms);
+        let steps = of_plan.steps.iter().chain(&of_plan.finally);
+        let waits_ms = steps.filter_map(wait_ms);
         waits_ms.fold(takes_ms, u64::saturating_sub)
     }
 
@@ -246,6 +248,12 @@ impl Session for SimSession {
 
     fn assumes(&self) -> bool {
         true
+    }
+
+    async fn take_time(&self, test: &TestId) {
+        if self.machines.begins(&self.login.token, test) {
+            sleep(Duration::from_millis(self.expected_ms(test))).await;
+        }
     }
 
     async fn close(&self) {
