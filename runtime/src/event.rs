@@ -4,7 +4,7 @@
 //! be found from its events. What they mean together is the business of [`crate::state`].
 
 use dva_plan::class::FailureClass;
-use dva_plan::plan::{CellIx, Machine, TestIx};
+use dva_plan::plan::{CellIx, ImageIx, Machine, MachineIx, TestIx};
 use dva_plan::report::{CommandStatus, StepReport};
 use dva_plan::schedule::{LifeIx, PlannedLife};
 use dva_plan::verdict::{Blocker, SkipReason, Verdict};
@@ -108,6 +108,21 @@ pub enum Event {
         gate: String,
         /// Why, in a sentence.
         message: String,
+    },
+    /// Nothing more of an image is started; other images go on. What runs of it may end.
+    ImageStopped {
+        /// The image.
+        image: ImageIx,
+        /// So many of its test runs have failed, which is as many as may.
+        failures: u64,
+    },
+    /// Machines of one type in one region did not come up, as many in a row as may: no more of them are
+    /// launched, unless one that was asked for before comes up after all.
+    MachineGivenUp {
+        /// The first machine of the plan with this type and region.
+        machine: MachineIx,
+        /// How many.
+        lives: u32,
     },
     /// The machine has let us in: tests can start.
     LifeReady {
@@ -225,6 +240,8 @@ impl Event {
             | Self::LifeLaunching { .. }
             | Self::LifeAcquired { .. }
             | Self::LifeReady { .. }
+            | Self::ImageStopped { .. }
+            | Self::MachineGivenUp { .. }
             | Self::ExecutionStarted { .. }
             | Self::LifeReleasing { .. }
             | Self::LifeKept { .. }

@@ -1,6 +1,6 @@
 //! What a run is told besides its plan, and what it gives back.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use dva_plan::{CellId, RunId, RunReport};
@@ -44,6 +44,11 @@ pub struct RunOptions {
     pub after_loss: u32,
     /// The run is stopped when so many test runs have failed.
     pub max_failures: Option<NonZeroUsize>,
+    /// Nothing more of an image is started when so many of its test runs have failed.
+    pub max_failures_per_image: Option<NonZeroUsize>,
+    /// No more machines of one type are launched in one region when so many of them in a row could not be had
+    /// or did not come up.
+    pub breaker: Option<NonZeroU32>,
 }
 
 /// Which machines live on when their tests are over, for somebody to look at. One that the provider
@@ -115,6 +120,8 @@ impl RunOptions {
             keep_for: Duration::from_secs(3600),
             after_loss: 1,
             max_failures: None,
+            max_failures_per_image: None,
+            breaker: NonZeroU32::new(3),
         }
     }
 }

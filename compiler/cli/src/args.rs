@@ -453,6 +453,9 @@ pub struct RunArguments {
     /// Stops when so many test runs have failed; what had not started is blocked
     #[arg(long, value_name = "N")]
     pub max_failures: Option<NonZeroUsize>,
+    /// Starts nothing more of an image when so many of its test runs have failed; other images go on
+    #[arg(long, value_name = "N")]
+    pub max_failures_per_image: Option<NonZeroUsize>,
     /// Lets the simulator's machines and commands meet faults at random, the same for the same number
     #[arg(long, value_name = "SEED")]
     pub faults: Option<u64>,

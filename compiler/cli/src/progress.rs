@@ -157,6 +157,25 @@ fn sentence(names: &Names, event: &Event) -> Option<(Option<LifeIx>, String)> {
             None,
             format!("a cell behind {gate} is not started: {message}"),
         )),
+        Event::ImageStopped { image, failures } => Some((
+            None,
+            format!(
+                "nothing more of {} is started: {} of its test runs {} failed",
+                names.plan.images[*image].name,
+                failures,
+                if *failures == 1 { "has" } else { "have" },
+            ),
+        )),
+        Event::MachineGivenUp { machine, lives } => {
+            let machine = &names.plan.machines[*machine];
+            Some((
+                None,
+                format!(
+                    "no more machines of type {} are started in {}: {} in a row did not come up",
+                    machine.r#type, machine.region, lives
+                ),
+            ))
+        }
         Event::ReleaseFailed { life, message } => {
             Some((Some(*life), format!("may still be running: {message}")))
         }
@@ -302,6 +321,8 @@ impl Observer for Bars {
             | Event::RunResumed { .. }
             | Event::LifeAdded { .. }
             | Event::CellBlocked { .. }
+            | Event::ImageStopped { .. }
+            | Event::MachineGivenUp { .. }
             | Event::LifeFailed { .. }
             | Event::LifeCrashed { .. }
             | Event::ReleaseFailed { .. }

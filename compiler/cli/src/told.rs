@@ -30,6 +30,8 @@ pub struct Told {
     pub faults: Option<u64>,
     pub keep: Option<KeepWhich>,
     pub max_failures: Option<NonZeroUsize>,
+    #[serde(default)]
+    pub max_failures_per_image: Option<NonZeroUsize>,
 }
 
 /// A script of the simulator as it was read.
@@ -98,6 +100,7 @@ impl Told {
         };
         options.machines = NonZeroUsize::new(self.hosts.len());
         options.max_failures = self.max_failures;
+        options.max_failures_per_image = self.max_failures_per_image;
         if let Some(within) = config.ssh.connect_within {
             options.limits.connect = within.0;
         }

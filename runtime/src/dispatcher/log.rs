@@ -43,6 +43,12 @@ pub(super) fn tell(event: &Event) {
         Event::CellBlocked { cell, gate, .. } => {
             info!(target: "dva", cell = cell.row(), gate, "a cell is blocked");
         }
+        Event::ImageStopped { image, failures } => {
+            warn!(target: "dva", image = image.row(), failures, "an image is stopped");
+        }
+        Event::MachineGivenUp { machine, lives } => {
+            warn!(target: "dva", machine = machine.row(), lives, "no more machines of a type are launched");
+        }
         Event::RunResumed { .. } => info!(target: "dva", "the run is resumed"),
         Event::LifeAdded {
             life, instead_of, ..

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use dva_plan::plan::{CellIx, TestIx};
+use dva_plan::plan::{CellIx, ImageIx, TestIx};
 use dva_plan::schedule::{LifeIx, PlannedExecution, PlannedLife};
 use dva_plan::verdict::Verdict;
 use dva_plan::{FailureClass, TestId};
@@ -46,7 +46,7 @@ impl RunState {
         if self.verdicts.contains_key(&(cell, test)) {
             return;
         }
-        if self.stopping.is_some() || self.crashed {
+        if self.stopping.is_some() || self.crashed || self.is_image_stopped(cell) {
             return self.judge(cell, test, verdict, message);
         }
         let otherwise = Judgement {
@@ -96,6 +96,9 @@ impl RunState {
             return None;
         }
         let planned = &self.schedule.lives[life];
+        if self.is_given_up(life) || self.is_image_stopped(planned.cell) {
+            return None;
+        }
         let open = self.left_open(life);
         let mut repeatable = Repeatable {
             state: self,
@@ -187,7 +190,10 @@ impl RunState {
             && planned.machine == before.machine
             && planned.executions.iter().all(is_known)
             && planned.executions.iter().all(is_closed);
-        if !fits || self.stopping.is_some() {
+        if self.is_given_up(instead_of) {
+            return Err(IllegalKind::GivenUp);
+        }
+        if !fits || self.stopping.is_some() || self.is_image_stopped(planned.cell) {
             return Err(IllegalKind::NotLeftOpen);
         }
         for execution in planned.executions.iter().filter(|it| !it.setup) {
@@ -220,6 +226,20 @@ impl RunState {
     /// The same of all lives.
     pub(super) fn judge_all_open(&mut self) {
         let open = std::mem::take(&mut self.open);
+        self.judge_these(open);
+    }
+
+    /// The same of all lives of an image.
+    pub(super) fn judge_open_of(&mut self, image: ImageIx) {
+        let cells = &self.plan.cells;
+        let open = self
+            .open
+            .extract_if(.., |(cell, _), _| cells[*cell].image == image)
+            .collect();
+        self.judge_these(open);
+    }
+
+    fn judge_these(&mut self, open: BTreeMap<(CellIx, TestIx), LeftOpen>) {
         let cells: BTreeSet<CellIx> = open.keys().map(|(cell, _)| *cell).collect();
         for ((cell, test), left) in open {
             self.judge(cell, test, left.otherwise.verdict, &left.otherwise.message);

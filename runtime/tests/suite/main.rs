@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod again;
+mod breaker;
 mod control;
 mod crash;
 mod dispatch;

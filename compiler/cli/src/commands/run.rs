@@ -95,6 +95,7 @@ fn told(arguments: &RunArguments, plan: &ExecutionPlan) -> Result<Told, Failure>
         faults: arguments.faults,
         keep: arguments.keep,
         max_failures: arguments.max_failures,
+        max_failures_per_image: arguments.max_failures_per_image,
     };
     // Before anything is made of it, since it names its file.
     told.script(plan)?;
