@@ -494,6 +494,7 @@ impl Dispatcher {
             mark: self.mark,
             backend: self.backend.clone(),
             limits: self.options.limits,
+            patterns: Arc::clone(&self.options.console),
             folder: self.folder_path(),
             inputs: Arc::clone(&self.inputs),
             secrets: Arc::clone(&self.secrets),
@@ -540,6 +541,9 @@ impl Dispatcher {
                 message: ended.message,
                 steps: ended.steps,
             }),
+            Message::Console { lines, file } => {
+                self.record(Event::ConsoleRead { life, lines, file });
+            }
             Message::ProcessesLeft { test, names } => {
                 self.record(Event::ProcessesLeft { life, test, names });
             }

@@ -174,6 +174,17 @@ pub enum Event {
         /// The life.
         life: LifeIx,
     },
+    /// The console of a machine that is about to be ended was read, and is worth it.
+    ConsoleRead {
+        /// The life.
+        life: LifeIx,
+        /// The lines that somebody should look at.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        lines: Vec<String>,
+        /// Where all that it said is, relative to the run folder.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        file: Option<String>,
+    },
     /// Processes of a test were still there when its life ended.
     ProcessesLeft {
         /// The life.
@@ -228,7 +239,9 @@ impl Event {
                 apply(message);
                 map_steps(steps, &apply);
             }
-            Self::ProcessesLeft { names, .. } => names.iter_mut().for_each(apply),
+            Self::ProcessesLeft { names: texts, .. } | Self::ConsoleRead { lines: texts, .. } => {
+                texts.iter_mut().for_each(apply);
+            }
             Self::Stopping {
                 why: StopCause::Asked | StopCause::Limit(_) | StopCause::Failures(_),
                 ..
@@ -338,6 +351,7 @@ impl LifeTrouble {
             Self::Class(class) => matches!(
                 class,
                 FailureClass::MachineAcquire
+                    | FailureClass::MachineInterrupted
                     | FailureClass::MachineLost
                     | FailureClass::GuestRebooted
                     | FailureClass::Reboot
@@ -356,6 +370,7 @@ impl LifeTrouble {
                 by: Blocker::Capacity,
             },
             Self::Quota => Verdict::Blocked { by: Blocker::Quota },
+            Self::Class(class) if class.is_of_console() => Verdict::Failed { class },
             Self::Class(class) => Verdict::Errored { class },
         }
     }

@@ -149,6 +149,18 @@ fn cut_message(ending: Ending) -> String {
         Ending::Failed(FailureClass::GuestRebooted) => {
             "Its machine rebooted by itself while it ran.".to_owned()
         }
+        Ending::Failed(FailureClass::GuestPanic) => {
+            "The kernel of its machine gave up while it ran.".to_owned()
+        }
+        Ending::Failed(FailureClass::GuestLockup) => {
+            "The kernel of its machine was stuck while it ran.".to_owned()
+        }
+        Ending::Failed(FailureClass::GuestOom) => {
+            "The memory of its machine was used up while it ran.".to_owned()
+        }
+        Ending::Errored(FailureClass::MachineInterrupted) => {
+            "Its machine was taken back by its provider while it ran.".to_owned()
+        }
         Ending::Errored(_) | Ending::Failed(_) => "Its machine was lost while it ran.".to_owned(),
         Ending::Passed | Ending::Skipped(_) | Ending::Interrupted => {
             "The run was stopped while it ran.".to_owned()

@@ -1,12 +1,14 @@
 //! What a run is told besides its plan, and what it gives back.
 
 use std::num::{NonZeroU32, NonZeroUsize};
+use std::sync::Arc;
 use std::time::Duration;
 
 use dva_plan::{CellId, RunId, RunReport};
 use tokio::sync::watch;
 
 use crate::clock::WallTime;
+use crate::console::ConsolePatterns;
 use crate::folder::RunFolder;
 use crate::inputs::Inputs;
 use crate::journal::{Journal, NoJournal};
@@ -49,6 +51,8 @@ pub struct RunOptions {
     /// No more machines of one type are launched in one region when so many of them in a row could not be had
     /// or did not come up.
     pub breaker: Option<NonZeroU32>,
+    /// What is looked for on consoles.
+    pub console: Arc<ConsolePatterns>,
 }
 
 /// Which machines live on when their tests are over, for somebody to look at. One that the provider
@@ -122,6 +126,7 @@ impl RunOptions {
             max_failures: None,
             max_failures_per_image: None,
             breaker: NonZeroU32::new(3),
+            console: Arc::default(),
         }
     }
 }

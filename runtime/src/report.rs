@@ -52,7 +52,7 @@ pub fn report(state: &RunState) -> Option<RunReport> {
         started_unix_ms: start.started_unix_ms,
         duration_ms: state.now_ms(),
         exit: state.exit(),
-        warnings: state.warnings(),
+        warnings: [state.warnings(), state.console_warnings()].concat(),
         lives: state
             .lives()
             .indices()
@@ -85,6 +85,7 @@ fn life_report(state: &RunState, index: LifeIx) -> LifeReport {
         ready_ms: life.ready_ms(),
         end_ms: life.end_ms(),
         problem: (!problems.is_empty()).then(|| problems.join(" ")),
+        console: life.console().and_then(|console| console.file.clone()),
         setup: life.setup_steps().to_vec(),
     }
 }

@@ -6,6 +6,7 @@
 
 mod account;
 mod breaker;
+mod console;
 mod edges;
 mod excerpts;
 mod fold;
@@ -28,7 +29,7 @@ use dva_plan::verdict::Verdict;
 use dva_plan::{ExecutionPlan, RunId, Schedule};
 
 pub use illegal::{IllegalEvent, IllegalKind};
-pub use life::{ExecutionState, LifePhase, LifeState};
+pub use life::{ConsoleSaid, ExecutionState, LifePhase, LifeState};
 
 use crate::event::{Ending, Record, Stopping};
 use breaker::Breakers;

@@ -212,7 +212,9 @@ fn sentence(names: &Names, event: &Event) -> Option<(Option<LifeIx>, String)> {
                 names.life(*instead_of)
             ),
         )),
-        Event::RunStarted { .. }
+        // At the end, with what other consoles say.
+        Event::ConsoleRead { .. }
+        | Event::RunStarted { .. }
         | Event::TestsGivenUp { .. }
         | Event::TestSkipped { .. }
         | Event::LifeSetUp { .. }
@@ -335,6 +337,7 @@ impl Observer for Bars {
             }
             Event::LifeKept { life, .. } => self.bar(*life).bar.finish_with_message("kept"),
             Event::RunStarted { .. }
+            | Event::ConsoleRead { .. }
             | Event::TestsGivenUp { .. }
             | Event::TestSkipped { .. }
             | Event::LifeAcquired { .. }

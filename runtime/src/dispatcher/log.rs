@@ -35,6 +35,11 @@ pub(super) fn tell(event: &Event) {
         } => {
             info!(target: "dva", life = life.row(), test = test.row(), ?ending, message, "a test ended");
         }
+        Event::ConsoleRead { life, lines, .. } => {
+            for line in lines {
+                warn!(target: "dva", life = life.row(), line, "a console says");
+            }
+        }
         Event::LifeEnded { life } => info!(target: "dva", life = life.row(), "a machine is gone"),
         Event::LifeKept { life, for_ms } => {
             info!(target: "dva", life = life.row(), for_ms, "a machine is kept");

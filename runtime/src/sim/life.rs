@@ -11,6 +11,15 @@ use super::fault::LifeFault;
 use super::script::Life;
 use crate::provider::{AcquireErrorKind, AttachedDisk};
 
+/// What a kernel says that gives up, as Linux has it.
+const PANIC: &str = "\
+[  133.514702] Kernel panic - not syncing: the simulator was told so
+[  133.514733] CPU: 0 PID: 1 Comm: systemd Not tainted
+[  133.514751] Call Trace:
+[  133.514760]  panic+0x31b/0x4c5
+[  133.514771] ---[ end Kernel panic - not syncing: the simulator was told so ]---
+";
+
 /// All lives that were asked for, by token.
 #[derive(Default)]
 pub(super) struct SimLives {
@@ -28,6 +37,8 @@ pub(super) struct SimLife {
     /// How often it was asked for.
     asked: u32,
     was_started: bool,
+    /// Whether its provider took its machine back.
+    pub(super) was_taken: bool,
     /// Which tests have begun on it.
     pub(super) begun: BTreeSet<TestId>,
     /// The machine, while it is there.
@@ -53,6 +64,8 @@ pub(super) struct SimMachine {
 /// A machine that is asked for.
 #[derive(Clone, Copy)]
 pub(super) struct Begun {
+    /// Which of the lives of its cell it is.
+    pub(super) number: u32,
     pub(super) told: Life,
     /// Whether it was started only now.
     pub(super) is_new: bool,
@@ -88,15 +101,20 @@ impl SimLives {
                 told: told(number),
                 asked: 0,
                 was_started: false,
+                was_taken: false,
                 begun: BTreeSet::new(),
                 machine: None,
             }
         });
         life.asked += 1;
-        let told = life.told;
+        let (number, told) = (life.number, life.told);
         if life.machine.is_some() {
             let is_new = false;
-            return Ok(Begun { told, is_new });
+            return Ok(Begun {
+                number,
+                told,
+                is_new,
+            });
         }
         if life.was_started {
             return Err((AcquireErrorKind::Broken, "its machine has gone"));
@@ -109,7 +127,11 @@ impl SimLives {
         let copies = 1 + usize::from(told.fault == Some(LifeFault::Twice));
         life.machine = Some(SimMachine::new(copies));
         let is_new = true;
-        Ok(Begun { told, is_new })
+        Ok(Begun {
+            number,
+            told,
+            is_new,
+        })
     }
 
     /// Ends the machine of a token.
@@ -153,6 +175,12 @@ impl SimLives {
 }
 
 impl SimLife {
+    /// Its provider takes its machine back.
+    pub(super) fn take_back(&mut self) {
+        self.was_taken = true;
+        self.lose();
+    }
+
     /// Its machine has gone, and every connection to it.
     pub(super) fn lose(&mut self) {
         if let Some(machine) = self.machine.take() {
@@ -197,11 +225,18 @@ impl SimMachine {
             .push_str(&format!("simulated boot {boots}\r\n"));
     }
 
-    /// Its kernel gives up: it stays where it is and says nothing more.
-    pub(super) fn panic(&mut self) {
+    /// Its kernel gives up with these words: it stays where it is and says nothing more.
+    pub(super) fn panic(&mut self, words: Option<&str>) {
         self.go_down();
-        self.console
-            .push_str("Kernel panic - not syncing: the simulator was told so\r\n");
+        self.says(words.unwrap_or(PANIC));
+    }
+
+    /// It writes something on its console.
+    pub(super) fn says(&mut self, text: &str) {
+        for line in text.lines() {
+            self.console.push_str(line);
+            self.console.push_str("\r\n");
+        }
     }
 
     pub(super) fn attach(&mut self, disk: DiskIx) -> AttachedDisk {

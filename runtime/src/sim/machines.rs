@@ -59,7 +59,7 @@ impl SimMachines {
     /// A machine is taken away.
     pub(super) fn take_away(&self, token: &str) {
         if let Some(life) = self.lock().of(token) {
-            life.lose();
+            life.take_back();
         }
     }
 
@@ -139,11 +139,18 @@ impl Provider for SimMachines {
         let token = request.token.to_string();
         let told = |number| self.script.life(&self.plan.cells[cell], number);
         let begun = self.lock().begin(&token, cell, told);
-        let Begun { told, is_new } = begun.map_err(|(kind, message)| refused(kind, message))?;
+        let Begun {
+            number,
+            told,
+            is_new,
+        } = begun.map_err(|(kind, message)| refused(kind, message))?;
         if told.fault == Some(LifeFault::Stuck) {
             std::future::pending::<()>().await;
         }
         if is_new {
+            if let Some(text) = self.script.boot_console(&self.plan.cells[cell], number) {
+                self.misbehave(&token, |machine| machine.says(text));
+            }
             sleep(told.boot + told.late).await;
             if told.fault == Some(LifeFault::LostAnswer) {
                 return Err(refused(AcquireErrorKind::Broken, LOST));
@@ -243,10 +250,16 @@ impl Provider for SimMachines {
         self.control(token, |machine| Ok(machine.attached.contains(&disk)))
     }
 
-    /// One line for each boot, and a panic. Steps that wait for the console do not look: a simulated login
+    /// One line for each boot, a panic, and what the script says. Steps that wait for the console do not look: a simulated login
     /// assumes.
     async fn console(&self, token: &MachineToken) -> Result<Vec<u8>, ControlError> {
         self.control(token, |machine| Ok(machine.console.clone().into_bytes()))
+    }
+
+    async fn interruption(&self, token: &MachineToken) -> Result<Option<String>, ControlError> {
+        let mut lives = self.lock();
+        let was_taken = lives.of(token.as_str()).is_some_and(|life| life.was_taken);
+        Ok(was_taken.then(|| "the simulator was told that it wants it for others".to_owned()))
     }
 
     async fn keep(&self, token: &MachineToken, _: Duration) -> Result<(), ControlError> {

@@ -31,6 +31,8 @@ pub struct SimScript {
     faults: Option<RandomFaults>,
     tests: Vec<(Lives, TestId, u32, Command)>,
     lives: Vec<(Lives, ToldLife)>,
+    /// What machines say on their consoles while they start.
+    consoles: Vec<(Lives, String)>,
 }
 
 /// A script that cannot be used.
@@ -102,6 +104,7 @@ pub(super) struct Command {
     signal: Option<String>,
     pub(super) stdout: Option<String>,
     pub(super) stderr: Option<String>,
+    pub(super) console: Option<String>,
     pub(super) takes_ms: Option<u64>,
     pub(super) leaves: Vec<String>,
     pub(super) fault: Option<CommandFault>,
@@ -134,6 +137,7 @@ impl Default for SimScript {
             faults: None,
             tests: Vec::new(),
             lives: Vec::new(),
+            consoles: Vec::new(),
         }
     }
 }
@@ -164,7 +168,11 @@ impl SimScript {
             script.tests.push(entry.test()?);
         }
         for entry in whole.entries("life")? {
-            script.lives.push(entry.life()?);
+            let (lives, told, console) = entry.life()?;
+            script
+                .consoles
+                .extend(console.map(|console| (lives.clone(), console)));
+            script.lives.push((lives, told));
         }
         Ok(script)
     }
@@ -237,6 +245,13 @@ impl SimScript {
             late: Duration::from_millis(late_ms),
             fault,
         }
+    }
+
+    /// What the machine of life number `life` of a cell says on its console while it starts.
+    pub(super) fn boot_console(&self, cell: &Cell, life: u32) -> Option<&str> {
+        let mut consoles = self.consoles.iter();
+        let said = consoles.rfind(|(lives, _)| lives.fit(cell, life));
+        said.map(|(_, text)| text.as_str())
     }
 
     /// How long `test` takes on life number `life` of a cell, in milliseconds, where that is `takes_ms` on

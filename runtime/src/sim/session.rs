@@ -125,6 +125,11 @@ impl SimSession {
             let left = (request.command.clone(), told.leaves.clone());
             self.guest().left.push(left);
         }
+        if let Some(text) = &told.console
+            && told.fault != Some(CommandFault::Panic)
+        {
+            self.machines.misbehave(token, |machine| machine.says(text));
+        }
         match told.fault {
             Some(CommandFault::Hang) => {
                 return Ok(self.hang(request, "TERM", Duration::ZERO).await);
@@ -144,7 +149,11 @@ impl SimSession {
                 return self.break_off(takes, reboots).await;
             }
             Some(CommandFault::Panic) => {
-                let panics = || self.machines.misbehave(token, SimMachine::panic);
+                let words = told.console.as_deref();
+                let panics = || {
+                    self.machines
+                        .misbehave(token, |machine| machine.panic(words));
+                };
                 return self.break_off(takes, panics).await;
             }
             Some(CommandFault::Spot) => {

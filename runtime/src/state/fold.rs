@@ -146,6 +146,13 @@ impl RunState {
                 }
                 self.lives[*life].releasing();
             }
+            Event::ConsoleRead { life, lines, file } => {
+                let state = self.life(*life, &[LifePhase::Releasing])?;
+                if state.console().is_some() {
+                    return Err(IllegalKind::ReadTwice);
+                }
+                state.console_read(lines, file.as_deref());
+            }
             Event::ProcessesLeft { life, test, names } => {
                 let left = self
                     .life(*life, &[LifePhase::Releasing])?

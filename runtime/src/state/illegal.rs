@@ -44,6 +44,9 @@ pub enum IllegalKind {
     /// There is no such machine in the plan.
     #[error("there is no such machine in the plan")]
     UnknownMachine,
+    /// The console of the life was read before.
+    #[error("its console was read before")]
+    ReadTwice,
     /// Not so many machines of this type and region in a row did not come up, or that was said before.
     #[error("not so many machines like it in a row did not come up")]
     NotInARow,

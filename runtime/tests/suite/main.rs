@@ -3,6 +3,7 @@
 
 mod again;
 mod breaker;
+mod console;
 mod control;
 mod crash;
 mod dispatch;
