@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
+use aho_corasick::AhoCorasick;
 use dva_plan::FailureClass;
 use regex::{Regex, RegexSet};
 use thiserror::Error;
@@ -106,6 +107,28 @@ static KNOWN: LazyLock<RegexSet> = LazyLock::new(|| {
     RegexSet::new(PATTERNS.iter().map(|(pattern, _)| pattern)).expect("they are ours")
 });
 
+/// Words of which each line has one that a pattern matches: most lines have none, and need no closer look.
+const WORDS: &[&str] = &[
+    "Kernel panic - ",
+    "BUG",
+    "hard LOCKUP",
+    "detected ",
+    "blocked for more than",
+    "Out of memory: ",
+    "Oops",
+    "Unable to handle kernel",
+    "general protection fault",
+    "WARNING: CPU: ",
+    "Call ",
+    "Failed to start ",
+    "Freezing execution",
+    " mode",
+];
+
+#[expect(clippy::expect_used, reason = "a test compiles them")]
+static HINTS: LazyLock<AhoCorasick> =
+    LazyLock::new(|| AhoCorasick::new(WORDS).expect("they are few"));
+
 /// Control sequences of terminals, and the time that a kernel puts before its lines.
 #[expect(clippy::expect_used, reason = "a test compiles them")]
 static DRESS: LazyLock<[Regex; 2]> = LazyLock::new(|| {
@@ -197,7 +220,8 @@ impl ConsolePatterns {
     /// All lines that are a sign of something.
     fn signs<'a>(&'a self, console: &'a str) -> impl Iterator<Item = (Sign, String)> + 'a {
         let [sequences, time] = &*DRESS;
-        console.lines().filter_map(move |line| {
+        let lines = console.lines().filter(|line| HINTS.is_match(line));
+        lines.filter_map(move |line| {
             let line = sequences.replace_all(line, "");
             let line = time.replace(line.trim(), "");
             let matched = KNOWN.matches(&line).into_iter().next()?;

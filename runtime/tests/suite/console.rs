@@ -117,6 +117,27 @@ fn each_kind_of_trouble_has_its_cause_and_its_warning() {
 }
 
 #[test]
+fn other_lines_that_are_warned_of() {
+    let patterns = ConsolePatterns::default();
+    for line in [
+        "[   99.120031] NMI watchdog: Watchdog detected hard LOCKUP on cpu 3",
+        "[   99.120031] watchdog: Watchdog detected hard LOCKUP on cpu 3",
+        "[  130.000000] Out of memory: Kill process 1882 (java) score 812 or sacrifice child",
+        "[   12.345678] kernel BUG at fs/ext4/inode.c:2721!",
+        "<4>[   12.345678] general protection fault: 0000 [#1] SMP PTI",
+        "[   12.345678] WARNING: CPU: 2 PID: 411 at net/core/dev.c:1100 dev_watchdog+0x2a/0x30",
+        "[   12.345678] Internal error: Oops - BUG: 0 [#1] SMP",
+        "[    3.120031] systemd[1]: Freezing execution.",
+        "You are in emergency mode. After logging in, type \"journalctl -xb\" to view",
+        "Entering emergency mode. Exit the shell to continue.",
+        "[   12.345678] Kernel panic - not syncing: softlockup: hung tasks",
+        "[   12.345678] Kernel panic - not syncing: hung_task: blocked tasks",
+    ] {
+        assert_eq!(patterns.warnings(line).len(), 1, "{line}");
+    }
+}
+
+#[test]
 fn lines_are_shown_without_their_dress() {
     let patterns = ConsolePatterns::default();
     let (_, line) = patterns.end(PANIC).unwrap();
