@@ -5,6 +5,7 @@
 //! event is recorded before the call it announces.
 
 mod crash;
+mod failures;
 mod held;
 mod log;
 mod purse;
@@ -22,7 +23,7 @@ use dva_plan::document::Loaded;
 use dva_plan::plan::TestIx;
 use dva_plan::schedule::LifeIx;
 use dva_plan::table::Index;
-use dva_plan::verdict::{SkipReason, Verdict};
+use dva_plan::verdict::SkipReason;
 use dva_plan::{ExecutionPlan, FailureClass, Schedule};
 use tokio::sync::mpsc;
 use tokio::task::{self, JoinSet};
@@ -42,9 +43,8 @@ use crate::options::{Keep, MachineKept, MachineLeft, RunOptions, RunOutcome, Sto
 use crate::provider::{Backend, MachineToken, Provider};
 use crate::report::report;
 use crate::secrets::Secrets;
-use crate::state::{
-    ExecutionState, GateState, Gates, IllegalEvent, Judgement, LifePhase, RunState,
-};
+use crate::state::{ExecutionState, GateState, Gates, IllegalEvent, LifePhase, RunState};
+use failures::Failures;
 use held::Held;
 use purse::Purse;
 
@@ -187,9 +187,7 @@ struct Dispatcher {
     waits_for_money: bool,
     /// When lives are ended, because their machines end themselves soon after.
     endings: BTreeSet<(Instant, LifeIx)>,
-    /// How many verdicts were looked at, and how many of them are failures.
-    judged: usize,
-    failed: usize,
+    failures: Failures,
 }
 
 /// A life that has a task.
@@ -246,8 +244,7 @@ impl Dispatcher {
             purse: None,
             waits_for_money: false,
             endings: BTreeSet::new(),
-            judged: 0,
-            failed: 0,
+            failures: Failures::default(),
         }
     }
 
@@ -519,6 +516,7 @@ impl Dispatcher {
             mark: self.mark,
             backend: self.backend.clone(),
             limits: self.options.limits,
+            patterns: Arc::clone(&self.options.console),
             folder: self.folder_path(),
             inputs: Arc::clone(&self.inputs),
             secrets: Arc::clone(&self.secrets),
@@ -565,6 +563,9 @@ impl Dispatcher {
                 message: ended.message,
                 steps: ended.steps,
             }),
+            Message::Console { lines, file } => {
+                self.record(Event::ConsoleRead { life, lines, file });
+            }
             Message::ProcessesLeft { test, names } => {
                 self.record(Event::ProcessesLeft { life, test, names });
             }
@@ -593,23 +594,6 @@ impl Dispatcher {
         self.heed_folder();
     }
 
-    /// Stops the run once as many test runs have failed as may.
-    fn heed_failures(&mut self) {
-        let Some(most) = self.options.max_failures else {
-            return;
-        };
-        for (cell, test) in self.state.judged().iter().skip(self.judged) {
-            let judgement = self.state.final_judgement(*cell, *test);
-            let failed = |of: &Judgement| matches!(of.verdict, Verdict::Failed { .. });
-            self.failed += usize::from(judgement.as_ref().is_some_and(failed));
-        }
-        self.judged = self.state.judged().len();
-        if self.failed >= most.get() {
-            let most = u64::try_from(most.get()).unwrap_or(u64::MAX);
-            self.stop(Stopping::Finish, StopCause::Failures(most));
-        }
-    }
-
     /// Starts on a life what can start, or releases it where nothing is left to do.
     fn advance(&mut self, life: LifeIx) {
         for (test, lane) in self.state.startable(life) {
@@ -632,6 +616,7 @@ impl Dispatcher {
 
     /// Nothing happens on the life any more: what it has left open gets a further one, or is judged.
     fn settle(&mut self, life: LifeIx) {
+        self.heed_breaker(life);
         if let Some(planned) = self.state.further_life(life, self.options.after_loss) {
             let added = LifeIx::from_row(self.state.schedule().lives.len());
             self.record(Event::LifeAdded {

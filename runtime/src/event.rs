@@ -4,7 +4,7 @@
 //! be found from its events. What they mean together is the business of [`crate::state`].
 
 use dva_plan::class::FailureClass;
-use dva_plan::plan::{CellIx, Machine, TestIx};
+use dva_plan::plan::{CellIx, ImageIx, Machine, MachineIx, TestIx};
 use dva_plan::report::{CommandStatus, StepReport};
 use dva_plan::schedule::{LifeIx, PlannedLife};
 use dva_plan::verdict::{Blocker, SkipReason, Verdict};
@@ -122,6 +122,21 @@ pub enum Event {
         /// Why, in a sentence.
         message: String,
     },
+    /// Nothing more of an image is started; other images go on. What runs of it may end.
+    ImageStopped {
+        /// The image.
+        image: ImageIx,
+        /// So many of its test runs have failed, which is as many as may.
+        failures: u64,
+    },
+    /// Machines of one type in one region did not come up, as many in a row as may: no more of them are
+    /// launched, unless one that was asked for before comes up after all.
+    MachineGivenUp {
+        /// The first machine of the plan with this type and region.
+        machine: MachineIx,
+        /// How many.
+        lives: u32,
+    },
     /// The machine has let us in: tests can start.
     LifeReady {
         /// The life.
@@ -171,6 +186,17 @@ pub enum Event {
     LifeReleasing {
         /// The life.
         life: LifeIx,
+    },
+    /// The console of a machine that is about to be ended was read, and is worth it.
+    ConsoleRead {
+        /// The life.
+        life: LifeIx,
+        /// The lines that somebody should look at.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        lines: Vec<String>,
+        /// Where all that it said is, relative to the run folder.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        file: Option<String>,
     },
     /// Processes of a test were still there when its life ended.
     ProcessesLeft {
@@ -227,7 +253,9 @@ impl Event {
                 apply(message);
                 map_steps(steps, &apply);
             }
-            Self::ProcessesLeft { names, .. } => names.iter_mut().for_each(apply),
+            Self::ProcessesLeft { names: texts, .. } | Self::ConsoleRead { lines: texts, .. } => {
+                texts.iter_mut().for_each(apply);
+            }
             Self::Stopping {
                 why: StopCause::Asked | StopCause::Limit(_) | StopCause::Failures(_),
                 ..
@@ -239,6 +267,8 @@ impl Event {
             | Self::LifeLaunching { .. }
             | Self::LifeAcquired { .. }
             | Self::LifeReady { .. }
+            | Self::ImageStopped { .. }
+            | Self::MachineGivenUp { .. }
             | Self::ExecutionStarted { .. }
             | Self::LifeReleasing { .. }
             | Self::LifeKept { .. }
@@ -337,6 +367,7 @@ impl LifeTrouble {
             Self::Class(class) => matches!(
                 class,
                 FailureClass::MachineAcquire
+                    | FailureClass::MachineInterrupted
                     | FailureClass::MachineLost
                     | FailureClass::GuestRebooted
                     | FailureClass::Reboot
@@ -356,6 +387,7 @@ impl LifeTrouble {
             },
             Self::Quota => Verdict::Blocked { by: Blocker::Quota },
             Self::Cost => Verdict::Blocked { by: Blocker::Limit },
+            Self::Class(class) if class.is_of_console() => Verdict::Failed { class },
             Self::Class(class) => Verdict::Errored { class },
         }
     }

@@ -29,7 +29,7 @@ use dva_plan::step::{SlotIx, Step, StepKind, WaitCondition, every_step};
 use dva_plan::template::Template;
 use dva_plan::unit::display_duration;
 use dva_plan::verdict::SkipReason;
-use dva_plan::{ExecutionPlan, FailureClass, Value};
+use dva_plan::{ExecutionPlan, FailureClass, TestId, Value};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tracing::debug;
@@ -148,6 +148,18 @@ fn cut_message(ending: Ending) -> String {
         }
         Ending::Failed(FailureClass::GuestRebooted) => {
             "Its machine rebooted by itself while it ran.".to_owned()
+        }
+        Ending::Failed(FailureClass::GuestPanic) => {
+            "The kernel of its machine gave up while it ran.".to_owned()
+        }
+        Ending::Failed(FailureClass::GuestLockup) => {
+            "The kernel of its machine was stuck while it ran.".to_owned()
+        }
+        Ending::Failed(FailureClass::GuestOom) => {
+            "The memory of its machine was used up while it ran.".to_owned()
+        }
+        Ending::Errored(FailureClass::MachineInterrupted) => {
+            "Its machine was taken back by its provider while it ran.".to_owned()
         }
         Ending::Errored(_) | Ending::Failed(_) => "Its machine was lost while it ran.".to_owned(),
         Ending::Passed | Ending::Skipped(_) | Ending::Interrupted => {
@@ -269,6 +281,9 @@ impl Runner {
             of_finally: of_test,
         };
         let mut broken = self.block(&test.steps, frame).await;
+        if broken.is_none() {
+            broken = self.take_time(&test.id, of_test).await;
+        }
         // Commands of `finally` keep their number however far the steps came.
         self.commands = commands_in(&test.steps);
         if matches!(broken, Some(Broken::Cut(_) | Broken::Gone(_))) {
@@ -308,6 +323,26 @@ impl Runner {
             }
         }
         broken
+    }
+
+    /// Where nothing is really done, lets the time pass that the test takes.
+    async fn take_time(&self, test: &TestId, limit: Limit) -> Option<Broken> {
+        let link = self.execution.guest.link()?;
+        if !link.session.assumes() {
+            return None;
+        }
+        let passing = link.session.take_time(test);
+        match self.within(limit.deadline, passing).await {
+            Ok(Some(())) => None,
+            Ok(None) => Some(Broken::Failed {
+                class: limit.class,
+                message: format!(
+                    "It had not ended when the test's limit of {} was over.",
+                    display_duration(limit.ms)
+                ),
+            }),
+            Err(broken) => Some(broken),
+        }
     }
 
     async fn step(&mut self, step: &Step, frame: Frame) -> Option<Broken> {

@@ -4,7 +4,9 @@
 //! It decides nothing: the dispatcher orders, the executor obeys and says what came of it. Only the
 //! values that tests captured stay here, since no other life may read them.
 
+mod console;
 mod machine;
+mod throttle;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -20,11 +22,12 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
+use crate::console::ConsolePatterns;
 use crate::environment::{self, ExecutionMark, Root, RunMark};
 use crate::event::{Ending, LifeTrouble};
 use crate::execution::{self, Execution, ExecutionEnd, Slots};
 use crate::folder::{CollectedFiles, LogFiles, Occasion};
-use crate::guest::{self, Guest};
+use crate::guest::{self, Guest, Witness};
 use crate::inputs::Inputs;
 use crate::mask::Mask;
 use crate::options::Limits;
@@ -62,12 +65,26 @@ pub(crate) struct Life {
     pub limits: Limits,
     /// After how long its machine ends itself.
     pub lifetime: Duration,
+    /// What is looked for on its console.
+    pub patterns: Arc<ConsolePatterns>,
     /// The run folder.
     pub folder: Option<PathBuf>,
     pub inputs: Arc<Inputs>,
     pub secrets: Arc<Secrets>,
     /// Hides them.
     pub mask: Option<Arc<Mask>>,
+}
+
+impl Life {
+    /// Who knows of its machine when it does not answer.
+    fn witness(&self) -> Witness {
+        Witness {
+            backend: self.backend.clone(),
+            token: self.token.clone(),
+            patterns: Arc::clone(&self.patterns),
+            mask: self.mask.clone(),
+        }
+    }
 }
 
 /// What an executor is told.
@@ -100,6 +117,11 @@ pub(crate) enum Message {
     },
     /// An execution has ended.
     Ended(EndedExecution),
+    /// What its console has said that somebody should look at, and the file where all of it is.
+    Console {
+        lines: Vec<String>,
+        file: Option<String>,
+    },
     /// Processes that a test has left.
     ProcessesLeft { test: TestIx, names: Vec<String> },
     /// The machine lives on for so long. The last message.
@@ -128,9 +150,17 @@ pub(crate) async fn live(
     let keep = match executor.begin(&mut orders).await {
         Begun::Ready(guest) => {
             executor.say(Message::Ready);
-            executor.work(&guest, &mut orders).await
+            let (keep, look) = executor.work(&guest, &mut orders).await;
+            executor.look_at_console(look).await;
+            keep
         }
         Begun::Failed(trouble, message) => {
+            executor.say(Message::Failed { trouble, message });
+            let keep = orders.ended().await;
+            executor.look_at_console(LastLook::ToKeep).await;
+            keep
+        }
+        Begun::NoMachine(trouble, message) => {
             executor.say(Message::Failed { trouble, message });
             orders.ended().await
         }
@@ -156,7 +186,20 @@ struct Executor {
 enum Begun {
     Ready(Arc<Guest>),
     Failed(LifeTrouble, String),
+    /// None was started.
+    NoMachine(LifeTrouble, String),
     Cancelled(Option<Duration>),
+}
+
+/// What the last look at a console is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LastLook {
+    /// There is none: the machine is to be ended at once.
+    None,
+    /// For something that somebody should look at.
+    ForSigns,
+    /// For all of it, since something has failed or could not be judged.
+    ToKeep,
 }
 
 struct Orders(mpsc::UnboundedReceiver<Order>);
@@ -186,14 +229,14 @@ impl Executor {
         let begin = async {
             let machine = match machine::acquire(&self.life).await {
                 Ok(machine) => machine,
-                Err((trouble, message)) => return Begun::Failed(trouble, message),
+                Err((trouble, message)) => return Begun::NoMachine(trouble, message),
             };
             self.say(Message::Acquired {
                 id: machine.id.clone(),
                 machine: Box::new(machine.machine.clone()),
             });
-            let (backend, token) = (self.life.backend.clone(), self.life.token.clone());
-            match Guest::log_in(backend, token, machine, self.life.limits.connect).await {
+            let witness = self.life.witness();
+            match Guest::log_in(witness, machine, self.life.limits.connect).await {
                 Ok(guest) => self.set_up(Arc::new(guest)).await,
                 Err(refused) => Begun::Failed(LifeTrouble::Class(refused.class), refused.message),
             }
@@ -229,6 +272,10 @@ impl Executor {
             )
         };
         match (end.loss, end.ending) {
+            // A kernel that gives up is nothing that another machine would do better.
+            (Some(loss), Ending::Failed(class)) if class.is_of_console() => {
+                failed(class, loss.message)
+            }
             (Some(loss), _) => failed(loss.class, loss.message),
             (None, Ending::Passed) => Begun::Ready(guest),
             (
@@ -272,8 +319,8 @@ impl Executor {
     }
 
     /// Runs tests until the life is to end, then looks at what they have left and logs out. Gives how
-    /// long the machine is to live on.
-    async fn work(&self, guest: &Arc<Guest>, orders: &mut Orders) -> Option<Duration> {
+    /// long the machine is to live on, and what its console is to be looked at for.
+    async fn work(&self, guest: &Arc<Guest>, orders: &mut Orders) -> (Option<Duration>, LastLook) {
         let life = &self.life;
         let setup = life
             .setup
@@ -288,6 +335,7 @@ impl Executor {
             unused: BTreeSet::new(),
             used: setup.into_iter().collect(),
             lost: false,
+            went_wrong: false,
             started: Vec::new(),
         };
         work.make_folders().await;
@@ -312,9 +360,10 @@ impl Executor {
                 },
             }
         };
+        let look = work.last_look();
         work.wind_up().await;
         guest.close().await;
-        keep
+        (keep, look)
     }
 
     /// Lets the machine live on where that is wanted and possible; else ends it.
@@ -356,6 +405,8 @@ struct Work<'a> {
     /// Executions that have ended and whose working directories are still there.
     used: Vec<ExecutionMark>,
     lost: bool,
+    /// Whether something has failed, or could not be judged.
+    went_wrong: bool,
     started: Vec<TestIx>,
 }
 
@@ -378,6 +429,14 @@ impl Work<'_> {
             }
         };
         let _ = timeout(MAKING, making).await;
+    }
+
+    fn last_look(&self) -> LastLook {
+        match *self.cut.borrow() {
+            Some(Ending::Interrupted) => LastLook::None,
+            _ if self.went_wrong => LastLook::ToKeep,
+            _ => LastLook::ForSigns,
+        }
     }
 
     fn mark(&self, test: TestIx) -> ExecutionMark {
@@ -409,6 +468,7 @@ impl Work<'_> {
     }
 
     fn ended(&mut self, end: ExecutionEnd) {
+        self.went_wrong |= matches!(end.ending, Ending::Failed(_) | Ending::Errored(_));
         if let Some(loss) = end.loss
             && !self.lost
         {

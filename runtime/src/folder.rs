@@ -181,6 +181,45 @@ impl LogFiles {
     }
 }
 
+/// The file that what a machine has said on its console goes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ConsoleFile {
+    path: PathBuf,
+    /// Relative to the run folder.
+    relative: String,
+}
+
+impl ConsoleFile {
+    /// The most bytes that are kept: the last ones.
+    const MOST: usize = 256 << 10;
+
+    /// The file of a life of `cell`: `console/<cell>/life-<number>.log`.
+    pub(crate) fn new(folder: &Path, cell: &CellId, life: LifeIx) -> Self {
+        let relative = format!(
+            "console/{}/life-{}.log",
+            file_name(cell.as_str()),
+            life.row()
+        );
+        Self {
+            path: folder.join(&relative),
+            relative,
+        }
+    }
+
+    /// Where it is, relative to the run folder.
+    pub(crate) fn relative(&self) -> &str {
+        &self.relative
+    }
+
+    /// Writes what was said.
+    pub(crate) fn write(&self, said: &str) -> Result<(), FolderError> {
+        let parent = self.path.parent().unwrap_or(&self.path);
+        fs::create_dir_all(parent).map_err(failed("create", parent))?;
+        let bytes = said.as_bytes();
+        write(&self.path, &bytes[bytes.len().saturating_sub(Self::MOST)..])
+    }
+}
+
 /// The files that one execution fetches from its machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CollectedFiles {

@@ -5,6 +5,7 @@
 //! rebooted or stopped nothing else runs on it: [`crate::state`] sees to that.
 
 mod connect;
+mod witness;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,17 +19,21 @@ use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, info};
 
 use crate::environment::{self, Look, Root};
+use crate::event::Ending;
 use crate::provider::{
     self, AcquiredMachine, AttachedDisk, Backend, ControlError, ControlErrorKind, DiskRequest,
     MachineToken,
 };
 use crate::transport::{ExecRequest, Purpose, Reach, Session, StreamPlan};
 pub(crate) use connect::Refused;
+pub(crate) use witness::{Cause, Witness};
 
 /// How long leaving a machine may take.
 const CLOSING: Duration = Duration::from_secs(5);
 /// How long a machine that goes down may still answer after it has dropped us.
 const GOING_DOWN: Duration = Duration::from_secs(3);
+/// How long a machine that boots may take before anybody looks for what keeps it from that.
+const BOOTING: Duration = Duration::from_secs(30);
 /// How long a machine may take to say that it will reboot.
 const ASKING: Duration = Duration::from_secs(10);
 
@@ -44,6 +49,8 @@ pub(crate) struct Guest {
     state: Mutex<State>,
     /// What has become of it, once a connection broke in the middle of a command.
     fate: OnceCell<Fate>,
+    /// Who knows of it when it does not answer.
+    witness: Witness,
 }
 
 struct State {
@@ -76,6 +83,8 @@ pub(crate) enum Fate {
     Same,
     /// It has booted since.
     Rebooted,
+    /// It does not answer any more, or not as it was, and this is known to be why.
+    Ended(Cause),
     /// It cannot be reached any more; the sentence says how.
     Unreachable(String),
 }
@@ -94,13 +103,13 @@ pub(crate) enum Unturned {
 impl Guest {
     /// Logs in to a machine that was just started.
     pub(crate) async fn log_in(
-        backend: Backend,
-        token: MachineToken,
+        witness: Witness,
         acquired: AcquiredMachine,
         limit: Duration,
     ) -> Result<Self, Refused> {
         let deadline = Instant::now() + limit;
-        let link = connect::log_in(&*backend.transport, &acquired.reach, deadline, None).await?;
+        let link = come_up(&witness, &acquired.reach, deadline, None).await?;
+        let Witness { backend, token, .. } = witness.clone();
         let disks = acquired.disks.into_iter().map(|attached| GuestDisk {
             attached,
             leaves: false,
@@ -116,6 +125,7 @@ impl Guest {
                 disks: disks.collect(),
             }),
             fate: OnceCell::new(),
+            witness,
         })
     }
 
@@ -140,7 +150,23 @@ impl Guest {
         self.fate.get_or_init(|| self.find_fate()).await
     }
 
+    /// Looks for the machine, and meanwhile for what may be known of it: one whose kernel gave up, or that was
+    /// taken back, is not waited for.
     async fn find_fate(&self) -> Fate {
+        let fate = tokio::select! {
+            biased;
+            cause = self.witness.certain_end(Duration::ZERO) => return Fate::Ended(cause),
+            fate = self.find_again() => fate,
+        };
+        let cause = match fate {
+            Fate::Same | Fate::Ended(_) => None,
+            Fate::Rebooted => self.witness.end().await,
+            Fate::Unreachable(_) => self.witness.cause().await,
+        };
+        cause.map_or(fate, Fate::Ended)
+    }
+
+    async fn find_again(&self) -> Fate {
         let Some(before) = self.link().map(|link| link.boot) else {
             return Fate::Same;
         };
@@ -187,6 +213,11 @@ impl Guest {
             link.broken = broken;
         }
         false
+    }
+
+    /// Why its kernel gave up, where its console says that it did.
+    pub(crate) async fn end(&self) -> Option<Cause> {
+        self.witness.end().await
     }
 
     /// Restarts the machine and logs in again.
@@ -247,8 +278,7 @@ impl Guest {
 
     /// Logs in, to a machine that has booted since the boot id `before`.
     async fn enter(&self, before: Option<&str>, deadline: Instant) -> Result<(), Unturned> {
-        let transport = &*self.backend.transport;
-        let link = connect::log_in(transport, &self.reach, deadline, before).await;
+        let link = come_up(&self.witness, &self.reach, deadline, before).await;
         self.state().link = Some(link.map_err(Unturned::Gone)?);
         Ok(())
     }
@@ -341,6 +371,32 @@ impl Guest {
     }
 }
 
+/// Logs in to a machine that boots. Where it does not let us in, what is known of it says why; once that is
+/// certain, nobody waits on.
+async fn come_up(
+    witness: &Witness,
+    reach: &Reach,
+    deadline: Instant,
+    before: Option<&str>,
+) -> Result<Link, Refused> {
+    let transport = &*witness.backend.transport;
+    let refused = tokio::select! {
+        biased;
+        link = connect::log_in(transport, reach, deadline, before) => match link {
+            Err(refused) if refused.is_silence() => refused,
+            link => return link,
+        },
+        cause = witness.certain_end(BOOTING) => return Err(cause.refused()),
+    };
+    match witness.cause().await {
+        Some(cause) => Err(Refused {
+            class: cause.class,
+            message: format!("{} {cause}", refused.message),
+        }),
+        None => Err(refused),
+    }
+}
+
 /// What to ask the provider for.
 pub(crate) fn disk_request(plan: &ExecutionPlan, disk: DiskIx) -> DiskRequest {
     DiskRequest {
@@ -362,9 +418,23 @@ pub(crate) fn command(command: String) -> ExecRequest {
 }
 
 impl Refused {
-    /// Why the machine is not back, as a test that wanted it back is judged: what it shows that is not
-    /// its own is nobody's failure.
-    pub(crate) fn fails_test(&self) -> bool {
-        self.class != FailureClass::SshHostKey
+    /// Whether it says nothing, or nothing new: its console may.
+    fn is_silence(&self) -> bool {
+        matches!(
+            self.class,
+            FailureClass::SshConnectTimeout | FailureClass::Reboot
+        )
+    }
+
+    /// How a test ends that wanted the machine back: what a machine shows that is not its own, and one that was
+    /// taken back, are nobody's failure.
+    pub(crate) fn ending(&self) -> Ending {
+        match self.class {
+            FailureClass::SshHostKey | FailureClass::MachineInterrupted => {
+                Ending::Errored(self.class)
+            }
+            class if class.is_of_console() => Ending::Failed(class),
+            _ => Ending::Failed(FailureClass::Reboot),
+        }
     }
 }

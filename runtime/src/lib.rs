@@ -32,6 +32,7 @@
 pub mod capability;
 mod cell_facts;
 pub mod clock;
+pub mod console;
 pub mod diagnose;
 pub mod dispatcher;
 pub mod entries;

@@ -1,6 +1,7 @@
 //! What a run is told besides its plan, and what it gives back.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::sync::Arc;
 use std::time::Duration;
 
 use dva_plan::money::Money;
@@ -8,6 +9,7 @@ use dva_plan::{CellId, RunId, RunReport};
 use tokio::sync::watch;
 
 use crate::clock::WallTime;
+use crate::console::ConsolePatterns;
 use crate::folder::RunFolder;
 use crate::inputs::Inputs;
 use crate::journal::{Journal, NoJournal};
@@ -47,6 +49,13 @@ pub struct RunOptions {
     pub max_cost: Option<Money>,
     /// The run is stopped when so many test runs have failed.
     pub max_failures: Option<NonZeroUsize>,
+    /// Nothing more of an image is started when so many of its test runs have failed.
+    pub max_failures_per_image: Option<NonZeroUsize>,
+    /// No more machines of one type are launched in one region when so many of them in a row could not be had
+    /// or did not come up.
+    pub breaker: Option<NonZeroU32>,
+    /// What is looked for on consoles.
+    pub console: Arc<ConsolePatterns>,
 }
 
 /// Which machines live on when their tests are over, for somebody to look at. One that the provider
@@ -119,6 +128,9 @@ impl RunOptions {
             after_loss: 1,
             max_cost: None,
             max_failures: None,
+            max_failures_per_image: None,
+            breaker: NonZeroU32::new(3),
+            console: Arc::default(),
         }
     }
 }

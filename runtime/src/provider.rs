@@ -137,6 +137,18 @@ pub trait Provider: Send + Sync {
         Err(ControlError::unsupported(token, "show its console"))
     }
 
+    /// Whether a machine was taken back by its provider, as spot machines are, or is about to be: what is known
+    /// of that, as the end of a sentence; `None` where it was not.
+    ///
+    /// # Errors
+    /// [`ControlError`].
+    async fn interruption(&self, token: &MachineToken) -> Result<Option<String>, ControlError> {
+        Err(ControlError::unsupported(
+            token,
+            "tell why a machine has gone",
+        ))
+    }
+
     /// Lets a machine live on for so long after this run, and this process, have gone. It ends itself
     /// then; nobody asks this provider about it any more.
     ///
@@ -296,6 +308,9 @@ pub enum AcquireErrorKind {
     Quota,
     /// The provider cannot do this at all.
     Unsupported,
+    /// The provider has too much to do for now, or was called too often: asked again later it may give the
+    /// machine.
+    Throttled,
     /// Something broke.
     Broken,
 }

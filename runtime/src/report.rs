@@ -52,8 +52,8 @@ pub fn report(state: &RunState) -> Option<RunReport> {
         started_unix_ms: start.started_unix_ms,
         duration_ms: state.now_ms(),
         exit: state.exit(),
-        warnings: state.warnings(),
         bill: None,
+        warnings: [state.warnings(), state.console_warnings()].concat(),
         lives: state
             .lives()
             .indices()
@@ -101,6 +101,7 @@ fn life_report(state: &RunState, index: LifeIx) -> LifeReport {
         ready_ms: life.ready_ms(),
         end_ms: life.end_ms(),
         problem: (!problems.is_empty()).then(|| problems.join(" ")),
+        console: life.console().and_then(|console| console.file.clone()),
         setup: life.setup_steps().to_vec(),
     }
 }

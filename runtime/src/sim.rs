@@ -3,8 +3,9 @@
 //!
 //! A machine boots for 30 s. The first command of a test that is sent to it takes as long as the whole
 //! test `takes` (1 s where nobody knows), less what its `wait` steps outside branches and loops wait; the
-//! others take no time, in whichever round of a loop or attempt they come. So a test takes what it was
-//! estimated to take. One without commands takes only what it waits. Each command ends as its test wishes.
+//! others take no time, in whichever round of a loop or attempt they come. One that sends no command takes that
+//! time when its steps are over. So a test takes what it was estimated to take. The plan's setup takes no time
+//! but what an entry says: it is a part of the boot. Each command ends as its test wishes.
 //! What a command wrote is then unknown: a check or expectation that needs it counts as passed and is
 //! shown *assumed*. So is a file that is copied. What is done to a machine from outside (reboots, disks)
 //! takes no time and works.
@@ -39,6 +40,7 @@
 //! signal = "KILL"                     # or: the signal that ends it
 //! stdout = "xfs\n"                    # what it writes
 //! stderr = "no space left on device\n"
+//! console = "BUG: …\n"                # what its machine says on its console when it runs, or instead of a panic
 //! takes = "5min"                      # how long it takes, each time
 //! leaves = ["sleep"]                  # names of processes it leaves behind
 //! fault = "hang"                      # what goes wrong with it
@@ -49,6 +51,7 @@
 //! boot = "90s"
 //! late = "90s"                        # how much later than it is done the provider says that the machine
 //!                                     # is started, and that it is ended
+//! console = "[FAILED] …\n"            # what it says on its console while it starts
 //! fault = "capacity"                  # what goes wrong with it
 //! ```
 //!
@@ -59,7 +62,7 @@
 //! | `capacity` | there is no such machine now | *blocked (capacity)* |
 //! | `quota` | the account may not have it | *blocked (quota)* |
 //! | `broken` | the machine cannot be started | *errored (machine.acquire)* |
-//! | `throttle` | the provider has had too many calls and refuses this one; asked again it would start the machine, but a run does not ask again | *errored (machine.acquire)* |
+//! | `throttle` | the provider has had too many calls and refuses the first three that ask for the machine | run, some seconds later |
 //! | `stuck` | the machine is there, but the provider never answers | *errored (machine.acquire)* |
 //! | `late` | the provider answers 90 s late, or by what `late` says | run; *errored (machine.acquire)* past the limit |
 //! | `lost_answer` | the machine was started, but its provider answers with an error, and so again when it has ended it | *errored (machine.acquire)* |
@@ -67,7 +70,7 @@
 //! | `silent` | nobody answers SSH | *errored (ssh.connect_timeout)* |
 //! | `auth` | the machine refuses our key | *errored (ssh.auth)* |
 //! | `host_key` | the machine shows another host key | *errored (ssh.host_key)* |
-//! | `no_return` | nobody answers SSH any more after the machine was rebooted or started again | run; the one that turned it *failed (reboot)*, those after it *errored (machine.lost)* |
+//! | `no_return` | nobody answers SSH any more after the machine was rebooted or started again | run; the one that turned it *failed (reboot)*, those that wait *errored (machine.lost)* |
 //! | `lost_release` | the machine is ended, but its provider answers once with an error | run |
 //! | `release` | the machine cannot be ended | run; the machine is named, exit code 6 |
 //!
@@ -78,8 +81,8 @@
 //! | `refused` | the machine would not start it | *errored (ssh.refused)* | run |
 //! | `drop` | the connection breaks in the middle of it | *errored (ssh.lost)* | *errored (ssh.lost)* |
 //! | `reboot` | the machine reboots by itself in the middle of it | *failed (guest.rebooted)* | that run: the same; that wait: *errored (machine.lost)* |
-//! | `panic` | the kernel gives up in the middle of it and says so on the console | *errored (ssh.lost)* | *errored (ssh.lost)* |
-//! | `spot` | the machine is taken away in the middle of it, and its token names none any more | *errored (ssh.lost)* | *errored (ssh.lost)* |
+//! | `panic` | the kernel gives up in the middle of it and says so on the console, or what `console` says | *failed (guest.panic)*, or by what was said | that run: the same; that wait: *errored (machine.lost)* |
+//! | `spot` | the machine is taken away in the middle of it, and its token names none any more | *errored (machine.interrupted)* | the same |
 //! | `disk_full` | it exits 1 and writes that no space is left; `exit` and `stderr` say it otherwise | *failed (expect)* where it was to succeed | run |
 //!
 //! Tests that come after one that did not pass are *blocked* by it, unless they have a class of their own.

@@ -5,30 +5,34 @@
 //! give the same state, so a report can be made of a journal alone.
 
 mod account;
+mod breaker;
+mod console;
 mod edges;
 mod excerpts;
 mod fold;
 mod gate;
 mod illegal;
+mod image;
 mod life;
 mod open;
 mod waive;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use dva_plan::exclusions::Exclusions;
 use dva_plan::exit::ExitCode;
-use dva_plan::plan::{CellIx, Machine, ShapeIx, TestIx};
+use dva_plan::plan::{CellIx, ImageIx, Machine, ShapeIx, TestIx};
 use dva_plan::schedule::{LifeIx, PlannedLife};
 use dva_plan::table::Table;
 use dva_plan::verdict::Verdict;
 use dva_plan::{ExecutionPlan, RunId, Schedule};
 
 pub use illegal::{IllegalEvent, IllegalKind};
-pub use life::{ExecutionState, LifePhase, LifeState};
+pub use life::{ConsoleSaid, ExecutionState, LifePhase, LifeState};
 
 use crate::event::{Ending, Record, Stopping};
+use breaker::Breakers;
 use edges::Edges;
 use excerpts::Excerpts;
 pub(crate) use gate::{GateState, Gates};
@@ -59,6 +63,9 @@ pub struct RunState {
     before: BTreeMap<(CellIx, TestIx), Judgement>,
     /// How often tests with `retry` have failed.
     failures: BTreeMap<(CellIx, TestIx), u32>,
+    /// Images of which nothing more is started.
+    stopped_images: BTreeSet<ImageIx>,
+    breakers: Breakers,
     /// The time that the plan allows, in milliseconds, where the run is stopped because it is over.
     over_limit: Option<u64>,
     crashed: bool,
@@ -136,6 +143,8 @@ impl RunState {
         }
         Self {
             exclusions: Exclusions::of(&plan),
+            breakers: Breakers::of(&plan),
+            stopped_images: BTreeSet::new(),
             lives_of_cells,
             excerpts: Excerpts::default(),
             plan,

@@ -457,6 +457,9 @@ pub struct RunArguments {
     /// time. What the plan or `dva.toml` says may be lower
     #[arg(long, value_name = "AMOUNT", value_parser = money)]
     pub max_cost: Option<Money>,
+    /// Starts nothing more of an image when so many of its test runs have failed; other images go on
+    #[arg(long, value_name = "N")]
+    pub max_failures_per_image: Option<NonZeroUsize>,
     /// Lets the simulator's machines and commands meet faults at random, the same for the same number
     #[arg(long, value_name = "SEED")]
     pub faults: Option<u64>,

@@ -5,11 +5,13 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use dva_plan::ExitCode;
 use dva_plan::money::Money;
 use dva_plan::unit::{Quantity, display_duration, parse_quantity};
+use dva_runtime::console::ConsolePatterns;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use toml::Table;
@@ -28,6 +30,8 @@ pub struct Config {
     pub ssh: Ssh,
     /// Machines that are sandboxes of this host.
     pub local: Local,
+    /// What consoles of machines may say.
+    pub console: Console,
     /// The values of inputs, by the names that plans use, and below [`REGIONS`] those of single regions.
     pub input: BTreeMap<String, toml::Value>,
     /// Where secrets come from, by the names that plans use.
@@ -115,6 +119,39 @@ pub struct Local {
     /// The folder for lease files; must not survive a reboot.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub runtime: Option<PathBuf>,
+}
+
+/// `[console]`: what consoles of machines may say.
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Console {
+    /// Lines that match one of these mean nothing: they charge nobody and are not warned of.
+    pub ignore: Ignored,
+}
+
+/// Regular expressions of lines.
+#[derive(Clone, Debug, Default)]
+pub struct Ignored {
+    texts: Vec<String>,
+    /// The patterns that are left.
+    pub patterns: Arc<ConsolePatterns>,
+}
+
+impl<'de> Deserialize<'de> for Ignored {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let texts = Vec::<String>::deserialize(deserializer)?;
+        let patterns = ConsolePatterns::ignoring(&texts).map_err(D::Error::custom)?;
+        Ok(Self {
+            texts,
+            patterns: Arc::new(patterns),
+        })
+    }
+}
+
+impl Serialize for Ignored {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.texts.serialize(serializer)
+    }
 }
 
 /// Where a secret comes from: exactly one of these.

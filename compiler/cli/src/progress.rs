@@ -157,6 +157,25 @@ fn sentence(names: &Names, event: &Event) -> Option<(Option<LifeIx>, String)> {
             None,
             format!("a cell behind {gate} is not started: {message}"),
         )),
+        Event::ImageStopped { image, failures } => Some((
+            None,
+            format!(
+                "nothing more of {} is started: {} of its test runs {} failed",
+                names.plan.images[*image].name,
+                failures,
+                if *failures == 1 { "has" } else { "have" },
+            ),
+        )),
+        Event::MachineGivenUp { machine, lives } => {
+            let machine = &names.plan.machines[*machine];
+            Some((
+                None,
+                format!(
+                    "no more machines of type {} are started in {}: {} in a row did not come up",
+                    machine.r#type, machine.region, lives
+                ),
+            ))
+        }
         Event::ReleaseFailed { life, message } => {
             Some((Some(*life), format!("may still be running: {message}")))
         }
@@ -196,7 +215,9 @@ fn sentence(names: &Names, event: &Event) -> Option<(Option<LifeIx>, String)> {
                 names.life(*instead_of)
             ),
         )),
-        Event::RunStarted { .. }
+        // At the end, with what other consoles say.
+        Event::ConsoleRead { .. }
+        | Event::RunStarted { .. }
         | Event::TestsGivenUp { .. }
         | Event::TestSkipped { .. }
         | Event::LifeSetUp { .. }
@@ -306,6 +327,8 @@ impl Observer for Bars {
             | Event::LifeAdded { .. }
             | Event::CellBlocked { .. }
             | Event::LifeBlocked { .. }
+            | Event::ImageStopped { .. }
+            | Event::MachineGivenUp { .. }
             | Event::LifeFailed { .. }
             | Event::LifeCrashed { .. }
             | Event::ReleaseFailed { .. }
@@ -318,6 +341,7 @@ impl Observer for Bars {
             }
             Event::LifeKept { life, .. } => self.bar(*life).bar.finish_with_message("kept"),
             Event::RunStarted { .. }
+            | Event::ConsoleRead { .. }
             | Event::TestsGivenUp { .. }
             | Event::TestSkipped { .. }
             | Event::LifeAcquired { .. }

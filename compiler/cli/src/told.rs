@@ -33,6 +33,8 @@ pub struct Told {
     pub max_failures: Option<NonZeroUsize>,
     /// The most that it may cost, but for what its plan says.
     pub max_cost: Option<Money>,
+    #[serde(default)]
+    pub max_failures_per_image: Option<NonZeroUsize>,
 }
 
 /// A script of the simulator as it was read.
@@ -102,6 +104,8 @@ impl Told {
         options.machines = NonZeroUsize::new(self.hosts.len());
         options.max_failures = self.max_failures;
         options.max_cost = self.max_cost;
+        options.max_failures_per_image = self.max_failures_per_image;
+        options.console = Arc::clone(&config.console.ignore.patterns);
         if let Some(within) = config.ssh.connect_within {
             options.limits.connect = within.0;
         }

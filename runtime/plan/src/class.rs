@@ -52,6 +52,12 @@ define_classes! {
     Expect = "expect";
     /// A step of `finally` failed.
     Finally = "finally";
+    /// The machine does not answer any more, and its kernel was stuck.
+    GuestLockup = "guest.lockup";
+    /// The machine does not answer any more, and its memory was used up.
+    GuestOom = "guest.oom";
+    /// The machine's kernel gave up.
+    GuestPanic = "guest.panic";
     /// The machine rebooted by itself.
     GuestRebooted = "guest.rebooted";
     /// A step took longer than its limit.
@@ -60,6 +66,8 @@ define_classes! {
     LimitTest = "limit.test";
     /// The provider could not start the machine.
     MachineAcquire = "machine.acquire";
+    /// The provider took the machine back.
+    MachineInterrupted = "machine.interrupted";
     /// The machine ended by itself.
     MachineLost = "machine.lost";
     /// The provider could not do what a step asked of it.
@@ -89,6 +97,13 @@ define_classes! {
 }
 
 impl FailureClass {
+    /// Whether the machine itself has said on its console what was wrong with it: charged to the image also where
+    /// no test had begun.
+    #[must_use]
+    pub fn is_of_console(self) -> bool {
+        matches!(self, Self::GuestLockup | Self::GuestOom | Self::GuestPanic)
+    }
+
     /// The class with this stable name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {

@@ -35,7 +35,8 @@ pub struct RunReport {
     pub duration_ms: u64,
     /// How it ended.
     pub exit: ExitCode,
-    /// What somebody should look at before it becomes a failure, in sentences: a waiver that ends soon.
+    /// What somebody should look at before it becomes a failure, in sentences: a waiver that ends soon, what a console
+    /// has said.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
     /// What it has cost; absent where nothing has to be paid, or where that cannot be counted, which is a warning
@@ -71,6 +72,10 @@ pub struct LifeReport {
     /// What went wrong with it, if anything did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+    /// Where what its console has said is, relative to the run folder; only where something went wrong on it or
+    /// its console has said something that somebody should look at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub console: Option<String>,
     /// What the steps of the plan's setup did on it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub setup: Vec<StepReport>,

@@ -35,6 +35,11 @@ pub(super) fn tell(event: &Event) {
         } => {
             info!(target: "dva", life = life.row(), test = test.row(), ?ending, message, "a test ended");
         }
+        Event::ConsoleRead { life, lines, .. } => {
+            for line in lines {
+                warn!(target: "dva", life = life.row(), line, "a console says");
+            }
+        }
         Event::LifeEnded { life } => info!(target: "dva", life = life.row(), "a machine is gone"),
         Event::LifeKept { life, for_ms } => {
             info!(target: "dva", life = life.row(), for_ms, "a machine is kept");
@@ -45,6 +50,12 @@ pub(super) fn tell(event: &Event) {
         }
         Event::LifeBlocked { life, message, .. } => {
             info!(target: "dva", life = life.row(), message, "a life is never launched");
+        }
+        Event::ImageStopped { image, failures } => {
+            warn!(target: "dva", image = image.row(), failures, "an image is stopped");
+        }
+        Event::MachineGivenUp { machine, lives } => {
+            warn!(target: "dva", machine = machine.row(), lives, "no more machines of a type are launched");
         }
         Event::RunResumed { .. } => info!(target: "dva", "the run is resumed"),
         Event::LifeAdded {

@@ -60,6 +60,7 @@ impl Dispatcher {
             .filter(wanted)
             .collect();
         self.heed_gates();
+        self.heed_failures();
         self.launch();
         Ok(())
     }

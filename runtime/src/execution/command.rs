@@ -16,7 +16,7 @@ use crate::environment::{self, StepCommand};
 use crate::event::Ending;
 use crate::excerpt::{escape, excerpt};
 use crate::folder::{LogFiles, Stream};
-use crate::guest::{self, Fate, Link};
+use crate::guest::{self, Cause, Fate, Link};
 use crate::provider::AttachedDisk;
 use crate::transport::{
     ExecError, ExecErrorKind, ExecOutcome, ExecRequest, ExecStatus, Purpose, StreamOutput,
@@ -155,7 +155,10 @@ impl Runner {
     pub(super) async fn live_link(&self, step: &Step) -> Result<Link, Broken> {
         let guest = &self.execution.guest;
         if guest.rebooted_unnoticed().await {
-            return Err(rebooted());
+            return Err(match guest.end().await {
+                Some(cause) => ended(&cause),
+                None => rebooted(),
+            });
         }
         guest.link().ok_or_else(|| Broken::Failed {
             class: FailureClass::Expect,
@@ -190,6 +193,7 @@ impl Runner {
             format!("The connection to its machine broke while a command ran: {error}.");
         match fate {
             Fate::Rebooted => return rebooted(),
+            Fate::Ended(cause) => return ended(cause),
             Fate::Same => {}
             Fate::Unreachable(why) => {
                 message.push(' ');
@@ -207,6 +211,24 @@ impl Runner {
             message,
         }))
     }
+}
+
+/// The machine does not answer any more, and it is known why: where its console says so, that is charged to
+/// what ran. What waited runs elsewhere.
+fn ended(cause: &Cause) -> Broken {
+    let (ending, class) = match cause.class {
+        class if class.is_of_console() => (Ending::Failed(class), FailureClass::MachineLost),
+        class => (Ending::Errored(class), class),
+    };
+    Broken::Gone(Box::new(Gone {
+        ending,
+        message: format!("Its machine was lost while it ran. {cause}"),
+        loss: Loss {
+            class,
+            message: format!("The machine does not answer any more. {cause}"),
+            running: ending,
+        },
+    }))
 }
 
 fn rebooted() -> Broken {

@@ -61,11 +61,7 @@ impl Runner {
                 format!("The machine could not be {what}: {}{at}", error.message),
             ),
             Some(Err(Unturned::Gone(refused))) => {
-                let ending = if refused.fails_test() {
-                    Ending::Failed(FailureClass::Reboot)
-                } else {
-                    Ending::Errored(refused.class)
-                };
+                let ending = refused.ending();
                 let message = refused.message.trim_end_matches('.');
                 (
                     ending,
@@ -77,12 +73,16 @@ impl Runner {
                 format!("The provider had not {what} the machine when its time was over{at}"),
             ),
         };
+        let class = match ending {
+            Ending::Errored(class @ FailureClass::MachineInterrupted) => class,
+            _ => FailureClass::MachineLost,
+        };
         Err(Broken::Gone(Box::new(Gone {
             ending,
             loss: Loss {
-                class: FailureClass::MachineLost,
+                class,
                 message: message.clone(),
-                running: Ending::Errored(FailureClass::MachineLost),
+                running: Ending::Errored(class),
             },
             message,
         })))

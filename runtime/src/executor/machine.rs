@@ -10,7 +10,7 @@ use dva_plan::schedule::PlannedLife;
 use dva_plan::unit::display_duration;
 use tokio::time::{sleep, timeout};
 
-use super::Life;
+use super::{Life, throttle};
 use crate::event::LifeTrouble;
 use crate::guest::disk_request;
 use crate::options::Limits;
@@ -30,13 +30,16 @@ pub(super) async fn acquire(life: &Life) -> Result<AcquiredMachine, (LifeTrouble
             format!("The provider `{provider}` cannot start this image on this machine."),
         ));
     };
-    match timeout(life.limits.acquire, life.backend.provider.acquire(&request)).await {
+    let acquire = throttle::acquire(&*life.backend.provider, &request);
+    match timeout(life.limits.acquire, acquire).await {
         Ok(Ok(machine)) => Ok(machine),
         Ok(Err(error)) => {
             let trouble = match error.kind {
                 AcquireErrorKind::Capacity => LifeTrouble::Capacity,
                 AcquireErrorKind::Quota => LifeTrouble::Quota,
-                AcquireErrorKind::Unsupported | AcquireErrorKind::Broken => broken,
+                AcquireErrorKind::Unsupported
+                | AcquireErrorKind::Throttled
+                | AcquireErrorKind::Broken => broken,
             };
             Err((
                 trouble,

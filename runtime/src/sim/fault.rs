@@ -5,6 +5,9 @@ use super::chance::Chance;
 use crate::provider::AcquireErrorKind;
 use crate::transport::ConnectErrorKind;
 
+/// How often a provider refuses that throttles.
+const THROTTLED: u32 = 3;
+
 /// What goes wrong with a life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LifeFault {
@@ -62,8 +65,8 @@ impl LifeFault {
             Self::Capacity => Some((AcquireErrorKind::Capacity, "there is none left")),
             Self::Quota => Some((AcquireErrorKind::Quota, "the quota is used up")),
             Self::Broken => Some((AcquireErrorKind::Broken, "something broke")),
-            Self::Throttle if times == 1 => Some((
-                AcquireErrorKind::Broken,
+            Self::Throttle if times <= THROTTLED => Some((
+                AcquireErrorKind::Throttled,
                 "request limit exceeded: the provider throttles us",
             )),
             Self::Throttle

@@ -13,6 +13,15 @@ use super::fault::LifeFault;
 use super::script::Life;
 use crate::provider::{AcquireErrorKind, AttachedDisk};
 
+/// What a kernel says that gives up, as Linux has it.
+const PANIC: &str = "\
+[  133.514702] Kernel panic - not syncing: the simulator was told so
+[  133.514733] CPU: 0 PID: 1 Comm: systemd Not tainted
+[  133.514751] Call Trace:
+[  133.514760]  panic+0x31b/0x4c5
+[  133.514771] ---[ end Kernel panic - not syncing: the simulator was told so ]---
+";
+
 /// All lives that were asked for, by token.
 #[derive(Default)]
 pub(super) struct SimLives {
@@ -33,6 +42,8 @@ pub(super) struct SimLife {
     started: Option<Instant>,
     /// When that was gone.
     ended: Option<Instant>,
+    /// Whether its provider took its machine back.
+    pub(super) was_taken: bool,
     /// Which tests have begun on it.
     pub(super) begun: BTreeSet<TestId>,
     /// The machine, while it is there.
@@ -73,6 +84,8 @@ pub struct SimSpan {
 /// A machine that is asked for.
 #[derive(Clone, Copy)]
 pub(super) struct Begun {
+    /// Which of the lives of its cell it is.
+    pub(super) number: u32,
     pub(super) told: Life,
     /// Whether it was started only now.
     pub(super) is_new: bool,
@@ -110,15 +123,20 @@ impl SimLives {
                 asked: 0,
                 started: None,
                 ended: None,
+                was_taken: false,
                 begun: BTreeSet::new(),
                 machine: None,
             }
         });
         life.asked += 1;
-        let told = life.told;
+        let (number, told) = (life.number, life.told);
         if life.machine.is_some() {
             let is_new = false;
-            return Ok(Begun { told, is_new });
+            return Ok(Begun {
+                number,
+                told,
+                is_new,
+            });
         }
         if life.started.is_some() {
             return Err((AcquireErrorKind::Broken, "its machine has gone"));
@@ -132,7 +150,11 @@ impl SimLives {
         let copies = 1 + usize::from(told.fault == Some(LifeFault::Twice));
         life.machine = Some(SimMachine::new(copies, now + lifetime));
         let is_new = true;
-        Ok(Begun { told, is_new })
+        Ok(Begun {
+            number,
+            told,
+            is_new,
+        })
     }
 
     /// Ends the machine of a token.
@@ -189,6 +211,12 @@ impl SimLives {
 }
 
 impl SimLife {
+    /// Its provider takes its machine back.
+    pub(super) fn take_back(&mut self) {
+        self.was_taken = true;
+        self.lose();
+    }
+
     /// Its machine has gone, and every connection to it.
     pub(super) fn lose(&mut self) {
         if let Some(machine) = self.machine.take() {
@@ -237,11 +265,18 @@ impl SimMachine {
             .push_str(&format!("simulated boot {boots}\r\n"));
     }
 
-    /// Its kernel gives up: it stays where it is and says nothing more.
-    pub(super) fn panic(&mut self) {
+    /// Its kernel gives up with these words: it stays where it is and says nothing more.
+    pub(super) fn panic(&mut self, words: Option<&str>) {
         self.go_down();
-        self.console
-            .push_str("Kernel panic - not syncing: the simulator was told so\r\n");
+        self.says(words.unwrap_or(PANIC));
+    }
+
+    /// It writes something on its console.
+    pub(super) fn says(&mut self, text: &str) {
+        for line in text.lines() {
+            self.console.push_str(line);
+            self.console.push_str("\r\n");
+        }
     }
 
     pub(super) fn attach(&mut self, disk: DiskIx) -> AttachedDisk {

@@ -90,7 +90,7 @@ impl SimMachines {
     /// A machine is taken away.
     pub(super) fn take_away(&self, token: &str) {
         if let Some(life) = self.lock().of(token) {
-            life.lose();
+            life.take_back();
         }
     }
 
@@ -177,7 +177,11 @@ impl Provider for SimMachines {
         let token = request.token.to_string();
         let told = |number| self.script.life(&self.plan.cells[cell], number);
         let begun = self.lock().begin(&token, cell, request.lifetime, told);
-        let Begun { told, is_new } = begun.map_err(|(kind, message)| refused(kind, message))?;
+        let Begun {
+            number,
+            told,
+            is_new,
+        } = begun.map_err(|(kind, message)| refused(kind, message))?;
         if is_new {
             self.end_in_time(&token);
         }
@@ -185,6 +189,9 @@ impl Provider for SimMachines {
             std::future::pending::<()>().await;
         }
         if is_new {
+            if let Some(text) = self.script.boot_console(&self.plan.cells[cell], number) {
+                self.misbehave(&token, |machine| machine.says(text));
+            }
             sleep(told.boot + told.late).await;
             if told.fault == Some(LifeFault::LostAnswer) {
                 return Err(refused(AcquireErrorKind::Broken, LOST));
@@ -284,7 +291,7 @@ impl Provider for SimMachines {
         self.control(token, |machine| Ok(machine.attached.contains(&disk)))
     }
 
-    /// One line for each boot, and a panic. Steps that wait for the console do not look: a simulated login
+    /// One line for each boot, a panic, and what the script says. Steps that wait for the console do not look: a simulated login
     /// assumes.
     async fn console(&self, token: &MachineToken) -> Result<Vec<u8>, ControlError> {
         self.control(token, |machine| Ok(machine.console.clone().into_bytes()))
@@ -295,6 +302,12 @@ impl Provider for SimMachines {
             machine.ends = Instant::now() + lifetime;
             Ok(())
         })
+    }
+
+    async fn interruption(&self, token: &MachineToken) -> Result<Option<String>, ControlError> {
+        let mut lives = self.lock();
+        let was_taken = lives.of(token.as_str()).is_some_and(|life| life.was_taken);
+        Ok(was_taken.then(|| "the simulator was told that it wants it for others".to_owned()))
     }
 }
 

@@ -31,6 +31,8 @@ pub struct SimScript {
     faults: Option<RandomFaults>,
     tests: Vec<ToldCommand>,
     lives: Vec<(Lives, ToldLife)>,
+    /// What machines say on their consoles while they start.
+    consoles: Vec<(Lives, String)>,
 }
 
 /// A script that cannot be used.
@@ -122,6 +124,7 @@ pub(super) struct Command {
     signal: Option<String>,
     pub(super) stdout: Option<String>,
     pub(super) stderr: Option<String>,
+    pub(super) console: Option<String>,
     pub(super) takes_ms: Option<u64>,
     pub(super) leaves: Vec<String>,
     pub(super) fault: Option<CommandFault>,
@@ -154,6 +157,7 @@ impl Default for SimScript {
             faults: None,
             tests: Vec::new(),
             lives: Vec::new(),
+            consoles: Vec::new(),
         }
     }
 }
@@ -201,10 +205,14 @@ impl SimScript {
             }
         }
         for entry in whole.entries("life")? {
-            match entry.life() {
-                Err(error) if names_what_is_left_out(&error) => {}
-                told => script.lives.push(told?),
-            }
+            let (lives, told, console) = match entry.life() {
+                Err(error) if names_what_is_left_out(&error) => continue,
+                told => told?,
+            };
+            script
+                .consoles
+                .extend(console.map(|console| (lives.clone(), console)));
+            script.lives.push((lives, told));
         }
         Ok(script)
     }
@@ -286,6 +294,13 @@ impl SimScript {
             late: Duration::from_millis(late_ms),
             fault,
         }
+    }
+
+    /// What the machine of life number `life` of a cell says on its console while it starts.
+    pub(super) fn boot_console(&self, cell: &Cell, life: u32) -> Option<&str> {
+        let mut consoles = self.consoles.iter();
+        let said = consoles.rfind(|(lives, _)| lives.fit(cell, life));
+        said.map(|(_, text)| text.as_str())
     }
 
     /// How long `test` takes on life number `life` of a cell, in milliseconds, where that is `takes_ms` on

@@ -127,6 +127,11 @@ impl SimSession {
             let left = (request.command.clone(), told.leaves.clone());
             self.guest().left.push(left);
         }
+        if let Some(text) = &told.console
+            && told.fault != Some(CommandFault::Panic)
+        {
+            self.machines.misbehave(token, |machine| machine.says(text));
+        }
         match told.fault {
             Some(CommandFault::Hang) => {
                 return Ok(self.hang(request, "TERM", Duration::ZERO).await);
@@ -146,7 +151,11 @@ impl SimSession {
                 return self.break_off(takes, reboots).await;
             }
             Some(CommandFault::Panic) => {
-                let panics = || self.machines.misbehave(token, SimMachine::panic);
+                let words = told.console.as_deref();
+                let panics = || {
+                    self.machines
+                        .misbehave(token, |machine| machine.panic(words));
+                };
                 return self.break_off(takes, panics).await;
             }
             Some(CommandFault::Spot) => {
@@ -163,16 +172,18 @@ impl SimSession {
         })
     }
 
-    /// How long a test takes here, in milliseconds, apart from what it waits by its own steps.
+    /// How long a test takes here, in milliseconds, apart from what it waits by its own steps. The setup,
+    /// which is none of the plan's tests, takes nothing: schedules have it as a part of the boot.
     fn expected_ms(&self, test: &TestId) -> u64 {
         let SimMachines { plan, script, .. } = &self.machines;
-        let of_plan = plan.tests.iter().find(|other| other.id == *test);
-        let takes_ms = of_plan.and_then(|test| test.takes_ms);
-        let takes_ms = takes_ms.unwrap_or(script.takes_ms());
+        let Some(of_plan) = plan.tests.iter().find(|other| other.id == *test) else {
+            return 0;
+        };
+        let takes_ms = of_plan.takes_ms.unwrap_or(script.takes_ms());
         let cell = &plan.cells[self.login.cell];
         let takes_ms = script.takes(cell, self.login.life, test, takes_ms);
-        let steps = of_plan.map(|test| test.steps.iter().chain(&test.finally));
-        let waits_ms = steps.into_iter().flatten().filter_map(wait_ms);
+        let steps = of_plan.steps.iter().chain(&of_plan.finally);
+        let waits_ms = steps.filter_map(wait_ms);
         waits_ms.fold(takes_ms, u64::saturating_sub)
     }
 
@@ -248,6 +259,12 @@ impl Session for SimSession {
 
     fn assumes(&self) -> bool {
         true
+    }
+
+    async fn take_time(&self, test: &TestId) {
+        if self.machines.begins(&self.login.token, test) {
+            sleep(Duration::from_millis(self.expected_ms(test))).await;
+        }
     }
 
     async fn close(&self) {

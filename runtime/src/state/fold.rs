@@ -69,6 +69,12 @@ impl RunState {
                     return Err(IllegalKind::Stopping);
                 }
                 self.known_life(*life)?;
+                if self.is_image_stopped(self.schedule.lives[*life].cell) {
+                    return Err(IllegalKind::Stopping);
+                }
+                if self.is_given_up(*life) {
+                    return Err(IllegalKind::GivenUp);
+                }
                 if !self.plan.policy.gates.is_empty()
                     && self.gate_of(&self.gates(), *life) != GateState::Open
                 {
@@ -84,6 +90,7 @@ impl RunState {
                 self.life(*life, &[LifePhase::Acquired])?;
                 let steps = self.excerpts.admit(steps);
                 self.lives[*life].set_up(steps);
+                self.comes_up(*life);
             }
             Event::CellBlocked {
                 cell,
@@ -96,12 +103,18 @@ impl RunState {
             }
             Event::LifeReady { life } => {
                 self.life(*life, &[LifePhase::Acquired])?.ready(at_ms);
+                self.comes_up(*life);
             }
             Event::LifeFailed {
                 life,
                 trouble,
                 message,
-            } => self.fail_life(*life, *trouble, message, trouble.is_of_one_machine())?,
+            } => {
+                self.fail_life(*life, *trouble, message, trouble.is_of_one_machine())?;
+                self.count_if_down(*life, *trouble, message);
+            }
+            Event::ImageStopped { image, failures } => self.stop_image(*image, *failures)?,
+            Event::MachineGivenUp { machine, lives } => self.give_up_machine(*machine, *lives)?,
             Event::LifeCrashed { life, message } => {
                 let class = match self.known_life(*life)?.phase() {
                     LifePhase::Planned | LifePhase::Launching => FailureClass::MachineAcquire,
@@ -141,6 +154,13 @@ impl RunState {
                     return Err(IllegalKind::Unfinished);
                 }
                 self.lives[*life].releasing();
+            }
+            Event::ConsoleRead { life, lines, file } => {
+                let state = self.life(*life, &[LifePhase::Releasing])?;
+                if state.console().is_some() {
+                    return Err(IllegalKind::ReadTwice);
+                }
+                state.console_read(lines, file.as_deref());
             }
             Event::ProcessesLeft { life, test, names } => {
                 let left = self
@@ -318,7 +338,7 @@ impl RunState {
     }
 
     /// Nothing that waits on this life will start.
-    fn give_up(&mut self, life: LifeIx, verdict: &Verdict, message: &str) {
+    pub(super) fn give_up(&mut self, life: LifeIx, verdict: &Verdict, message: &str) {
         let schedule = Arc::clone(&self.schedule);
         for execution in &schedule.lives[life].executions {
             if self.lives[life].abandon(execution.test) && !execution.setup {
@@ -442,7 +462,8 @@ impl RunState {
     /// Whether an execution that ended like this gives no verdict yet: its machine was lost, or the test may be
     /// tried again.
     fn is_open_after(&mut self, life: LifeIx, test: TestIx, ending: Ending) -> bool {
-        if self.stopping.is_some() || self.crashed {
+        let cell = self.schedule.lives[life].cell;
+        if self.stopping.is_some() || self.crashed || self.is_image_stopped(cell) {
             return false;
         }
         match ending {
@@ -452,7 +473,6 @@ impl RunState {
             }
             Ending::Failed(_) => {
                 let most = self.plan.tests[test].retry;
-                let cell = self.schedule.lives[life].cell;
                 if most == 0 || self.plan.tests[test].once {
                     return false;
                 }

@@ -38,13 +38,28 @@ pub enum IllegalKind {
     /// The life is not where this could happen.
     #[error("its life is {0}")]
     Phase(LifePhase),
+    /// There is no such image.
+    #[error("there is no such image")]
+    UnknownImage,
+    /// There is no such machine in the plan.
+    #[error("there is no such machine in the plan")]
+    UnknownMachine,
+    /// The console of the life was read before.
+    #[error("its console was read before")]
+    ReadTwice,
+    /// Not so many machines of this type and region in a row did not come up, or that was said before.
+    #[error("not so many machines like it in a row did not come up")]
+    NotInARow,
+    /// No more machines of this type are launched in this region.
+    #[error("no more machines like its are launched")]
+    GivenUp,
     /// The life has failed.
     #[error("its life has failed")]
     Failed,
     /// The life fails again.
     #[error("its life has failed already")]
     FailedTwice,
-    /// The run is being stopped, as urgently as this or more.
+    /// The run, or what it does of this image, is being stopped, as urgently as this or more.
     #[error("the run is being stopped")]
     Stopping,
     /// A gate of the plan is not open.

@@ -22,10 +22,20 @@ pub struct LifeState {
     trouble: Option<(LifeTrouble, String)>,
     release_problem: Option<String>,
     setup_steps: Vec<StepReport>,
+    console: Option<ConsoleSaid>,
     /// How many lives before it were lost that had the same to do.
     losses_before: u32,
     places: BTreeMap<TestIx, usize>,
     executions: Vec<ExecutionState>,
+}
+
+/// What the console of a life has said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConsoleSaid {
+    /// The lines that somebody should look at.
+    pub lines: Vec<String>,
+    /// Where all of it is, relative to the run folder.
+    pub file: Option<String>,
 }
 
 /// Where a life is between its launch and its end.
@@ -135,6 +145,7 @@ impl LifeState {
             trouble: None,
             release_problem: None,
             setup_steps: Vec::new(),
+            console: None,
             losses_before: 0,
             places,
             executions: vec![ExecutionState::Waiting; planned.executions.len()],
@@ -240,6 +251,12 @@ impl LifeState {
         &self.setup_steps
     }
 
+    /// What its console has said, where that is worth it.
+    #[must_use]
+    pub fn console(&self) -> Option<&ConsoleSaid> {
+        self.console.as_ref()
+    }
+
     /// Its executions, in the order of the schedule's.
     #[must_use]
     pub fn executions(&self) -> &[ExecutionState] {
@@ -306,6 +323,13 @@ impl LifeState {
 
     pub(super) fn set_up(&mut self, steps: Vec<StepReport>) {
         self.setup_steps = steps;
+    }
+
+    pub(super) fn console_read(&mut self, lines: &[String], file: Option<&str>) {
+        self.console = Some(ConsoleSaid {
+            lines: lines.to_vec(),
+            file: file.map(str::to_owned),
+        });
     }
 
     pub(super) fn ready(&mut self, at_ms: u64) {

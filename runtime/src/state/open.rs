@@ -8,9 +8,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use dva_plan::plan::{CellIx, TestIx};
+use dva_plan::plan::{CellIx, ImageIx, TestIx};
 use dva_plan::schedule::{LifeIx, PlannedExecution, PlannedLife};
-use dva_plan::verdict::Verdict;
+use dva_plan::verdict::{Blocker, Verdict};
 use dva_plan::{FailureClass, TestId};
 
 use super::{IllegalKind, Judgement, LifeState, RunState};
@@ -46,7 +46,7 @@ impl RunState {
         if self.verdicts.contains_key(&(cell, test)) {
             return;
         }
-        if self.stopping.is_some() || self.crashed {
+        if self.stopping.is_some() || self.crashed || self.is_image_stopped(cell) {
             return self.judge(cell, test, verdict, message);
         }
         let otherwise = Judgement {
@@ -96,6 +96,9 @@ impl RunState {
             return None;
         }
         let planned = &self.schedule.lives[life];
+        if self.is_given_up(life) || self.is_image_stopped(planned.cell) {
+            return None;
+        }
         let open = self.left_open(life);
         let mut repeatable = Repeatable {
             state: self,
@@ -187,7 +190,10 @@ impl RunState {
             && planned.machine == before.machine
             && planned.executions.iter().all(is_known)
             && planned.executions.iter().all(is_closed);
-        if !fits || self.stopping.is_some() {
+        if self.is_given_up(instead_of) {
+            return Err(IllegalKind::GivenUp);
+        }
+        if !fits || self.stopping.is_some() || self.is_image_stopped(planned.cell) {
             return Err(IllegalKind::NotLeftOpen);
         }
         for execution in planned.executions.iter().filter(|it| !it.setup) {
@@ -213,7 +219,7 @@ impl RunState {
             .map(|_| self.schedule.lives[life].cell)?;
         for test in self.left_open(life) {
             if let Some(left) = self.open.remove(&(cell, test)) {
-                self.judge(cell, test, left.otherwise.verdict, &left.otherwise.message);
+                self.judge_left(cell, test, left);
             }
         }
         self.judge_last(cell);
@@ -223,13 +229,63 @@ impl RunState {
     /// The same of all lives.
     pub(super) fn judge_all_open(&mut self) {
         let open = std::mem::take(&mut self.open);
+        self.judge_these(open);
+    }
+
+    /// The same of all lives of an image.
+    pub(super) fn judge_open_of(&mut self, image: ImageIx) {
+        let cells = &self.plan.cells;
+        let open = self
+            .open
+            .extract_if(.., |(cell, _), _| cells[*cell].image == image)
+            .collect();
+        self.judge_these(open);
+    }
+
+    fn judge_these(&mut self, open: BTreeMap<(CellIx, TestIx), LeftOpen>) {
         let cells: BTreeSet<CellIx> = open.keys().map(|(cell, _)| *cell).collect();
         for ((cell, test), left) in open {
-            self.judge(cell, test, left.otherwise.verdict, &left.otherwise.message);
+            self.judge_left(cell, test, left);
         }
         for cell in cells {
             self.judge_last(cell);
         }
+    }
+
+    /// What nothing runs again comes to what it would otherwise, unless something that it is `after` has failed:
+    /// then that has blocked it, whatever became of the machine.
+    fn judge_left(&mut self, cell: CellIx, test: TestIx, left: LeftOpen) {
+        let Judgement { verdict, message } = match self.failed_before(cell, test) {
+            Some((before, verdict)) => {
+                let id = self.plan.tests[before].id.clone();
+                let message = format!(
+                    "It comes after {id}, which {}.",
+                    super::fold::past(&verdict)
+                );
+                let by = Blocker::Test(id);
+                let verdict = Verdict::Blocked { by };
+                Judgement { verdict, message }
+            }
+            None => left.otherwise,
+        };
+        self.judge(cell, test, verdict, &message);
+    }
+
+    /// A test that has failed and that `test` is `after`, directly or through others.
+    fn failed_before(&self, cell: CellIx, test: TestIx) -> Option<(TestIx, Verdict)> {
+        let edges = &self.edges[self.plan.cells[cell].shape];
+        let mut to_follow = edges.after(test).to_vec();
+        let mut seen = BTreeSet::new();
+        while let Some(before) = to_follow.pop() {
+            match self.verdicts.get(&(cell, before)) {
+                Some(judgement) if matches!(judgement.verdict, Verdict::Failed { .. }) => {
+                    return Some((before, judgement.verdict.clone()));
+                }
+                _ if seen.insert(before) => to_follow.extend_from_slice(edges.after(before)),
+                _ => {}
+            }
+        }
+        None
     }
 
     /// `last` tests that waited for further lives have the worst verdict of those that there were.

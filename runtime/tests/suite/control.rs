@@ -111,7 +111,7 @@ async fn a_machine_that_does_not_return_fails_its_test_and_is_given_up() {
     );
     let (from, to) = ran.times("reboot");
     assert!(to - from <= 65_000, "{from} {to}");
-    assert_eq!(ran.test("d").verdict.to_string(), "errored (machine.lost)");
+    assert_eq!(ran.test("d").verdict.to_string(), "blocked by reboot");
     let life = ran.report().lives.iter().next().unwrap();
     assert!(life.problem.as_ref().unwrap().contains("did not come back"));
 }
@@ -127,7 +127,7 @@ async fn a_machine_that_reboots_by_itself_fails_what_runs_and_loses_the_rest() {
     let verdicts = ran.verdicts("xfs");
     let count = |verdict: &str| verdicts.values().filter(|of| *of == verdict).count();
     assert_eq!(count("failed (guest.rebooted)"), 3, "{verdicts:?}");
-    assert_eq!(verdicts["b"], "errored (machine.lost)");
+    assert_eq!(verdicts["b"], "blocked by a");
     assert_eq!(ran.report().exit, ExitCode::TestsFailed);
 }
 

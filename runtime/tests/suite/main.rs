@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod again;
+mod breaker;
+mod console;
 mod control;
 mod cost;
 mod crash;

@@ -87,6 +87,7 @@ fn the_example_of_the_documentation_is_a_script() {
     let mut plan = PlanBuilder::new();
     let steps = vec![plan.run("one", None, None), plan.run("two", None, None)];
     plan.test_of("format", 1, &[], steps);
+    plan.test("mount", 1, &[]);
     plan.filesystems(["xfs", "ext4"]);
     SimScript::parse(&example.join("\n"), &plan.build().body).unwrap();
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use dva_plan::document::Loaded;
 use dva_plan::exit::ExitCode;
+use dva_plan::expr::{Comparison, MachineFact, Node};
 use dva_plan::plan::{ImageSource, Setup};
 use dva_plan::quote::Market;
 use dva_plan::step::StepKind;
@@ -63,7 +64,7 @@ async fn every_fault_of_a_life_has_its_outcome() {
         ("capacity", ["blocked (capacity)"; 4], "there is none left"),
         ("quota", ["blocked (quota)"; 4], "the quota is used up"),
         ("broken", [unstarted; 4], "something broke"),
-        ("throttle", [unstarted; 4], "request limit exceeded"),
+        ("throttle", [PASSED; 4], ""),
         ("stuck", [unstarted; 4], "was not started within 10min"),
         ("late", [PASSED; 4], ""),
         ("lost_answer", [unstarted; 4], "answer was lost on its way"),
@@ -100,7 +101,7 @@ async fn every_fault_of_a_life_has_its_outcome() {
         let exit = match fault {
             "release" => ExitCode::MachinesLeft,
             "no_return" => ExitCode::TestsFailed,
-            "late" | "twice" | "lost_release" => ExitCode::Ok,
+            "throttle" | "late" | "twice" | "lost_release" => ExitCode::Ok,
             _ => ExitCode::Infrastructure,
         };
         assert_eq!(ran.report().exit, exit, "{fault}");
@@ -143,15 +144,24 @@ async fn every_fault_of_a_command_has_its_outcome() {
             "reboot",
             [
                 "failed (guest.rebooted)",
-                "errored (machine.lost)",
+                blocked,
                 "failed (guest.rebooted)",
             ],
             35_000,
             "rebooted by itself",
         ),
-        // It is waited for as for one that boots.
-        ("panic", [lost, lost, lost], 155_000, "nobody answers"),
-        ("spot", [lost, lost, lost], 155_000, "no such machine"),
+        (
+            "panic",
+            ["failed (guest.panic)", blocked, "failed (guest.panic)"],
+            35_000,
+            "its console says `Kernel panic - not syncing: the simulator was told so`",
+        ),
+        (
+            "spot",
+            ["errored (machine.interrupted)"; 3],
+            35_000,
+            "Its provider has taken it back",
+        ),
         (
             "disk_full",
             ["failed (expect)", blocked, "passed"],
@@ -209,6 +219,52 @@ async fn an_answer_that_is_late_costs_its_time_and_past_the_limit_the_life() {
     let verdict = "errored (machine.acquire)";
     assert_eq!(ran.verdicts("xfs"), verdicts([verdict; 4]));
     assert!(ran.outcome.machines_left.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn tests_without_commands_and_a_setup_take_what_the_schedule_says() {
+    let mut plan = PlanBuilder::new();
+    let holds = plan.compare(
+        Node::Machine(MachineFact::Vcpus),
+        Comparison::Equal,
+        Value::Int(1),
+    );
+    let steps = vec![plan.check(holds, "instance.vcpus == 1")];
+    let checks = plan.test_of("checks", 20, &[], steps);
+    let steps = vec![
+        plan.step(StepKind::Wait { ms: 2_000 }, None),
+        plan.step(StepKind::Reboot, None),
+    ];
+    plan.test_of("reboots", 15, &[checks], steps);
+    plan.setup = Some(Setup {
+        within_ms: 600_000,
+        needs: Vec::new(),
+        slots: Table::new(),
+        steps: vec![plan.run_as("prepare", |_| {})],
+    });
+    let ran = simulate(&plan.build(), "").await;
+    assert_eq!(
+        ran.verdicts("xfs"),
+        map(&[("checks", "passed"), ("reboots", "passed")])
+    );
+    assert_eq!(ran.times("checks"), (30_000, 50_000));
+    assert_eq!(ran.times("reboots"), (50_000, 65_000));
+    assert_eq!(ran.report().duration_ms, ran.schedule.makespan_ms);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_test_without_commands_has_its_limit() {
+    let mut plan = PlanBuilder::new();
+    let steps = vec![plan.step(StepKind::Wait { ms: 1_000 }, None)];
+    let waits = plan.test_of("waits", 20, &[], steps);
+    plan.edit(waits).within_ms = 10_000;
+    plan.edit(waits).takes_ms = None;
+    let ran = simulate(&plan.build(), "takes = '30s'\n").await;
+    assert_eq!(
+        ran.verdicts("xfs"),
+        map(&[("waits", "failed (limit.test)")])
+    );
+    assert_eq!(ran.times("waits"), (30_000, 40_000));
 }
 
 /// A backend that is spoken to without a run.
@@ -294,10 +350,29 @@ async fn asked_twice_under_one_token_it_gives_one_machine() {
 #[tokio::test(start_paused = true)]
 async fn a_provider_that_throttles_gives_the_machine_when_asked_again() {
     let direct = Direct::new("[[life]]\nfault = 'throttle'\n");
-    let error = direct.acquire().await.err().unwrap();
-    assert_eq!(error.kind, AcquireErrorKind::Broken);
-    assert!(direct.machines.live().is_empty());
+    for _ in 0..3 {
+        let error = direct.acquire().await.err().unwrap();
+        assert_eq!(error.kind, AcquireErrorKind::Throttled);
+        assert!(direct.machines.live().is_empty());
+    }
     assert!(direct.acquire().await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_asks_a_provider_again_that_throttles_and_not_all_at_once() {
+    let mut plan = PlanBuilder::new();
+    plan.test("a", 10, &[]);
+    plan.filesystems((0..8).map(|number| format!("fs{number}")));
+    let ran = simulate(&plan.build(), "[[life]]\nfault = 'throttle'\n").await;
+    assert_eq!(ran.report().exit, ExitCode::Ok);
+    let ready = ran.report().lives.iter().map(|life| life.ready_ms.unwrap());
+    let ready: BTreeSet<u64> = ready.collect();
+    // Pauses of at most 1 s, 2 s and 4 s, of at least half of that.
+    assert!(
+        ready.iter().all(|ms| (33_500..=37_000).contains(ms)),
+        "{ready:?}"
+    );
+    assert!(ready.len() > 4, "{ready:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -449,9 +524,11 @@ async fn whatever_goes_wrong_every_test_run_has_its_verdict_and_no_machine_is_le
         "errored (ssh.lost)",
         "errored (ssh.refused)",
         "errored (machine.lost)",
+        "errored (machine.interrupted)",
         "errored (setup)",
         "failed (expect)",
         "failed (finally)",
+        "failed (guest.panic)",
         "failed (guest.rebooted)",
         "failed (limit.test)",
         "failed (reboot)",

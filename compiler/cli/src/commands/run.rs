@@ -102,6 +102,7 @@ fn told(arguments: &RunArguments, config: &Config, plan: &ExecutionPlan) -> Resu
             .into_iter()
             .chain(config.max_cost())
             .min(),
+        max_failures_per_image: arguments.max_failures_per_image,
     };
     // Before anything is made of it, since it names its file.
     told.script(plan)?;

@@ -15,6 +15,7 @@ use dva_plan::{ExecutionPlan, RunReport};
 /// The report of a run of `schedule` in which all passes and takes what is expected of it.
 pub fn follow(plan: &ExecutionPlan, schedule: &Schedule) -> RunReport {
     let lives = schedule.lives.iter().map(|life| LifeReport {
+        console: None,
         cell: plan.cells[life.cell].id.clone(),
         machine: Some("i-0".to_owned()),
         r#type: plan.machines[life.machine].r#type.clone(),

@@ -23,8 +23,8 @@ pub(super) struct Entry<'a> {
 impl<'a> Entry<'a> {
     pub(super) fn test(&self) -> Result<ToldCommand, ScriptError> {
         self.check_keys(&[
-            "test", "cells", "life", "after", "run", "exit", "signal", "stdout", "stderr", "takes",
-            "leaves", "fault",
+            "test", "cells", "life", "after", "run", "exit", "signal", "stdout", "stderr",
+            "console", "takes", "leaves", "fault",
         ])?;
         let name = self
             .text("test")?
@@ -57,6 +57,7 @@ impl<'a> Entry<'a> {
             signal: self.text("signal")?.map(str::to_owned),
             stdout: self.text("stdout")?.map(str::to_owned),
             stderr: self.text("stderr")?.map(str::to_owned),
+            console: self.text("console")?.map(str::to_owned),
             takes_ms: self.duration("takes")?,
             leaves: self.texts("leaves")?,
             fault,
@@ -70,14 +71,16 @@ impl<'a> Entry<'a> {
         })
     }
 
-    pub(super) fn life(&self) -> Result<(Lives, ToldLife), ScriptError> {
-        self.check_keys(&["cells", "life", "boot", "late", "fault"])?;
+    /// Which lives, how they go, and what their machines say while they start.
+    pub(super) fn life(&self) -> Result<(Lives, ToldLife, Option<String>), ScriptError> {
+        self.check_keys(&["cells", "life", "boot", "late", "console", "fault"])?;
         let told = ToldLife {
             boot_ms: self.duration("boot")?,
             late_ms: self.duration("late")?,
             fault: self.fault("fault of a life", &LifeFault::ALL)?,
         };
-        Ok((self.lives()?, told))
+        let console = self.text("console")?.map(str::to_owned);
+        Ok((self.lives()?, told, console))
     }
 
     fn fault<F: Copy>(
