@@ -105,6 +105,10 @@ impl Told {
         options.max_failures = self.max_failures;
         options.max_cost = self.max_cost;
         options.max_failures_per_image = self.max_failures_per_image;
+        if !self.hosts.is_empty() {
+            // The plan says of what type a host is: one that is down tells nothing of the others.
+            options.breaker = None;
+        }
         options.console = Arc::clone(&config.console.ignore.patterns);
         if let Some(within) = config.ssh.connect_within {
             options.limits.connect = within.0;

@@ -113,6 +113,9 @@ impl RunState {
         machine: MachineIx,
         lives: u32,
     ) -> Result<(), IllegalKind> {
+        if self.stopping.is_some() {
+            return Err(IllegalKind::Stopping);
+        }
         let unknown = IllegalKind::UnknownMachine;
         let Machine { r#type, region, .. } = self.plan.machines.get(machine).ok_or(unknown)?;
         let kind = self.breakers.kinds[machine];

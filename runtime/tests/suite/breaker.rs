@@ -10,7 +10,7 @@ use dva_plan::exit::ExitCode;
 use dva_plan::plan::{Image, ImageIx, Limits, MachineIx};
 use dva_plan::schedule::LifeIx;
 use dva_plan::{ExecutionPlan, FailureClass};
-use dva_runtime::event::LifeTrouble;
+use dva_runtime::event::{LifeTrouble, StopCause, Stopping};
 use dva_runtime::journal::MemoryJournal;
 use dva_runtime::state::IllegalKind;
 use dva_runtime::{Event, Record, RunOptions, RunState, SimBackend, SimScript, resume};
@@ -120,7 +120,7 @@ async fn further_lives_count_and_are_none_of_a_type_that_is_given_up() {
 }
 
 /// Lets another controller go on after each event; with the same machines, none of which is there.
-async fn whenever_it_is_taken_over(
+pub async fn whenever_it_is_taken_over(
     plan: &Loaded<ExecutionPlan>,
     script: &str,
     options: impl Fn() -> RunOptions,
@@ -217,6 +217,25 @@ fn what_no_breaker_can_say_is_refused() {
     }
     assert_eq!(apply(given_up(0, 2)), Err(IllegalKind::NotInARow));
     assert_eq!(apply(given_up(1, 1)), Err(IllegalKind::NotInARow));
+    // Not while the run is being stopped, when nothing is launched anyway.
+    let mut stopping = state.clone();
+    for (event, is) in [
+        (
+            Event::Stopping {
+                how: Stopping::Finish,
+                why: StopCause::Asked,
+            },
+            Ok(()),
+        ),
+        (given_up(0, 1), Err(IllegalKind::Stopping)),
+    ] {
+        let record = Record { at_ms: 0, event };
+        assert_eq!(stopping.apply(&record).map_err(|illegal| illegal.kind), is);
+    }
+    let mut apply = |event| {
+        let record = Record { at_ms: 0, event };
+        state.apply(&record).map_err(|illegal| illegal.kind)
+    };
     apply(given_up(0, 1)).unwrap();
     assert_eq!(apply(given_up(0, 1)), Err(IllegalKind::NotInARow));
     assert_eq!(apply(launching(small[2])), Err(IllegalKind::GivenUp));

@@ -9,6 +9,7 @@ use dva_runtime::console::ConsolePatterns;
 use dva_runtime::state::IllegalKind;
 use dva_runtime::{Event, Record, RunFolder, RunOptions, RunState};
 
+use crate::breaker::whenever_it_is_taken_over;
 use crate::fixture::{
     PlanBuilder, Ran, map, options, options_again, schedule_of, simulate, simulate_with,
 };
@@ -365,4 +366,23 @@ async fn a_console_is_read_once_at_the_end_of_a_life() {
     state.apply(&ran.records[releasing[0]]).unwrap();
     assert_eq!(again(&mut state), Ok(()));
     assert_eq!(again(&mut state), Err(IllegalKind::ReadTwice));
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_takes_over_knows_what_consoles_have_said() {
+    let mut plan = plan();
+    plan.filesystems(["xfs", "ext4"]);
+    let plan = plan.build();
+    let ends = [
+        ExitCode::TestsFailed,
+        ExitCode::Infrastructure,
+        ExitCode::Ok,
+    ];
+    for fault in ["panic", "spot", "reboot"] {
+        let script = format!(
+            "{}[[test]]\ntest = 'a'\nlife = 0\ncells = {{ filesystem = 'xfs' }}\nfault = '{fault}'\n",
+            script("life", FAILED_UNIT, "")
+        );
+        whenever_it_is_taken_over(&plan, &script, options_again, 8, &ends).await;
+    }
 }
