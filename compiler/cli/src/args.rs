@@ -1,5 +1,7 @@
 //! The command line: what `--help` says is written here.
 
+mod history;
+
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 
@@ -10,6 +12,11 @@ use dva_plan::parse;
 use dva_plan::value::{Type, Value};
 use dva_schedule::{Effort, QuotaClass};
 use serde::{Deserialize, Serialize};
+
+pub use history::{
+    BackTestArguments, ExportArguments, HistoryArguments, HistoryCommand, ImportArguments,
+    PastArguments, PastOfArguments, ShowHistoryArguments,
+};
 
 /// Proves cloud images, at the lowest price.
 ///
@@ -100,6 +107,17 @@ pub enum Command {
         after_help = "Examples:\n  dva show\n  dva show 20261123-093000-4f2a --json | tail -n 1 | jq .exit"
     )]
     Show(ShowArguments),
+    /// Shows what tests and boots took in past runs, and carries that elsewhere
+    #[command(
+        args_conflicts_with_subcommands = true,
+        after_help = "Examples:\n  dva history\n  dva history show --provider local --json | jq '.[].tests[].times'\n  \
+                      dva history export history.json\n  dva history import history.json\n  \
+                      dva history back-test\n\n\
+                      Every run that ends is learned: `dva estimate` and `dva run` pack the next one with the mean of what \
+                      tests and boots took on that provider's machines. Providers are kept apart. What the simulator and \
+                      hosts took is used only where `--history FILE` names it. `dva runs prune` leaves the history as it is."
+    )]
+    History(HistoryArguments),
     #[cfg(feature = "local")]
     /// Finds what crashed runs have left on this host, and removes it with --yes
     #[command(after_help = "Examples:\n  dva gc\n  dva gc --yes")]
@@ -255,6 +273,9 @@ pub struct PackingArguments {
     /// A machine for every group of tests that come after each other, instead of one a cell
     #[arg(long, conflicts_with_all = ["deadline", "budget"])]
     pub isolate: bool,
+    /// What is known of its tests.
+    #[command(flatten)]
+    pub past: PastArguments,
 }
 
 /// `dva plan`.
@@ -281,6 +302,9 @@ pub struct EstimateArguments {
     /// How it is to be packed.
     #[command(flatten)]
     pub packing: PackingArguments,
+    /// The folder that keeps what runs leave behind, and what they took
+    #[arg(long, value_name = "DIR", default_value = ".dva")]
+    pub state: PathBuf,
     /// As if machines were bought like this; of a source alone, since the prices of an execution plan are part
     /// of it
     #[arg(long, value_enum)]
@@ -307,11 +331,14 @@ pub struct LookArguments {
     /// How it is to be packed.
     #[command(flatten)]
     pub packing: PackingArguments,
+    /// The folder that keeps what runs leave behind, and what they took
+    #[arg(long, value_name = "DIR", default_value = ".dva")]
+    pub state: PathBuf,
     /// Looks at a schedule that `dva estimate -o FILE` wrote for this plan
     #[arg(
         long,
         value_name = "FILE",
-        conflicts_with_all = ["provider", "deadline", "budget", "lanes", "effort", "quota", "isolate"]
+        conflicts_with_all = ["provider", "deadline", "budget", "lanes", "effort", "quota", "isolate", "history", "no_history"]
     )]
     pub schedule: Option<PathBuf>,
 }
@@ -444,7 +471,7 @@ pub struct RunArguments {
     #[command(flatten)]
     pub packing: PackingArguments,
     /// Follows a schedule that `dva estimate -o FILE` wrote for this plan
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["deadline", "budget", "lanes", "effort", "quota", "isolate"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["deadline", "budget", "lanes", "effort", "quota", "isolate", "history", "no_history"])]
     pub schedule: Option<PathBuf>,
     /// Keeps machines for an hour after the run, to look at them with `dva ssh`: those on which a test
     /// did not pass, or all

@@ -8,6 +8,7 @@ pub mod explain;
 #[cfg(feature = "local")]
 pub mod gc;
 pub mod graph;
+pub mod history;
 pub mod plan;
 pub mod resume;
 pub mod run;

@@ -1,6 +1,7 @@
 //! The `dva` command: reads its arguments, does one thing, ends with an exit code of the contract.
 
 mod args;
+mod basis;
 mod commands;
 mod config;
 mod failure;
@@ -60,6 +61,7 @@ fn run(arguments: &Arguments) -> ExitCode {
         Command::Resume(arguments) => commands::resume::run(arguments),
         Command::Runs(arguments) => commands::runs::run(arguments),
         Command::Show(arguments) => commands::show::run(arguments),
+        Command::History(arguments) => commands::history::run(arguments),
         #[cfg(feature = "local")]
         Command::Gc(arguments) => commands::gc::run(arguments),
         #[cfg(feature = "local")]

@@ -16,6 +16,7 @@ use dva_schedule::{
 };
 
 use crate::args::{LookArguments, PackingArguments};
+use crate::basis::Basis;
 use crate::failure::Failure;
 use crate::providers;
 use crate::render::about;
@@ -30,12 +31,9 @@ pub struct Packed {
     pub deadline_ms: Option<u64>,
 }
 
-/// The schedule of `plan` as the arguments want it.
-pub fn pack(
-    plan: &Loaded<ExecutionPlan>,
-    assumptions: &Assumptions,
-    arguments: &PackingArguments,
-) -> Result<Packed, Failure> {
+/// The schedule of a plan as the arguments want it.
+pub fn pack(basis: &Basis, arguments: &PackingArguments) -> Result<Packed, Failure> {
+    let (plan, assumptions) = (&basis.plan, &basis.assumptions);
     let packed = match arguments.isolate {
         true => isolated(plan, assumptions),
         false => sought(plan, assumptions, arguments)?,
@@ -154,16 +152,24 @@ fn quotas(arguments: &PackingArguments) -> Quotas {
     quotas
 }
 
-/// The schedule that is to be looked at: one that was written, or what [`pack`] makes.
+/// The schedule that is to be looked at: one that was written, or what [`pack`] makes; with what it was made of.
 pub fn looked_at(
-    plan: &Loaded<ExecutionPlan>,
+    plan: Loaded<ExecutionPlan>,
     arguments: &LookArguments,
-) -> Result<Packed, Failure> {
+) -> Result<(Basis, Packed), Failure> {
+    let LookArguments {
+        provider, state, ..
+    } = arguments;
+    let assumptions = providers::assumptions_for(&plan.body, *provider);
     if let Some(path) = &arguments.schedule {
-        return load(path, plan);
+        let packed = load(path, &plan)?;
+        return Ok((Basis::stated(plan, assumptions), packed));
     }
-    let assumptions = providers::assumptions_for(&plan.body, arguments.provider);
-    pack(plan, &assumptions, &arguments.packing)
+    let whose = providers::history_for(&plan.body, *provider);
+    let past = &arguments.packing.past;
+    let basis = Basis::of(plan, assumptions, whose, state, past)?;
+    let packed = pack(&basis, &arguments.packing)?;
+    Ok((basis, packed))
 }
 
 /// What is sought: what was asked for, else to keep the plan's limit of time.

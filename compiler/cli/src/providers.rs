@@ -39,6 +39,17 @@ pub fn assumptions_for(plan: &ExecutionPlan, provider: Option<ProviderName>) -> 
     }
 }
 
+/// Whose past runs say how long a plan's tests take on `provider`; where none is named, on that of the plan's machines.
+/// What a simulator took says nothing, unless somebody wants it to.
+pub fn history_for(plan: &ExecutionPlan, provider: Option<ProviderName>) -> Option<&'static str> {
+    match provider {
+        Some(ProviderName::Local) => Some("local"),
+        Some(ProviderName::Sim) => None,
+        None if plan.machines.iter().all(Machine::is_of_this_host) => Some("local"),
+        None => Some("ec2"),
+    }
+}
+
 /// Machines that exist already.
 pub fn hosts(config: &Config, addresses: &[String]) -> Result<Backend, Failure> {
     let parse = |text: &String| {

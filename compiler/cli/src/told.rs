@@ -13,6 +13,7 @@ use dva_runtime::sim::SimScript;
 use serde::{Deserialize, Serialize};
 
 use crate::args::{KeepWhich, ProviderName};
+use crate::basis::Basis;
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::{inputs, providers, secrets};
@@ -60,14 +61,23 @@ impl Told {
         })
     }
 
-    /// The machines and the way to them.
-    pub fn backend(&self, config: &Config, plan: &Arc<ExecutionPlan>) -> Result<Backend, Failure> {
+    /// The machines and the way to them. A simulator's take as long as was measured of others, where the run is packed
+    /// with that.
+    pub fn backend(&self, config: &Config, basis: &Basis) -> Result<Backend, Failure> {
         if !self.hosts.is_empty() {
             return providers::hosts(config, &self.hosts);
         }
         match self.provider {
             ProviderName::Local => providers::local(config),
-            ProviderName::Sim => Ok(providers::simulator(plan, self.script(plan)?)),
+            ProviderName::Sim => {
+                let plan = Arc::new(basis.plan.body.clone());
+                let script = self.script(&plan)?;
+                let script = match basis.boot_ms() {
+                    Some(boot_ms) => script.with_usual_boot(boot_ms),
+                    None => script,
+                };
+                Ok(providers::simulator(&plan, script))
+            }
         }
     }
 

@@ -17,6 +17,9 @@ pub const MAX_SAMPLES: usize = 20;
 pub struct Observations {
     /// Cosmetic: what wrote it, for example `dva 0.1.0`; the header says the same.
     pub producer: String,
+    /// The provider whose machines it was observed on, as in run reports: `local`, `ec2`, `hosts`, `sim`. What is known of
+    /// one says nothing of another.
+    pub provider: String,
     /// What executions of tests took, ascending and without duplicates of [`Observed::of`].
     pub tests: Vec<Observed<TestKey>>,
     /// What boots took, from the launch to readiness; likewise.

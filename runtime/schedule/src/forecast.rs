@@ -136,6 +136,37 @@ pub fn forecast(plan: &ExecutionPlan, schedule: &Schedule, spread: &Spread) -> F
     }
 }
 
+/// What the lives of `schedule` cost together if each boots and runs its tests, in the schedule's order, as long as
+/// `boot_ms` and `takes_ms` say. Money is of the lives whose machines have a price.
+///
+/// # Panics
+/// If it names a row that is not in `plan`.
+pub(crate) fn replayed(
+    plan: &ExecutionPlan,
+    schedule: &Schedule,
+    boot_ms: impl Fn(&PlannedLife) -> u64,
+    takes_ms: impl Fn(&PlannedLife, TestIx) -> u64,
+) -> Money {
+    let exclusions = Exclusions::of(plan);
+    let mut workloads: BTreeMap<ShapeIx, Workload> = BTreeMap::new();
+    let costs = schedule.lives.iter().map(|planned| {
+        let mut life = planned.clone();
+        life.ready_ms = life.launch_ms.saturating_add(boot_ms(planned));
+        for execution in &mut life.executions {
+            let takes_ms = takes_ms(planned, execution.test);
+            execution.end_ms = execution.start_ms.saturating_add(takes_ms);
+        }
+        let shape = plan.cells[life.cell].shape;
+        let workload = workloads
+            .entry(shape)
+            .or_insert_with(|| Workload::of(plan, &plan.shapes[shape], &exclusions, 1));
+        Replay::of(plan, workload, &life)
+            .came(|takes_ms| takes_ms)
+            .1
+    });
+    money(costs.sum())
+}
+
 /// What a life came to: its length from launch to end, and its cost.
 type Came = (u64, u128);
 

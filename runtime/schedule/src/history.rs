@@ -12,12 +12,15 @@
 //!   does not say what its failure was, so its limit shows only where a command ran into it.
 //! - A boot, from the launch of a life until its first test could start, with the plan's setup in it.
 //!
-//! Durations of a simulator are learned like any others: who has them decides whether to.
+//! A history knows no providers: durations of a simulator are learned like any others, and whoever keeps histories
+//! keeps one for each provider.
 
 mod back_test;
+mod coverage;
 mod estimate;
+mod money_test;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dva_plan::document::PRODUCER;
 use dva_plan::history::{BootKey, MAX_SAMPLES, Observations, Observed, Sample, TestKey};
@@ -28,8 +31,10 @@ use dva_plan::{ExecutionPlan, FailureClass, RunReport, TestId};
 
 use crate::joined::{Joined, Role};
 pub use back_test::{BackTest, Loss, back_test};
+pub use coverage::{Coverage, coverage};
 pub use estimate::Expected;
 use estimate::{Curve, Level};
+pub use money_test::{Foretold, MoneyTest, money_test};
 
 /// What tests and boots took in past runs: of those that are alike the newest [`MAX_SAMPLES`] samples.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -64,11 +69,12 @@ impl History {
         }
     }
 
-    /// What to write of it.
+    /// What to write of it, as observed on machines of `provider`.
     #[must_use]
-    pub fn observations(&self) -> Observations {
+    pub fn observations(&self, provider: &str) -> Observations {
         Observations {
             producer: PRODUCER.into(),
+            provider: provider.to_owned(),
             tests: rows(&self.tests),
             boots: rows(&self.boots),
         }
@@ -80,6 +86,37 @@ impl History {
         let joined = Joined::of(plan, report);
         replace(&mut self.tests, &report.run, observed_tests(&joined));
         replace(&mut self.boots, &report.run, observed_boots(&joined));
+    }
+
+    /// Adds all that `other` knows. What both know of a run is what `other` says of it, so a history that is merged
+    /// again changes nothing.
+    pub fn merge(&mut self, other: &Self) {
+        join(&mut self.tests, &other.tests);
+        join(&mut self.boots, &other.boots);
+    }
+
+    /// What it knows of the tests and images of `plan`.
+    #[must_use]
+    pub fn of_plan(&self, plan: &ExecutionPlan) -> Self {
+        let tests: BTreeSet<&TestId> = plan.tests.iter().map(|test| &test.id).collect();
+        let images: BTreeSet<&str> = plan.images.iter().map(|image| &*image.name).collect();
+        let mut own = self.clone();
+        own.tests.retain(|key, _| tests.contains(&key.test));
+        own.boots.retain(|key, _| images.contains(&*key.image));
+        own
+    }
+
+    /// The runs that it has samples of.
+    #[must_use]
+    pub fn runs(&self) -> BTreeSet<&RunId> {
+        let samples = self.tests.values().chain(self.boots.values()).flatten();
+        samples.map(|sample| &sample.run).collect()
+    }
+
+    /// Whether it knows nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.tests.is_empty() && self.boots.is_empty()
     }
 
     /// What an execution of `test` may take with an image called `image`, of the architecture `arch`, on a
@@ -180,14 +217,28 @@ fn replace<K: Ord>(
         samples.retain(|sample| sample.run != *run);
     }
     for (key, new) in seen {
-        let samples = table.entry(key).or_default();
-        samples.extend(new);
-        // Stable: in one run they stay as they started.
-        samples.sort_by(|one, other| one.run.cmp(&other.run));
-        let too_many = samples.len().saturating_sub(MAX_SAMPLES);
-        samples.drain(..too_many);
+        add(table.entry(key).or_default(), new);
     }
     table.retain(|_, samples| !samples.is_empty());
+}
+
+/// Adds `new` samples, and keeps the newest.
+fn add(samples: &mut Vec<Sample>, new: impl IntoIterator<Item = Sample>) {
+    samples.extend(new);
+    // Stable: in one run they stay as they started.
+    samples.sort_by(|one, other| one.run.cmp(&other.run));
+    let too_many = samples.len().saturating_sub(MAX_SAMPLES);
+    samples.drain(..too_many);
+}
+
+/// Puts what `other` knows of its runs in the place of what `table` does.
+fn join<K: Clone + Ord>(table: &mut BTreeMap<K, Vec<Sample>>, other: &BTreeMap<K, Vec<Sample>>) {
+    for (key, new) in other {
+        let runs: BTreeSet<&RunId> = new.iter().map(|sample| &sample.run).collect();
+        let samples = table.entry(key.clone()).or_default();
+        samples.retain(|sample| !runs.contains(&sample.run));
+        add(samples, new.iter().cloned());
+    }
 }
 
 /// The samples of one run by what they are of, each list as they started.

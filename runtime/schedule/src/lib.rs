@@ -19,7 +19,9 @@
 //! | [`expected()`] | says the same of a schedule, in the same parts |
 //! | [`History`] | knows what tests and boots took in past runs, and what they will take |
 //! | [`with_history()`] | is a plan whose durations are those that were measured |
-//! | [`back_test()`] | says how good a history is at foretelling |
+//! | [`coverage()`] | says how much of a plan was measured |
+//! | [`back_test()`] | says how good a history is at foretelling durations |
+//! | [`money_test()`] | says how good it is at foretelling bills |
 //!
 //! An estimate and a run use the same scheduler, so they cannot disagree about the packing.
 //!
@@ -84,7 +86,10 @@ pub use check::{Rule, Terms, Violation, check, check_terms};
 pub use cost::{Cost, ROOT_VOLUME_GIB, cost};
 pub use floor::{Floor, floor};
 pub use forecast::{Forecast, Spread, forecast};
-pub use history::{BackTest, Expected, History, Loss, back_test, with_history};
+pub use history::{
+    BackTest, Coverage, Expected, Foretold, History, Loss, MoneyTest, back_test, coverage,
+    money_test, with_history,
+};
 pub use limit::{CostLimit, over_cost};
 pub use options::{
     Assumptions, CellCertificate, Certificate, Effort, Goal, Infeasible, Method, Options, Planned,

@@ -2,7 +2,10 @@
 //!
 //! What a run needs to be gone on with is all in there: its plan and schedule as bytes, what it was told, and
 //! its events. One thread writes the events of a run ([`super::writer`]); everything else only reads, or adds
-//! and removes whole runs. Its main type is [`Store`].
+//! and removes whole runs. What was learned of runs is kept apart from them ([`history`]), so it outlives them. The main
+//! type is [`Store`].
+
+mod history;
 
 use std::fs::{self, File};
 use std::io;
@@ -18,13 +21,14 @@ use super::writer::StoreJournal;
 use crate::event::Record;
 
 /// The version of the file's tables. A newer one is not read; older ones are brought to this one.
-pub const VERSION: i64 = 1;
+pub const VERSION: i64 = 2;
 
 /// How long one process waits for another one that writes.
 const BUSY: Duration = Duration::from_secs(10);
 
-/// The tables, as this version makes them.
-const TABLES: &str = "
+/// What makes the tables of each version from those of the one before, the first from none.
+const STEPS: [&str; VERSION as usize] = [
+    "
 CREATE TABLE runs (
     id TEXT PRIMARY KEY,
     started_unix_ms INTEGER NOT NULL,
@@ -40,7 +44,15 @@ CREATE TABLE events (
     record TEXT NOT NULL,
     PRIMARY KEY (run, number)
 ) STRICT, WITHOUT ROWID;
-";
+",
+    "
+ALTER TABLE runs ADD COLUMN history BLOB;
+CREATE TABLE histories (
+    provider TEXT PRIMARY KEY,
+    document BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+",
+];
 
 /// The journals of all runs.
 #[derive(Debug)]
@@ -71,6 +83,8 @@ pub struct StoredRun {
     pub plan: Vec<u8>,
     /// The document of the schedule that it began with.
     pub schedule: Vec<u8>,
+    /// The document of what was known of its tests then, where its schedule rests on that.
+    pub history: Option<Vec<u8>>,
     /// What it was told besides, in the words of whoever began it.
     pub told: String,
     /// Its events, in order.
@@ -90,6 +104,8 @@ pub struct NewRun<'r> {
     pub plan: &'r [u8],
     /// The document of its schedule.
     pub schedule: &'r [u8],
+    /// The document of what is known of its tests, where its schedule rests on that.
+    pub history: Option<&'r [u8]>,
     /// What it is told besides, for whoever goes on with it; no secrets.
     pub told: &'r str,
 }
@@ -122,6 +138,14 @@ pub enum StoreErrorKind {
         run: RunId,
         /// Its number, from 0.
         number: i64,
+        /// What the reader said.
+        message: String,
+    },
+    /// A history that cannot be read.
+    #[error("the history of {provider}: {message}")]
+    History {
+        /// Of which provider.
+        provider: String,
         /// What the reader said.
         message: String,
     },
@@ -168,19 +192,20 @@ impl Store {
         };
         let made = (|| {
             let found = version(&self.connection)?;
-            if found != 0 {
+            if found >= VERSION {
                 return Ok(found);
             }
-            // Of two that find no tables only one makes them.
+            // Of two that find old tables only one brings them up.
             self.connection.execute_batch("BEGIN IMMEDIATE")?;
             let found = version(&self.connection)?;
-            if found == 0 {
-                self.connection.execute_batch(TABLES)?;
-                self.connection
-                    .pragma_update(None, "user_version", VERSION)?;
+            let done = usize::try_from(found).unwrap_or(usize::MAX);
+            for step in STEPS.iter().skip(done) {
+                self.connection.execute_batch(step)?;
             }
+            let made = found.max(VERSION);
+            self.connection.pragma_update(None, "user_version", made)?;
             self.connection.execute_batch("COMMIT")?;
-            Ok(found)
+            Ok(made)
         })();
         match made.map_err(|error| self.broken(&error))? {
             found if found > VERSION => Err(self.error(StoreErrorKind::Newer(found))),
@@ -194,14 +219,15 @@ impl Store {
     /// [`StoreError`]; a run of that id that is there already is one.
     pub fn add(&self, run: NewRun<'_>) -> Result<(), StoreError> {
         let done = self.connection.execute(
-            "INSERT INTO runs (id, started_unix_ms, name, plan, schedule, told) VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO runs (id, started_unix_ms, name, plan, schedule, told, history) VALUES (?, ?, ?, ?, ?, ?, ?)",
             params![
                 run.id.as_str(),
                 i64::try_from(run.started_unix_ms).unwrap_or(i64::MAX),
                 run.name,
                 run.plan,
                 run.schedule,
-                run.told
+                run.told,
+                run.history
             ],
         );
         done.map(|_| ()).map_err(|error| self.broken(&error))
@@ -228,7 +254,7 @@ impl Store {
     /// [`StoreError`]: of kind [`StoreErrorKind::NoRun`] where it is not there.
     pub fn load(&self, run: &RunId) -> Result<StoredRun, StoreError> {
         let found = self.connection.query_row(
-            "SELECT id, started_unix_ms, name, exit, plan, schedule, told FROM runs WHERE id = ?",
+            "SELECT id, started_unix_ms, name, exit, plan, schedule, told, history FROM runs WHERE id = ?",
             [run.as_str()],
             |of| {
                 Ok(StoredRun {
@@ -236,6 +262,7 @@ impl Store {
                     plan: of.get(4)?,
                     schedule: of.get(5)?,
                     told: of.get(6)?,
+                    history: of.get(7)?,
                     records: Vec::new(),
                 })
             },

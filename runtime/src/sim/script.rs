@@ -22,7 +22,10 @@ const LATE_MS: u64 = 90_000;
 /// What a simulator is told. The default says nothing: all goes well.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SimScript {
-    boot_ms: u64,
+    /// Where it says so.
+    boot_ms: Option<u64>,
+    /// Where it does not.
+    usual_boot_ms: u64,
     takes_ms: u64,
     /// From which durations are drawn.
     seed: u64,
@@ -150,7 +153,8 @@ pub(super) struct Life {
 impl Default for SimScript {
     fn default() -> Self {
         Self {
-            boot_ms: 30_000,
+            boot_ms: None,
+            usual_boot_ms: 30_000,
             takes_ms: 1_000,
             seed: 0,
             spread: 0,
@@ -192,7 +196,7 @@ impl SimScript {
         };
         whole.check_keys(&["boot", "takes", "seed", "spread", "faults", "test", "life"])?;
         let mut script = Self::default();
-        script.boot_ms = whole.duration("boot")?.unwrap_or(script.boot_ms);
+        script.boot_ms = whole.duration("boot")?;
         script.takes_ms = whole.duration("takes")?.unwrap_or(script.takes_ms);
         script.seed = whole.seed()?.unwrap_or(script.seed);
         script.spread = whole.spread()?.unwrap_or(script.spread);
@@ -235,7 +239,16 @@ impl SimScript {
     /// How long machines take to start that no entry speaks of, in milliseconds.
     #[must_use]
     pub fn boot_ms(&self) -> u64 {
-        self.boot_ms
+        self.boot_ms.unwrap_or(self.usual_boot_ms)
+    }
+
+    /// The same, but machines take so many milliseconds to start where it does not say how long they do.
+    #[must_use]
+    pub fn with_usual_boot(self, boot_ms: u64) -> Self {
+        Self {
+            usual_boot_ms: boot_ms,
+            ..self
+        }
     }
 
     /// How long tests take that nobody knows better, in milliseconds.
@@ -282,7 +295,7 @@ impl SimScript {
         let fault = told.fault.or_else(|| self.faults.and_then(at_random));
         let usual_ms = || {
             let chance = Chance::new(self.seed).of("boot").of(cell.id.as_str());
-            chance.number(life).spread(self.boot_ms, self.spread)
+            chance.number(life).spread(self.boot_ms(), self.spread)
         };
         let usually_late_ms = match fault == Some(LifeFault::Late) {
             true => LATE_MS,

@@ -117,6 +117,7 @@ async fn a_store_gives_back_what_it_was_given() {
         name: "fixture",
         plan: b"plan",
         schedule: b"schedule",
+        history: Some(b"history"),
         told: "told",
     };
     store.add(new).unwrap();
@@ -130,6 +131,7 @@ async fn a_store_gives_back_what_it_was_given() {
     assert_eq!(found.records, ran.records);
     assert_eq!(found.row.exit, Some(ExitCode::Ok));
     assert_eq!((&*found.plan, &*found.told), (&b"plan"[..], "told"));
+    assert_eq!(found.history.as_deref(), Some(&b"history"[..]));
     store.remove(&run).unwrap();
     let gone = store.load(&run).unwrap_err();
     assert!(matches!(gone.kind, StoreErrorKind::NoRun(_)), "{gone}");

@@ -12,6 +12,7 @@ mod dispatch;
 mod faults;
 mod files;
 mod fixture;
+mod learned;
 mod lives;
 mod output;
 mod policy;

@@ -21,6 +21,7 @@ use dva_schedule::{
 };
 
 use crate::args::{EstimateArguments, MarketName, ProviderName};
+use crate::basis::{Basis, Measured};
 use crate::failure::Failure;
 use crate::packing::Packed;
 use crate::render::counted;
@@ -30,6 +31,8 @@ use crate::{input, output, packing, providers};
 struct Estimate<'e> {
     plan: &'e ExecutionPlan,
     assumptions: &'e Assumptions,
+    /// What of it was measured in past runs.
+    measured: Option<&'e Measured>,
     schedule: &'e Schedule,
     /// How far it can be from the best one; none where atoms are isolated.
     certificate: Option<&'e Certificate>,
@@ -50,12 +53,8 @@ struct Estimate<'e> {
 }
 
 impl<'e> Estimate<'e> {
-    fn of(
-        plan: &'e ExecutionPlan,
-        assumptions: &'e Assumptions,
-        packed: &'e Packed,
-        options: &Options,
-    ) -> Result<Self, Failure> {
+    fn of(basis: &'e Basis, packed: &'e Packed, options: &Options) -> Result<Self, Failure> {
+        let plan = &basis.plan.body;
         let schedule = &packed.schedule;
         let failed = |error| Failure::new(ExitCode::Refused, format!("the cost: {error}."));
         let spread = Spread::default();
@@ -63,7 +62,8 @@ impl<'e> Estimate<'e> {
         peak_vcpus.retain(|(region, _), _| region != "local");
         Ok(Self {
             plan,
-            assumptions,
+            assumptions: &basis.assumptions,
+            measured: basis.measured.as_ref(),
             schedule,
             certificate: packed.certificate.as_ref(),
             deadline_ms: packed.deadline_ms,
@@ -104,20 +104,24 @@ pub fn run(arguments: &EstimateArguments) -> Result<ExitCode, Failure> {
         input::plan_supposed(&arguments.input, supposed(arguments)?)?;
     refuse_unserved(&plan.body, arguments.provider)?;
     let assumptions = providers::assumptions_for(&plan.body, arguments.provider);
-    let packed = packing::pack(&plan, &assumptions, &arguments.packing)?;
+    let whose = providers::history_for(&plan.body, arguments.provider);
+    let past = &arguments.packing.past;
+    let basis = Basis::of(plan, assumptions, whose, &arguments.state, past)?;
+    let packed = packing::pack(&basis, &arguments.packing)?;
     if let Some(path) = output {
         output::write(path, &to_bytes(&packed.schedule))?;
     }
-    let options = packing::options(&plan.body, &assumptions, &arguments.packing);
-    let estimate = Estimate::of(&plan.body, &assumptions, &packed, &options)?;
+    let plan = &basis.plan.body;
+    let options = packing::options(plan, &basis.assumptions, &arguments.packing);
+    let estimate = Estimate::of(&basis, &packed, &options)?;
     let text = match arguments.json {
         true => view::json(&estimate, &dropped),
         false => text::text(&estimate),
     };
     let _ = stdout().write_all(text.as_bytes());
     // What a run would be refused for, by the same words.
-    let limit = CostLimit::of(&plan.body, None);
-    match limit.and_then(|limit| over_cost(&plan.body, &packed.schedule, limit)) {
+    let limit = CostLimit::of(plan, None);
+    match limit.and_then(|limit| over_cost(plan, &packed.schedule, limit)) {
         Some(reason) => Err(Failure::new(ExitCode::Refused, reason)),
         None => Ok(ExitCode::Ok),
     }

@@ -46,9 +46,9 @@ fn why(file: &str, arguments: &ExplainArguments) -> Result<String, Failure> {
         ));
     };
     let test = selection::test(&plan.body, cell, test)?;
-    let schedule = packing::looked_at(&plan, &arguments.look)?.schedule;
+    let (basis, packed) = packing::looked_at(plan, &arguments.look)?;
     let lanes = arguments.look.packing.lanes.map(Into::into);
-    let why = Why::of(&plan.body, &schedule, (cell, test), lanes)?;
+    let why = Why::of(&basis.plan.body, &packed.schedule, (cell, test), lanes)?;
     Ok(match arguments.json {
         true => render::json(&why),
         false => why.text(),
@@ -68,6 +68,8 @@ fn refuse_idle(arguments: &ExplainArguments) -> Result<(), Failure> {
         || packing.deadline.is_some()
         || packing.budget.is_some()
         || packing.lanes.is_some()
+        || packing.past.history.is_some()
+        || packing.past.no_history
         || !packing.quota.is_empty();
     match is_idle {
         true => Err(Failure::new(

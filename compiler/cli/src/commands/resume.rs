@@ -4,6 +4,7 @@ use std::io::{Write, stderr};
 use std::sync::Arc;
 
 use dva_plan::document::{Loaded, read};
+use dva_plan::history::Observations;
 use dva_plan::{ExecutionPlan, ExitCode, Schedule};
 use dva_runtime::RunState;
 use dva_runtime::clock::WallTime;
@@ -13,10 +14,11 @@ use dva_runtime::state::IllegalEvent;
 
 use super::run::{Reports, execute, finish, stored};
 use crate::args::ResumeArguments;
+use crate::basis::Basis;
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::told::Told;
-use crate::{log, progress, stop_at};
+use crate::{log, progress, providers, stop_at};
 
 /// Goes on with the run that is named, or the newest that is not over. Where there is none, that is no
 /// failure.
@@ -61,7 +63,7 @@ fn resume(
     let config = Config::load(arguments.controller.config.as_deref())?;
     let body = Arc::new(plan.body.clone());
     let told = Told::read(&run.told)?;
-    let backend = told.backend(&config, &body)?;
+    let backend = told.backend(&config, &basis(&told, run, &plan)?)?;
     let mut options = told.options(&config, &body, run.row.id.clone(), WallTime::now())?;
     let folder = RunFolder::open(&arguments.controller.state, &run.row.id)
         .map_err(|error| Failure::new(ExitCode::Invocation, error.to_string()))?;
@@ -80,7 +82,19 @@ fn resume(
         let resumed = dva_runtime::resume(&plan, schedule, &run.records, backend, options).await;
         resumed.map_err(|error| astray(run, &error))
     })?;
-    finish(&outcome, &place, reports)
+    finish(store, &body, &outcome, &place, reports)
+}
+
+/// What the plan was packed with when the run began.
+fn basis(told: &Told, run: &StoredRun, plan: &Loaded<ExecutionPlan>) -> Result<Basis, Failure> {
+    let (plan, assumptions) = (plan.clone(), providers::assumptions(told.provider));
+    Ok(match &run.history {
+        Some(history) => {
+            let observations = document::<Observations>(history, "history")?.body;
+            Basis::measured(plan, assumptions, &observations)
+        }
+        None => Basis::stated(plan, assumptions),
+    })
 }
 
 /// The run whose id begins like that.

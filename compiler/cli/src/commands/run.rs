@@ -4,7 +4,7 @@ use std::io::{Write, stderr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use dva_plan::document::to_bytes;
+use dva_plan::document::{Loaded, to_bytes};
 use dva_plan::money::Money;
 use dva_plan::{ExecutionPlan, ExitCode, Schedule};
 use dva_runtime::clock::WallTime;
@@ -17,6 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::args::{ControllerArguments, ProviderName, RunArguments};
+use crate::basis::Basis;
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::input::{self, Input};
@@ -31,18 +32,19 @@ pub fn run(arguments: &RunArguments) -> Result<ExitCode, Failure> {
         Some(arguments.input.file.as_path()),
         arguments.schedule.as_deref(),
         arguments.script.as_deref(),
+        arguments.packing.past.history.as_deref(),
     ];
     reports.check(sources.into_iter().flatten())?;
     let Input { bytes, plan, .. } = input::plan(&arguments.input)?;
     let config = Config::load(arguments.controller.config.as_deref())?;
     let body = Arc::new(plan.body.clone());
     let told = told(arguments, &config, &body)?;
-    let backend = told.backend(&config, &body)?;
+    let basis = basis(arguments, &plan)?;
+    let backend = told.backend(&config, &basis)?;
     refuse_unserved(&plan.body, &backend)?;
-    let assumptions = providers::assumptions(arguments.provider);
     let schedule = match &arguments.schedule {
         Some(path) => packing::load(path, &plan)?.schedule,
-        None => packing::pack(&plan, &assumptions, &arguments.packing)?.schedule,
+        None => packing::pack(&basis, &arguments.packing)?.schedule,
     };
     refuse(&plan.body, &schedule, &backend, told.max_cost)?;
     let started = WallTime::now();
@@ -53,12 +55,14 @@ pub fn run(arguments: &RunArguments) -> Result<ExitCode, Failure> {
     log::begin(&place, arguments.controller.verbose)?;
     let store = Store::open(&arguments.controller.state).map_err(|error| stored(&error))?;
     let _lock = RunLock::take(&place, &options.run).map_err(|error| stored(&error))?;
+    let history = basis.snapshot();
     let new = NewRun {
         id: &options.run,
         started_unix_ms: started.unix_ms(),
         name: &plan.body.name,
         plan: &bytes,
         schedule: &to_bytes(&schedule),
+        history: history.as_deref(),
         told: &told.to_text(),
     };
     store.add(new).map_err(|error| stored(&error))?;
@@ -69,7 +73,22 @@ pub fn run(arguments: &RunArguments) -> Result<ExitCode, Failure> {
     let outcome = execute(told.provider, options, async |options| {
         Ok(dva_runtime::run(&plan, schedule, backend, options).await)
     })?;
-    finish(&outcome, &place, &reports)
+    finish(&store, &body, &outcome, &place, &reports)
+}
+
+/// What the plan is packed with. Hosts are in no estimate, so what they took counts only where it is asked for; a
+/// schedule that was written before rests on what it did then.
+fn basis(arguments: &RunArguments, plan: &Loaded<ExecutionPlan>) -> Result<Basis, Failure> {
+    let assumptions = providers::assumptions(arguments.provider);
+    if arguments.schedule.is_some() {
+        return Ok(Basis::stated(plan.clone(), assumptions));
+    }
+    let whose = match arguments.hosts.is_empty() {
+        true => providers::history_for(&plan.body, Some(arguments.provider)),
+        false => None,
+    };
+    let (state, past) = (&arguments.controller.state, &arguments.packing.past);
+    Basis::of(plan.clone(), assumptions, whose, state, past)
 }
 
 /// What this run is told, for whoever has to go on with it.
@@ -187,13 +206,21 @@ pub fn execute(
     })
 }
 
-/// Says what a run came to and writes its reports.
+/// Says what a run came to, learns of it and writes its reports.
 pub fn finish(
+    store: &Store,
+    plan: &ExecutionPlan,
     outcome: &RunOutcome,
     place: &Path,
     reports: &Reports<'_>,
 ) -> Result<ExitCode, Failure> {
     say(outcome, place);
+    if let Err(error) = store.learn(plan, &outcome.report) {
+        let _ = writeln!(
+            stderr(),
+            "warning: nothing was learned of this run: {error}"
+        );
+    }
     // What the run came to is not forgotten because it could not be written down.
     let written = reports.write(outcome);
     Ok(match (outcome.report.exit, written) {

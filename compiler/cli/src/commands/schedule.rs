@@ -64,8 +64,8 @@ pub fn run(arguments: &ScheduleArguments) -> Result<ExitCode, Failure> {
     ];
     output::check(svg.into_iter(), read.into_iter().flatten())?;
     let plan = input::plan(&arguments.input)?.plan;
-    let schedule = packing::looked_at(&plan, &arguments.look)?.schedule;
-    let plan = &plan.body;
+    let (basis, packed) = packing::looked_at(plan, &arguments.look)?;
+    let (plan, schedule) = (&basis.plan.body, packed.schedule);
     let chart = |most: usize| {
         let detail = match arguments.all {
             true => Detail::All,

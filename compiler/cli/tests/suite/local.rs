@@ -86,6 +86,32 @@ fn run(folder: &Path, plan: &str) -> RunReport {
     report
 }
 
+/// What a run took here is known of the next one, to its estimate as to itself.
+#[test]
+fn a_run_is_packed_with_what_the_last_one_took_as_its_estimate_says() {
+    let Some(turn) = turn() else {
+        return;
+    };
+    let home = playground();
+    let first = run(home.path(), "examples/storage.plan");
+    let estimate = dva(home.path())
+        .args(["estimate", "examples/storage.plan", "-o", "schedule.json"])
+        .output()
+        .expect("dva starts");
+    let said = String::from_utf8_lossy(&estimate.stdout);
+    assert!(
+        said.contains("durations  35 of 35 measured in 1 run on local, boots too ("),
+        "{said}"
+    );
+    let second = run(home.path(), "examples/storage.plan");
+    assert_ne!(first.run, second.run);
+    let folder = home.path().join(".dva/runs").join(second.run.as_str());
+    let followed = fs::read(folder.join("schedule.json")).expect("it was followed");
+    let shown = fs::read(home.path().join("schedule.json")).expect("it was written");
+    assert!(followed == shown, "an estimate and a run disagree");
+    turn.nothing_is_left();
+}
+
 /// The most lives that were ready at one time.
 fn overlapping(lives: &[&LifeReport]) -> usize {
     let span = |life: &LifeReport| life.ready_ms.zip(life.end_ms);

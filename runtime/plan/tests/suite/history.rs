@@ -32,6 +32,7 @@ fn observed(test: &str) -> Observed<TestKey> {
 fn observations() -> Observations {
     Observations {
         producer: PRODUCER.into(),
+        provider: "ec2".to_owned(),
         tests: vec![observed("boot"), observed("memory")],
         boots: vec![Observed {
             of: BootKey {

@@ -6,15 +6,19 @@ use dva_plan::document::{read, to_bytes};
 use dva_plan::history::{MAX_SAMPLES, Observations};
 use dva_plan::id::RunId;
 use dva_plan::plan::TestIx;
+use dva_plan::quote::OsClass;
 use dva_plan::report::{CommandStatus, StepOutcome};
 use dva_plan::schedule::LifeIx;
 use dva_plan::verdict::Verdict;
 use dva_plan::{ExecutionPlan, FailureClass, RunReport, TestId};
-use dva_schedule::{Assumptions, Expected, History, back_test, schedule, with_history};
+use dva_schedule::{
+    Assumptions, Coverage, Expected, Foretold, History, MoneyTest, back_test, coverage, money_test,
+    schedule, with_history,
+};
 use proptest::prelude::*;
 
 use crate::follow::{follow, step};
-use crate::generate::{Random, Size, rich, single, test};
+use crate::generate::{Random, Size, quote, rich, single, test};
 
 /// A plan of so many tests, `test_0` first.
 fn tests(count: usize) -> ExecutionPlan {
@@ -142,7 +146,7 @@ fn what_a_limit_cut_took_longer() {
     // Nobody saw it end.
     let never = learned(&plan, &[cut(&plan, 0, "small", 20_000)]);
     assert_eq!(on(&never, "small"), None);
-    let marks: Vec<_> = never.observations().tests[0]
+    let marks: Vec<_> = never.observations("ec2").tests[0]
         .samples
         .iter()
         .map(|sample| (sample.ms, sample.cut))
@@ -188,7 +192,7 @@ fn only_what_ran_to_its_end_or_into_a_limit_is_learned() {
         first.verdict = verdict.clone();
         first.executions[0].setup = setup;
         first.executions[0].steps = step.into_iter().cloned().collect();
-        let tests = learned(&plan, &[report]).observations().tests;
+        let tests = learned(&plan, &[report]).observations("ec2").tests;
         let cut = tests.first().map(|observed| observed.samples[0].cut);
         assert_eq!(cut, learns, "{verdict}, {setup}");
     }
@@ -204,7 +208,7 @@ fn a_first_try_is_no_sample() {
     second.start_ms += 500_000;
     second.end_ms += 500_700;
     executions.push(second);
-    let observed = learned(&plan, &[report]).observations();
+    let observed = learned(&plan, &[report]).observations("ec2");
     let samples = observed.tests[0].samples.iter();
     assert_eq!(samples.map(|sample| sample.ms).collect::<Vec<_>>(), [1_700]);
 }
@@ -215,14 +219,19 @@ fn boots_are_learned_of_lives_that_were_ready() {
     let mut report = run(&plan, 0, "small", &[1_000]);
     let life = &mut report.lives[LifeIx(0)];
     (life.launch_ms, life.ready_ms) = (2_000, Some(27_000));
-    let boots = learned(&plan, &[report.clone()]).observations().boots;
+    let boots = learned(&plan, &[report.clone()]).observations("ec2").boots;
     assert_eq!(boots.len(), 1);
     assert_eq!(
         (boots[0].samples[0].ms, &*boots[0].of.region),
         (25_000, "local")
     );
     report.lives[LifeIx(0)].ready_ms = None;
-    assert!(learned(&plan, &[report]).observations().boots.is_empty());
+    assert!(
+        learned(&plan, &[report])
+            .observations("ec2")
+            .boots
+            .is_empty()
+    );
 }
 
 #[test]
@@ -231,7 +240,7 @@ fn the_newest_samples_are_kept() {
     let reports: Vec<_> = (0..30)
         .map(|number| run(&plan, number, "small", &[u64::from(number)]))
         .collect();
-    let observed = learned(&plan, &reports).observations();
+    let observed = learned(&plan, &reports).observations("ec2");
     let samples = observed.tests[0].samples.iter();
     let kept: Vec<u64> = samples.map(|sample| sample.ms).collect();
     assert_eq!(kept, (10..30).collect::<Vec<u64>>());
@@ -251,6 +260,44 @@ fn a_plan_gets_what_was_measured() {
     let stated: Vec<_> = plan.tests.iter().map(|test| test.takes_ms).collect();
     assert_eq!(stated, [None, Some(7_000), None]);
     assert_eq!(with_history(&plan, &History::default()), plan);
+}
+
+#[test]
+fn how_much_of_a_plan_is_known_is_told() {
+    let mut plan = tests(3);
+    plan.tests[TestIx(1)].takes_ms = Some(7_000);
+    let assumptions = Assumptions::default();
+    let nothing = Coverage {
+        stated: 1,
+        ..Coverage::default()
+    };
+    let history = History::default();
+    assert_eq!(coverage(&plan, &history, &assumptions), nothing);
+    let mut reports = [0, 1].map(|number| run(&plan, number, "small", &[30_000, 1, 30_000]));
+    for report in &mut reports {
+        report.test_runs.truncate(1);
+    }
+    let history = learned(&plan, &reports);
+    let known = coverage(&plan, &history, &assumptions);
+    // Both boots took 30 s, on another type than that of the plan.
+    let boot_ms = history.expected_boot_ms("image_x86_64", "other", "local");
+    let boot_ms = boot_ms.map(|expected| expected.mean_ms);
+    assert!(boot_ms.is_some());
+    let expected = Coverage {
+        runs: 2,
+        test_runs: 1,
+        stated: 1,
+        boot_ms,
+    };
+    assert_eq!(known, expected);
+    // Of another plan's tests nothing is known, and of its image only that it boots.
+    let other = single(vec![test("other", None)], &[], &[]);
+    let known = coverage(&other, &history, &assumptions);
+    assert_eq!(
+        (known.runs, known.test_runs, known.boot_ms),
+        (2, 0, boot_ms)
+    );
+    assert!(history.of_plan(&other).observations("ec2").tests.is_empty());
 }
 
 /// A report that has little to do with the plan it is said to be of.
@@ -308,8 +355,16 @@ proptest! {
         random.shuffle(&mut reports);
         prop_assert_eq!(&learned(&plan, &reports), &history);
 
+        // In two parts and then together it is the same, however often they are merged.
+        let (one, other) = reports.split_at(again);
+        let (mut merged, other) = (learned(&plan, one), learned(&plan, other));
+        for _ in 0..2 {
+            merged.merge(&other);
+            prop_assert_eq!(&merged, &history);
+        }
+
         // Its document has its keys in their order, and is read back as it is.
-        let observations = history.observations();
+        let observations = history.observations("ec2");
         prop_assert_eq!(observations.faults(), vec![]);
         let bytes = to_bytes(&observations);
         let loaded = read::<Observations>(&*bytes).expect("it reads");
@@ -362,6 +417,51 @@ fn a_back_test_by_hand() {
             (5_000_000, 9_000_000)
         ]
     );
+}
+
+/// A boot of 30 s and a test of 90 s that is stated to take 30 s, at a dollar in a thousand seconds: the plan foretells
+/// 60 s of the bill's 120 s. One sample foretells the mean of its distribution: 31.381 s and 94.142 s,
+/// which are billed as 126 s.
+#[test]
+fn a_money_test_by_hand() {
+    let mut plan = single(vec![test("test_0", Some(30_000))], &[], &[]);
+    let mut quote = quote(OsClass::Linux, 3_600_000_000);
+    quote.lines.truncate(1);
+    for machine in plan.machines.iter_mut() {
+        machine.quote = Some(quote.clone());
+    }
+    let schedule = schedule(&plan, "sha256:00", &Assumptions::default());
+    let reports = [0, 1, 2].map(|number| {
+        let mut report = follow(&plan, &schedule);
+        report.run = RunId::new(format!("20261123-093000-{number:04}"));
+        report.test_runs[0].executions[0].end_ms = 120_000;
+        report.lives[LifeIx(0)].end_ms = Some(120_000);
+        report
+    });
+    let runs = reports.each_ref().map(|report| Foretold {
+        plan: &plan,
+        schedule: &schedule,
+        report,
+    });
+    let assumptions = Assumptions::default();
+    let judged = money_test(runs.into_iter().take(2), &assumptions);
+    let expected = MoneyTest {
+        bills: 1,
+        measured_permille: 50,
+        stated_permille: 500,
+    };
+    assert_eq!(judged, expected);
+    // What nobody could foretell is learned from and not judged.
+    let mut lost = reports[1].clone();
+    lost.lives.push(lost.lives[LifeIx(0)].clone());
+    let [first, second, _] = runs;
+    let lost = Foretold {
+        report: &lost,
+        ..second
+    };
+    let nothing = MoneyTest::default();
+    assert_eq!(money_test([first, lost], &assumptions), nothing);
+    assert_eq!(money_test([], &assumptions), nothing);
 }
 
 /// A duration of a log-normal distribution with this median and σ.
@@ -432,7 +532,7 @@ fn keys_are_apart() {
         run(&plan, 0, "small", &[1_000, 2_000]),
         run(&plan, 1, "large", &[3_000, 4_000]),
     ];
-    let observed = learned(&plan, &reports).observations();
+    let observed = learned(&plan, &reports).observations("ec2");
     let found: BTreeMap<_, _> = observed
         .tests
         .iter()

@@ -10,6 +10,7 @@ use dva_plan::unit::display_duration;
 use dva_schedule::{Cost, Peer, ROOT_VOLUME_GIB};
 
 use super::Estimate;
+use crate::basis::Measured;
 use crate::render::{about, amount, counted, least_amount};
 use crate::table::{Align, Table};
 
@@ -57,17 +58,7 @@ pub(super) fn text(estimate: &Estimate<'_>) -> String {
             ),
         );
     }
-    line(
-        "durations",
-        match summary.defaulted_durations {
-            0 => "all stated with `takes`".to_owned(),
-            number => format!(
-                "{number} of {} are defaults of {}; state them with `takes`",
-                summary.test_runs,
-                display_duration(estimate.assumptions.default_takes_ms),
-            ),
-        },
-    );
+    line("durations", durations(estimate));
     let root = |life: &PlannedLife| life.boot.and_then(|boot| plan.boots[boot].root_bytes);
     let root_is_assumed = schedule.lives.iter().any(|life| root(life).is_none());
     line("assumed", assumed(estimate, root_is_assumed));
@@ -135,6 +126,39 @@ fn runs(estimate: &Estimate<'_>) -> String {
     )
 }
 
+/// What the durations rest on.
+fn durations(estimate: &Estimate<'_>) -> String {
+    let all = estimate.summary.test_runs;
+    let defaulted = estimate.summary.defaulted_durations;
+    let default = display_duration(estimate.assumptions.default_takes_ms);
+    let Some(Measured {
+        provider, coverage, ..
+    }) = estimate.measured
+    else {
+        return match defaulted {
+            0 => "all stated with `takes`".to_owned(),
+            number => {
+                format!("{number} of {all} are defaults of {default}; state them with `takes`")
+            }
+        };
+    };
+    let runs = counted(coverage.runs, "run");
+    let measured = coverage.test_runs;
+    let mut parts = vec![format!(
+        "{measured} of {all} measured in {runs} on {provider}"
+    )];
+    if let Some(boot_ms) = coverage.boot_ms {
+        parts.push(format!("boots too ({})", about(boot_ms)));
+    }
+    if coverage.stated > 0 {
+        parts.push(format!("{} stated with `takes`", coverage.stated));
+    }
+    if defaulted > 0 {
+        parts.push(format!("{defaulted} defaults of {default}"));
+    }
+    parts.join(", ")
+}
+
 /// `value` on as many lines as it needs, cut behind commas.
 fn wrapped(value: &str) -> String {
     let (mut lines, mut line) = (Vec::new(), String::new());
@@ -151,8 +175,12 @@ fn wrapped(value: &str) -> String {
 
 /// What is taken for true, as far as it has a part in the figures.
 fn assumed(estimate: &Estimate<'_>, root_is_assumed: bool) -> String {
-    let boot = display_duration(estimate.assumptions.boot_ms);
-    let mut parts = vec![format!("{boot} to boot")];
+    let mut parts = Vec::new();
+    let measured = estimate.measured;
+    if measured.is_none_or(|measured| measured.coverage.boot_ms.is_none()) {
+        let boot = display_duration(estimate.assumptions.boot_ms);
+        parts.push(format!("{boot} to boot"));
+    }
     let kinds = by_kind(&estimate.cost);
     if root_is_assumed && kinds.contains_key(&LineKind::Disk) {
         parts.push(format!("a root volume of {ROOT_VOLUME_GIB}GiB"));

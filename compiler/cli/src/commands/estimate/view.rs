@@ -37,6 +37,9 @@ struct View<'a> {
     last_launch_ms: u64,
     busy_ms: u64,
     defaulted_durations: u32,
+    /// What of it was measured in past runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    measured: Option<MeasuredView<'a>>,
     machines: &'a BTreeMap<String, u32>,
     assumed: AssumedView,
     /// Of the lives that have a price, if every test takes what is expected of it.
@@ -63,6 +66,20 @@ struct View<'a> {
     places: Vec<PlaceView<'a>>,
     /// The same tests, put onto machines as other runners do it, by the name of the policy.
     baselines: BTreeMap<&'static str, BaselineView>,
+}
+
+/// What of a plan was measured.
+#[derive(Serialize)]
+struct MeasuredView<'a> {
+    /// On whose machines.
+    provider: &'a str,
+    runs: usize,
+    /// How many of the test runs.
+    test_runs: usize,
+    /// How many of the others say how long they take.
+    stated: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    boot_ms: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -164,6 +181,13 @@ pub(super) fn json<'a>(estimate: &'a Estimate<'_>, dropped: &'a BTreeMap<String,
         last_launch_ms: estimate.last_launch_ms(),
         busy_ms: summary.busy_ms,
         defaulted_durations: summary.defaulted_durations,
+        measured: estimate.measured.map(|measured| MeasuredView {
+            provider: &measured.provider,
+            runs: measured.coverage.runs,
+            test_runs: measured.coverage.test_runs,
+            stated: measured.coverage.stated,
+            boot_ms: measured.coverage.boot_ms,
+        }),
         machines: &summary.machines_by_type,
         assumed: AssumedView {
             boot_ms: assumptions.boot_ms,
