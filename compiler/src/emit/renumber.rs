@@ -321,6 +321,7 @@ impl Renumbering {
             once: row.once.is_some(),
             within_ms: made.within_ms,
             takes_ms: made.takes_ms,
+            takes_p90_ms: None,
             slots: made.slots.clone(),
             steps: made
                 .steps

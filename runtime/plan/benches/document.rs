@@ -86,6 +86,7 @@ fn plan() -> ExecutionPlan {
             needs: Vec::new(),
             within_ms: 600_000,
             takes_ms: Some(10_000),
+            takes_p90_ms: None,
             boot: None,
             retry: 0,
             slots: Table::new(),

@@ -323,6 +323,9 @@ pub struct Test {
     /// How long it is expected to take, in milliseconds, before history exists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub takes_ms: Option<u64>,
+    /// How long nine of ten executions take at most, in milliseconds, where that was measured; no source says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub takes_p90_ms: Option<u64>,
     /// What it captures.
     #[serde(default, skip_serializing_if = "Table::is_empty")]
     pub slots: Table<SlotIx, Slot>,

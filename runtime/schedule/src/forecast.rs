@@ -6,8 +6,8 @@
 //!
 //! # What is assumed
 //!
-//! - The spread: nothing is known of it before there is history, see [`Spread::default`]. Tests vary
-//!   independently of each other.
+//! - The spread: of a test of which the plan says what nine of ten executions take, as it was measured, that which
+//!   follows from it; of the others nothing is known, see [`Spread::default`]. Tests vary independently of each other.
 //! - Boots take what is expected.
 //! - A life that is launched when others end is launched when the last of those does that were to end at
 //!   that moment.
@@ -31,7 +31,7 @@ use crate::packing::sequence::{Direction, Sequencer};
 use crate::packing::set::TestSet;
 use crate::packing::tariff::{Length, Pricing, money};
 use crate::packing::workload::Workload;
-use lognormal::LogNormal;
+use lognormal::{LogNormal, sigma_permille};
 
 /// The most lives that are played through for a forecast; where there are more different ones, each is
 /// played less often.
@@ -161,7 +161,7 @@ pub(crate) fn replayed(
             .entry(shape)
             .or_insert_with(|| Workload::of(plan, &plan.shapes[shape], &exclusions, 1));
         Replay::of(plan, workload, &life)
-            .came(|takes_ms| takes_ms)
+            .came(|_, takes_ms| takes_ms)
             .1
     });
     money(costs.sum())
@@ -208,7 +208,7 @@ impl Kinds {
         }
         let plays = (PLAYS / firsts.len().max(1)).clamp(FEWEST_PLAYS, runs.max(FEWEST_PLAYS));
         let exclusions = Exclusions::of(plan);
-        let factors = LogNormal::of(spread.sigma_permille);
+        let factors = Factors::of(plan, spread);
         let mut workloads: BTreeMap<ShapeIx, Workload> = BTreeMap::new();
         let mut kinds = Self {
             of_life,
@@ -228,14 +228,46 @@ impl Kinds {
             let mut random = Random::new(seed);
             kinds.drawn.push(
                 (0..plays)
-                    .map(|_| replay.came(|mean_ms| factors.draw(mean_ms, &mut random)))
+                    .map(|_| replay.came(|test, mean_ms| factors.draw(test, mean_ms, &mut random)))
                     .collect(),
             );
-            kinds.worst.push(replay.came(|_| u64::MAX));
-            planned.push(replay.came(|mean_ms| mean_ms).1);
+            kinds.worst.push(replay.came(|_, _| u64::MAX));
+            planned.push(replay.came(|_, mean_ms| mean_ms).1);
         }
         kinds.planned = kinds.of_life.iter().map(|kind| planned[*kind]).sum();
         kinds
+    }
+}
+
+/// How each test of a plan varies.
+struct Factors {
+    /// As is assumed.
+    assumed: LogNormal,
+    /// Of tests that were measured, by their spread; and which that is.
+    measured: BTreeMap<u32, LogNormal>,
+    spreads: BTreeMap<TestIx, u32>,
+}
+
+impl Factors {
+    fn of(plan: &ExecutionPlan, spread: &Spread) -> Self {
+        let tests = plan.tests.enumerate();
+        let spreads = tests.filter_map(|(row, test)| {
+            let sigma_permille = sigma_permille(test.takes_ms?, test.takes_p90_ms?);
+            Some((row, sigma_permille))
+        });
+        let spreads: BTreeMap<TestIx, u32> = spreads.collect();
+        let measured = spreads.values();
+        Self {
+            assumed: LogNormal::of(spread.sigma_permille),
+            measured: measured.map(|of| (*of, LogNormal::of(*of))).collect(),
+            spreads,
+        }
+    }
+
+    fn draw(&self, test: TestIx, mean_ms: u64, random: &mut Random) -> u64 {
+        let own = self.spreads.get(&test);
+        let own = own.and_then(|spread| self.measured.get(spread));
+        own.unwrap_or(&self.assumed).draw(mean_ms, random)
     }
 }
 
@@ -244,8 +276,8 @@ struct Replay<'w> {
     sequencer: Sequencer<'w>,
     /// By start, then lane: what is more urgent at run time.
     list: Vec<usize>,
-    /// What each is expected to take, and its limit.
-    takes_ms: Vec<(usize, u64, u64)>,
+    /// What each is expected to take, and its limit; by its row in the plan and its place in the workload.
+    takes_ms: Vec<(TestIx, usize, u64, u64)>,
     lanes: usize,
     boot_ms: u64,
     pending_ms: u64,
@@ -264,10 +296,11 @@ impl<'w> Replay<'w> {
         let runs = life.executions.iter().filter_map(|execution| {
             let takes_ms = execution.end_ms.saturating_sub(execution.start_ms);
             let limit_ms = plan.tests[execution.test].within_ms.max(takes_ms);
-            Some((*places.get(&execution.test)?, takes_ms, limit_ms))
+            let place = *places.get(&execution.test)?;
+            Some((execution.test, place, takes_ms, limit_ms))
         });
-        let takes_ms: Vec<(usize, u64, u64)> = runs.collect();
-        let list: Vec<usize> = takes_ms.iter().map(|(test, ..)| *test).collect();
+        let takes_ms: Vec<(TestIx, usize, u64, u64)> = runs.collect();
+        let list: Vec<usize> = takes_ms.iter().map(|(_, place, ..)| *place).collect();
         let tests = TestSet::of(workload.len(), list.iter().copied());
         let mut sequencer = Sequencer::new(workload);
         sequencer.prepare(&tests);
@@ -284,9 +317,9 @@ impl<'w> Replay<'w> {
     }
 
     /// What the life comes to if each test takes what `takes` makes of its mean, up to its limit.
-    fn came(&mut self, mut takes: impl FnMut(u64) -> u64) -> Came {
-        for (test, mean_ms, limit_ms) in &self.takes_ms {
-            self.sequencer.takes_ms[*test] = takes(*mean_ms).min(*limit_ms);
+    fn came(&mut self, mut takes: impl FnMut(TestIx, u64) -> u64) -> Came {
+        for (test, place, mean_ms, limit_ms) in &self.takes_ms {
+            self.sequencer.takes_ms[*place] = takes(*test, *mean_ms).min(*limit_ms);
         }
         let played_ms = self
             .sequencer

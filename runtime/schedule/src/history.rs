@@ -44,7 +44,7 @@ pub struct History {
 }
 
 /// `plan` with the durations that were measured: the mean of each test over all machines, since cells share
-/// their tests, and no more than its limit. A test without history keeps what is stated.
+/// their tests, with what nine of ten take, and no more than its limit. A test without history keeps what is stated.
 ///
 /// The digest of a plan is that of its document, so whoever schedules this one names the digest of `plan`.
 #[must_use]
@@ -53,7 +53,9 @@ pub fn with_history(plan: &ExecutionPlan, history: &History) -> ExecutionPlan {
     for test in measured.tests.iter_mut() {
         if let Some(expected) = history.expected_test_ms(&test.id) {
             let most_ms = test.within_ms.max(1);
-            test.takes_ms = Some(expected.mean_ms.clamp(1, most_ms));
+            let within = |ms: u64| Some(ms.clamp(1, most_ms));
+            test.takes_ms = within(expected.mean_ms);
+            test.takes_p90_ms = within(expected.p90_ms);
         }
     }
     measured

@@ -28,6 +28,7 @@ pub(super) fn with_setup(plan: &Arc<ExecutionPlan>) -> (Arc<ExecutionPlan>, Opti
         requires: Vec::new(),
         within_ms: setup.within_ms,
         takes_ms: None,
+        takes_p90_ms: None,
         slots: setup.slots.clone(),
         steps: setup.steps.clone(),
         finally: Vec::new(),

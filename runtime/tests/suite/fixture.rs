@@ -99,6 +99,7 @@ impl PlanBuilder {
             effects: Vec::new(),
             within_ms: 600_000,
             takes_ms: Some(takes_s * 1_000),
+            takes_p90_ms: None,
             boot: None,
             retry: 0,
             slots: Table::new(),

@@ -63,6 +63,7 @@ pub fn plan() -> ExecutionPlan {
         effects: vec![Effect::writes(Resource::Disk(DiskIx(0)))],
         within_ms: 600_000,
         takes_ms: Some(2_000),
+        takes_p90_ms: None,
         boot: None,
         retry: 0,
         slots: Table::new(),
@@ -102,6 +103,7 @@ pub fn plan() -> ExecutionPlan {
         effects: vec![],
         within_ms: 600_000,
         takes_ms: None,
+        takes_p90_ms: None,
         boot: None,
         retry: 0,
         slots: Table::from(vec![Slot {

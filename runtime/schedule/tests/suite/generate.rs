@@ -64,6 +64,7 @@ pub fn test(id: &str, takes_ms: Option<u64>) -> Test {
         effects: Vec::new(),
         within_ms: 60_000,
         takes_ms,
+        takes_p90_ms: None,
         boot: None,
         retry: 0,
         slots: Table::new(),

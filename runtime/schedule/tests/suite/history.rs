@@ -12,8 +12,8 @@ use dva_plan::schedule::LifeIx;
 use dva_plan::verdict::Verdict;
 use dva_plan::{ExecutionPlan, FailureClass, RunReport, TestId};
 use dva_schedule::{
-    Assumptions, Coverage, Expected, Foretold, History, MoneyTest, back_test, coverage, money_test,
-    schedule, with_history,
+    Assumptions, Coverage, Expected, Foretold, History, MoneyTest, Spread, back_test, coverage,
+    forecast, money_test, schedule, with_history,
 };
 use proptest::prelude::*;
 
@@ -257,9 +257,37 @@ fn a_plan_gets_what_was_measured() {
     let measured = with_history(&plan, &learned(&plan, &[report]));
     let takes: Vec<_> = measured.tests.iter().map(|test| test.takes_ms).collect();
     assert_eq!(takes, [Some(31_381), Some(7_000), Some(25_000)]);
+    let p90: Vec<_> = measured
+        .tests
+        .iter()
+        .map(|test| test.takes_p90_ms)
+        .collect();
+    assert_eq!(p90, [Some(44_065), None, Some(25_000)]);
     let stated: Vec<_> = plan.tests.iter().map(|test| test.takes_ms).collect();
     assert_eq!(stated, [None, Some(7_000), None]);
     assert_eq!(with_history(&plan, &History::default()), plan);
+}
+
+/// Of a test that always takes as long, nine of ten runs take no longer than expected; of one that varies they take
+/// what was measured and not what is assumed.
+#[test]
+fn a_forecast_spreads_durations_as_they_were_measured() {
+    let mut plan = tests(1);
+    plan.tests[TestIx(0)].within_ms = 3_600_000;
+    let nine_of_ten_ms = |took: &[u64]| {
+        let reports = took.iter().enumerate();
+        let reports = reports.map(|(number, took)| run(&plan, number as u32, "small", &[*took]));
+        let measured = with_history(&plan, &learned(&plan, &reports.collect::<Vec<_>>()));
+        let schedule = schedule(&measured, "sha256:00", &Assumptions::default());
+        let forecast = forecast(&measured, &schedule, &Spread::default());
+        (schedule.makespan_ms, forecast.makespan_p90_ms)
+    };
+    let (expected_ms, p90_ms) = nine_of_ten_ms(&[100_000; 12]);
+    assert_eq!(p90_ms, expected_ms);
+    let (expected_ms, p90_ms) = nine_of_ten_ms(&[50_000, 200_000].repeat(6));
+    // Without its boot of 30 s: 0.3 would give 1.4 times as much.
+    let (test_ms, p90_ms) = (expected_ms - 30_000, p90_ms - 30_000);
+    assert!(p90_ms > test_ms * 16 / 10, "{p90_ms} of {test_ms}");
 }
 
 #[test]
