@@ -98,8 +98,16 @@ impl RunFolder {
 
     /// Writes `report.json`.
     pub(crate) fn write_report(&self, report: &RunReport) -> Result<(), FolderError> {
-        write(&self.path.join("report.json"), &to_bytes(report))
+        write_report(&self.path, report)
     }
+}
+
+/// Writes the `report.json` of the run whose folder this is.
+///
+/// # Errors
+/// [`FolderError`].
+pub fn write_report(folder: &Path, report: &RunReport) -> Result<(), FolderError> {
+    write(&folder.join("report.json"), &to_bytes(report))
 }
 
 /// The files that the output of one execution's steps goes to.

@@ -53,6 +53,7 @@ pub fn report(state: &RunState) -> Option<RunReport> {
         duration_ms: state.now_ms(),
         exit: state.exit(),
         bill: None,
+        diagnoses: Vec::new(),
         warnings: [state.warnings(), state.console_warnings()].concat(),
         lives: state
             .lives()

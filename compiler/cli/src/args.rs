@@ -96,6 +96,21 @@ pub enum Command {
                       run on new ones, with what it is after as setup. Secrets and inputs are bound again."
     )]
     Resume(ResumeArguments),
+    /// Runs again what did not pass in a run that is over, with what it is after
+    #[command(
+        after_help = "Examples:\n  dva rerun\n  dva rerun 20261123-093000-4f2a --json report.json\n\n\
+                      It is a run of its own, of a part of the plan: the test runs that failed, were blocked, interrupted \
+                      or not judged, and those that they are after. The other run keeps its verdicts."
+    )]
+    Rerun(RerunArguments),
+    /// Finds out which test makes another one fail that ran on the same machine after it
+    #[command(
+        after_help = "Examples:\n  dva diagnose\n  dva diagnose 20261123-093000-4f2a --max-cost 0.50\n\n\
+                      A test that failed on a machine which others had used is run again on fresh ones: alone, behind all \
+                      of those, and behind ever fewer. Each trial is a run of its own. Of the cells in which a test failed \
+                      one is looked into. `dva run --diagnose` does the same when a run is over."
+    )]
+    Diagnose(DiagnoseArguments),
     /// Lists the runs that were begun here, and removes old ones
     #[command(
         after_help = "Examples:\n  dva runs\n  dva runs --json | jq '.[] | select(.exit == null)'\n  \
@@ -487,6 +502,10 @@ pub struct RunArguments {
     /// Starts nothing more of an image when so many of its test runs have failed; other images go on
     #[arg(long, value_name = "N")]
     pub max_failures_per_image: Option<NonZeroUsize>,
+    /// Runs each test that failed among others again on fresh machines, alone and behind ever fewer of those that
+    /// ran before it, and names the one that makes it fail; for so many US dollars at most, 1.00 where not given
+    #[arg(long, value_name = "AMOUNT", value_parser = money, num_args = 0..=1, default_missing_value = "1.00", require_equals = true)]
+    pub diagnose: Option<Money>,
     /// Lets the simulator's machines and commands meet faults at random, the same for the same number
     #[arg(long, value_name = "SEED")]
     pub faults: Option<u64>,
@@ -523,6 +542,41 @@ pub struct ResumeArguments {
     /// Where things go.
     #[command(flatten)]
     pub controller: ControllerArguments,
+}
+
+/// `dva rerun`.
+#[derive(Debug, Args)]
+pub struct RerunArguments {
+    /// The run, by the first digits of its id; the newest where not given
+    pub run: Option<String>,
+    /// How it is packed.
+    #[command(flatten)]
+    pub packing: PackingArguments,
+    /// Where things go.
+    #[command(flatten)]
+    pub controller: ControllerArguments,
+}
+
+/// `dva diagnose`.
+#[derive(Debug, Args)]
+pub struct DiagnoseArguments {
+    /// The run, by the first digits of its id; the newest where not given
+    pub run: Option<String>,
+    /// Spends so many US dollars at most
+    #[arg(long, value_name = "AMOUNT", value_parser = money, default_value = "1.00")]
+    pub max_cost: Money,
+    /// Shows the report of the run with what was found as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Writes more into the trials' logs; twice writes everything
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// The configuration; `./dva.toml`, over the user's own, where not given
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The folder that keeps what runs leave behind for people
+    #[arg(long, value_name = "DIR", default_value = ".dva")]
+    pub state: PathBuf,
 }
 
 /// `dva runs`.

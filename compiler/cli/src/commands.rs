@@ -3,6 +3,7 @@
 pub mod catalog;
 pub mod check;
 pub mod config;
+pub mod diagnose;
 pub mod estimate;
 pub mod explain;
 #[cfg(feature = "local")]
@@ -10,6 +11,7 @@ pub mod gc;
 pub mod graph;
 pub mod history;
 pub mod plan;
+pub mod rerun;
 pub mod resume;
 pub mod run;
 pub mod runs;

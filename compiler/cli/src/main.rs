@@ -2,6 +2,7 @@
 
 mod args;
 mod basis;
+mod begin;
 mod commands;
 mod config;
 mod failure;
@@ -12,6 +13,7 @@ mod log;
 mod outcome;
 mod output;
 mod packing;
+mod past_run;
 mod price;
 mod progress;
 mod providers;
@@ -21,6 +23,7 @@ mod selection;
 mod stop_at;
 mod table;
 mod told;
+mod trials;
 mod why;
 
 use std::io::{Write, stderr};
@@ -59,6 +62,8 @@ fn run(arguments: &Arguments) -> ExitCode {
         Command::Graph(arguments) => commands::graph::run(arguments),
         Command::Run(arguments) => commands::run::run(arguments),
         Command::Resume(arguments) => commands::resume::run(arguments),
+        Command::Rerun(arguments) => commands::rerun::run(arguments),
+        Command::Diagnose(arguments) => commands::diagnose::run(arguments),
         Command::Runs(arguments) => commands::runs::run(arguments),
         Command::Show(arguments) => commands::show::run(arguments),
         Command::History(arguments) => commands::history::run(arguments),

@@ -5,7 +5,7 @@ mod bill;
 use std::collections::BTreeMap;
 
 use dva_plan::label::CellLabels;
-use dva_plan::report::RunReport;
+use dva_plan::report::{Diagnosis, Finding, RunReport};
 use dva_plan::verdict::Verdict;
 
 use crate::render::counted;
@@ -36,6 +36,47 @@ pub fn text(report: &RunReport) -> String {
     }
     text.push_str(&count(report));
     text.push_str(&bill::text(report));
+    text
+}
+
+/// Who made tests fail, a line each; nothing where nobody has looked.
+pub fn diagnoses(report: &RunReport) -> String {
+    let labels = CellLabels::of(report.test_runs.iter().map(|run| &run.axes));
+    let mut text = String::new();
+    for Diagnosis {
+        cell,
+        test,
+        finding,
+        trials,
+    } in &report.diagnoses
+    {
+        let of_cell = report.test_runs.iter().find(|run| run.cell == *cell);
+        let label = of_cell.map_or_else(
+            || cell.to_string(),
+            |run| labels.label(&run.axes, &report.plan),
+        );
+        let found = match finding {
+            Finding::FailsAlone => "fails on a machine of its own as well".to_owned(),
+            Finding::Polluted {
+                by,
+                is_enough: true,
+            } => format!("passes alone, and fails after {by}"),
+            Finding::Polluted {
+                by,
+                is_enough: false,
+            } => format!(
+                "passes alone, and fails after {by} where others have run before that; after {by} alone it passes"
+            ),
+            Finding::NotReproduced => {
+                "passes alone, and also after all that ran before it: it failed by chance, or because of what ran at \
+                 the same time"
+                    .to_owned()
+            }
+            Finding::Unknown { why } => format!("remains unexplained: {why}"),
+        };
+        let tried = counted(trials.len(), "trial");
+        text.push_str(&format!("{test} in {label} {found} ({tried}).\n"));
+    }
     text
 }
 

@@ -36,6 +36,9 @@ pub struct Told {
     pub max_cost: Option<Money>,
     #[serde(default)]
     pub max_failures_per_image: Option<NonZeroUsize>,
+    /// Whether the script was written for a plan of which this is a part.
+    #[serde(default)]
+    pub is_part: bool,
 }
 
 /// A script of the simulator as it was read.
@@ -46,6 +49,14 @@ pub struct ScriptText {
 }
 
 impl Told {
+    /// The same for a run of a part of its plan.
+    pub fn for_part(&self) -> Self {
+        Self {
+            is_part: true,
+            ..self.clone()
+        }
+    }
+
     /// As the journal keeps it.
     pub fn to_text(&self) -> String {
         // It has no map with keys that are no texts, and nothing else cannot be written.
@@ -84,9 +95,15 @@ impl Told {
     /// The simulator's script; an empty one where none is given.
     pub fn script(&self, plan: &ExecutionPlan) -> Result<SimScript, Failure> {
         let script = match &self.script {
-            Some(script) => SimScript::parse(&script.text, plan).map_err(|error| {
-                Failure::new(ExitCode::Invocation, format!("{}: {error}", script.path))
-            })?,
+            Some(script) => {
+                let parsed = match self.is_part {
+                    true => SimScript::parse_for_part(&script.text, plan),
+                    false => SimScript::parse(&script.text, plan),
+                };
+                parsed.map_err(|error| {
+                    Failure::new(ExitCode::Invocation, format!("{}: {error}", script.path))
+                })?
+            }
             None => SimScript::default(),
         };
         Ok(match self.faults {

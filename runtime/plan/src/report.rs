@@ -1,6 +1,7 @@
 //! The run report: what happened, complete. All other outputs (JUnit among them) read this alone.
 
 mod bill;
+mod diagnosis;
 
 use std::collections::BTreeMap;
 
@@ -15,6 +16,7 @@ use crate::table::Table;
 use crate::value::Value;
 use crate::verdict::Verdict;
 pub use bill::{BillReport, ExpectedBill, Parts};
+pub use diagnosis::{Diagnosis, Finding};
 
 /// One run. Every planned test run is in it, whatever happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -43,6 +45,9 @@ pub struct RunReport {
     /// then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bill: Option<BillReport>,
+    /// Who made tests fail, where that was looked into.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub diagnoses: Vec<Diagnosis>,
     /// The lives, in the order of their launch.
     pub lives: Table<LifeIx, LifeReport>,
     /// The test runs, by cell as in the plan, then by test as in the plan.

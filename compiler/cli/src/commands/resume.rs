@@ -3,20 +3,19 @@
 use std::io::{Write, stderr};
 use std::sync::Arc;
 
-use dva_plan::document::{Loaded, read};
+use dva_plan::document::Loaded;
 use dva_plan::history::Observations;
 use dva_plan::{ExecutionPlan, ExitCode, Schedule};
-use dva_runtime::RunState;
 use dva_runtime::clock::WallTime;
 use dva_runtime::folder::RunFolder;
-use dva_runtime::journal::{RunLock, RunRow, Store, StoredRun};
-use dva_runtime::state::IllegalEvent;
+use dva_runtime::journal::{RunLock, Store, StoredRun};
 
-use super::run::{Reports, execute, finish, stored};
+use super::run::{Reports, conclude, execute, say, stored};
 use crate::args::ResumeArguments;
 use crate::basis::Basis;
 use crate::config::Config;
 use crate::failure::Failure;
+use crate::past_run::{astray, document, find, followed};
 use crate::told::Told;
 use crate::{log, progress, providers, stop_at};
 
@@ -82,7 +81,8 @@ fn resume(
         let resumed = dva_runtime::resume(&plan, schedule, &run.records, backend, options).await;
         resumed.map_err(|error| astray(run, &error))
     })?;
-    finish(store, &body, &outcome, &place, reports)
+    say(&outcome, &place);
+    conclude(store, &body, &outcome, reports)
 }
 
 /// What the plan was packed with when the run began.
@@ -95,54 +95,6 @@ fn basis(told: &Told, run: &StoredRun, plan: &Loaded<ExecutionPlan>) -> Result<B
         }
         None => Basis::stated(plan, assumptions),
     })
-}
-
-/// The run whose id begins like that.
-pub fn find<'r>(rows: &'r [RunRow], named: &str) -> Result<&'r RunRow, Failure> {
-    let mut found = rows.iter().filter(|row| row.id.as_str().starts_with(named));
-    let refuse = |why: String| Err(Failure::new(ExitCode::Invocation, why));
-    match (found.next(), found.next()) {
-        (Some(row), None) => Ok(row),
-        (None, _) => refuse(format!("There is no run `{named}`. `dva runs` lists them.")),
-        (Some(one), Some(other)) => refuse(format!(
-            "Several runs begin with `{named}`, among them {} and {}.",
-            one.id, other.id
-        )),
-    }
-}
-
-/// A document of a journal.
-pub fn document<T: dva_plan::document::Document>(
-    bytes: &[u8],
-    what: &str,
-) -> Result<Loaded<T>, Failure> {
-    read(bytes).map_err(|error| {
-        Failure::new(
-            ExitCode::Plan,
-            format!("The {what} in the journal: {error}"),
-        )
-    })
-}
-
-/// What the events of a run come to.
-pub fn followed(
-    run: &StoredRun,
-    plan: &Arc<ExecutionPlan>,
-    schedule: &Schedule,
-) -> Result<RunState, Failure> {
-    let mut state = RunState::new(Arc::clone(plan), Arc::new(schedule.clone()));
-    for record in &run.records {
-        state.apply(record).map_err(|error| astray(run, &error))?;
-    }
-    Ok(state)
-}
-
-fn astray(run: &StoredRun, error: &IllegalEvent) -> Failure {
-    let message = format!(
-        "The journal of run {} cannot be followed: {error}.",
-        run.row.id
-    );
-    Failure::new(ExitCode::Plan, message)
 }
 
 fn nothing(why: &str) -> ExitCode {

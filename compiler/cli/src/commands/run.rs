@@ -7,9 +7,7 @@ use std::sync::Arc;
 use dva_plan::document::{Loaded, to_bytes};
 use dva_plan::money::Money;
 use dva_plan::{ExecutionPlan, ExitCode, Schedule};
-use dva_runtime::clock::WallTime;
-use dva_runtime::folder::RunFolder;
-use dva_runtime::journal::{NewRun, RunLock, Store, StoreError};
+use dva_runtime::journal::{Store, StoreError};
 use dva_runtime::options::{RunOptions, RunOutcome, StopSignal};
 use dva_runtime::provider::Backend;
 use dva_schedule::{CostLimit, over_cost};
@@ -18,12 +16,14 @@ use tokio::sync::watch;
 
 use crate::args::{ControllerArguments, ProviderName, RunArguments};
 use crate::basis::Basis;
+use crate::begin::{Begun, NewPlanRun, begin};
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::input::{self, Input};
 use crate::render::counted;
 use crate::told::{ScriptText, Told};
-use crate::{log, outcome, output, packing, progress, providers, stop_at};
+use crate::trials::Trials;
+use crate::{outcome, output, packing, progress, providers, trials};
 
 /// Schedules, runs, reports.
 pub fn run(arguments: &RunArguments) -> Result<ExitCode, Failure> {
@@ -47,33 +47,36 @@ pub fn run(arguments: &RunArguments) -> Result<ExitCode, Failure> {
         None => packing::pack(&basis, &arguments.packing)?.schedule,
     };
     refuse(&plan.body, &schedule, &backend, told.max_cost)?;
-    let started = WallTime::now();
-    let mut options = told.options(&config, &plan.body, started.run_id(), started)?;
-    let folder = RunFolder::create(&arguments.controller.state, &options.run, &bytes, &schedule)
-        .map_err(|error| Failure::new(ExitCode::Invocation, error.to_string()))?;
-    let place = folder.path().to_owned();
-    log::begin(&place, arguments.controller.verbose)?;
-    let store = Store::open(&arguments.controller.state).map_err(|error| stored(&error))?;
-    let _lock = RunLock::take(&place, &options.run).map_err(|error| stored(&error))?;
-    let history = basis.snapshot();
-    let new = NewRun {
-        id: &options.run,
-        started_unix_ms: started.unix_ms(),
-        name: &plan.body.name,
-        plan: &bytes,
-        schedule: &to_bytes(&schedule),
-        history: history.as_deref(),
-        told: &told.to_text(),
-    };
-    store.add(new).map_err(|error| stored(&error))?;
-    let journal = store.journal(&options.run, 0);
-    options.journal = Box::new(journal.map_err(|error| stored(&error))?);
-    options.folder = Some(folder);
-    options.observer = stop_at::observer(progress::observer(&body, &schedule))?;
-    let outcome = execute(told.provider, options, async |options| {
-        Ok(dva_runtime::run(&plan, schedule, backend, options).await)
+    let Begun {
+        mut outcome,
+        place,
+        store,
+    } = begin(NewPlanRun {
+        plan: &plan,
+        bytes: &bytes,
+        history: basis.snapshot(),
+        told: &told,
+        config: &config,
+        backend,
+        state: &arguments.controller.state,
+        verbose: arguments.controller.verbose,
+        is_trial: false,
+        observer: progress::observer(&body, &schedule),
+        schedule,
     })?;
-    finish(&store, &body, &outcome, &place, &reports)
+    say(&outcome, &place);
+    if let Some(most) = arguments.diagnose {
+        let trials = Trials {
+            plan: &plan.body,
+            told: &told,
+            config: &config,
+            state: &arguments.controller.state,
+            verbose: arguments.controller.verbose,
+        };
+        let found = trials.diagnose(&outcome.report, most)?;
+        found.keep(&mut outcome, &place);
+    }
+    conclude(&store, &body, &outcome, &reports)
 }
 
 /// What the plan is packed with. Hosts are in no estimate, so what they took counts only where it is asked for; a
@@ -103,6 +106,9 @@ fn told(arguments: &RunArguments, config: &Config, plan: &ExecutionPlan) -> Resu
             ));
         }
     };
+    if arguments.diagnose.is_some() && !arguments.hosts.is_empty() {
+        return Err(Failure::new(ExitCode::Invocation, trials::NOT_FRESH));
+    }
     if arguments.faults.is_some() && arguments.provider != ProviderName::Sim {
         return Err(Failure::new(
             ExitCode::Invocation,
@@ -122,6 +128,7 @@ fn told(arguments: &RunArguments, config: &Config, plan: &ExecutionPlan) -> Resu
             .chain(config.max_cost())
             .min(),
         max_failures_per_image: arguments.max_failures_per_image,
+        is_part: false,
     };
     // Before anything is made of it, since it names its file.
     told.script(plan)?;
@@ -145,7 +152,7 @@ fn script(arguments: &RunArguments) -> Result<Option<ScriptText>, Failure> {
 }
 
 /// Refuses a plan some of whose cells this provider cannot serve, before anything is launched.
-fn refuse_unserved(plan: &ExecutionPlan, backend: &Backend) -> Result<(), Failure> {
+pub fn refuse_unserved(plan: &ExecutionPlan, backend: &Backend) -> Result<(), Failure> {
     let unserved = dva_runtime::unserved(plan, backend.provider.as_ref());
     let Some(first) = unserved.first() else {
         return Ok(());
@@ -164,7 +171,7 @@ fn refuse_unserved(plan: &ExecutionPlan, backend: &Backend) -> Result<(), Failur
 }
 
 /// Refuses a plan that cannot keep its limits, or asks for what this provider has not.
-fn refuse(
+pub fn refuse(
     plan: &ExecutionPlan,
     schedule: &Schedule,
     backend: &Backend,
@@ -206,15 +213,13 @@ pub fn execute(
     })
 }
 
-/// Says what a run came to, learns of it and writes its reports.
-pub fn finish(
+/// Learns of a run and writes its reports.
+pub fn conclude(
     store: &Store,
     plan: &ExecutionPlan,
     outcome: &RunOutcome,
-    place: &Path,
     reports: &Reports<'_>,
 ) -> Result<ExitCode, Failure> {
-    say(outcome, place);
     if let Err(error) = store.learn(plan, &outcome.report) {
         let _ = writeln!(
             stderr(),
@@ -287,7 +292,8 @@ impl<'r> Reports<'r> {
     }
 }
 
-fn say(outcome: &RunOutcome, place: &Path) {
+/// Says what a run came to.
+pub fn say(outcome: &RunOutcome, place: &Path) {
     let mut text = outcome::text(&outcome.report);
     text.push_str(&format!("Output is in {}.\n", place.display()));
     let _ = stderr().write_all(text.as_bytes());

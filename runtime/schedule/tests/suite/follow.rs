@@ -50,6 +50,7 @@ pub fn follow(plan: &ExecutionPlan, schedule: &Schedule) -> RunReport {
         exit: ExitCode::Ok,
         warnings: Vec::new(),
         bill: None,
+        diagnoses: Vec::new(),
         lives: lives.collect(),
         test_runs: test_runs.collect(),
     }

@@ -12,9 +12,9 @@ use serde::Serialize;
 
 use super::{existing, is_wanted};
 use crate::args::BackTestArguments;
-use crate::commands::resume::{document, followed};
 use crate::commands::run::stored;
 use crate::failure::Failure;
+use crate::past_run::{document, followed};
 use crate::render;
 use crate::render::counted;
 

@@ -1,0 +1,52 @@
+//! `dva diagnose`: finds out which test makes another one fail that ran on the same machine after it.
+
+use std::io::{Write, stderr, stdout};
+
+use dva_plan::ExitCode;
+use dva_plan::document::to_bytes;
+use dva_runtime::folder::{RunFolder, write_report};
+
+use crate::args::DiagnoseArguments;
+use crate::config::Config;
+use crate::failure::Failure;
+use crate::outcome;
+use crate::past_run::PastRun;
+use crate::trials::{self, Trials};
+
+pub fn run(arguments: &DiagnoseArguments) -> Result<ExitCode, Failure> {
+    let past = PastRun::open(&arguments.state, arguments.run.as_deref())?;
+    let mut report = past.over("`dva resume` goes on with it.")?.clone();
+    if !past.told.hosts.is_empty() {
+        return Err(Failure::new(ExitCode::Invocation, trials::NOT_FRESH));
+    }
+    let config = Config::load(arguments.config.as_deref())?;
+    let trials = Trials {
+        plan: &past.plan.body,
+        told: &past.told,
+        config: &config,
+        state: &arguments.state,
+        verbose: arguments.verbose,
+    };
+    let found = trials.diagnose(&report, arguments.max_cost)?;
+    report.diagnoses = found.diagnoses;
+    if report.diagnoses.is_empty() {
+        let _ = writeln!(
+            stderr(),
+            "No test of run {} failed on a machine that others had used before.",
+            past.row.id
+        );
+    }
+    let place = RunFolder::place(&arguments.state, &past.row.id);
+    if let Err(error) = write_report(&place, &report) {
+        let _ = writeln!(
+            stderr(),
+            "warning: the report of the run is as it was: {error}"
+        );
+    }
+    let text = match arguments.json {
+        true => to_bytes(&report),
+        false => outcome::diagnoses(&report).into_bytes(),
+    };
+    let _ = stdout().write_all(&text);
+    Ok(found.exit)
+}
