@@ -342,6 +342,7 @@ impl Dispatcher {
     async fn end(mut self) -> RunOutcome {
         let exit = self.state.exit();
         self.record(Event::RunEnded { exit });
+        self.rest();
         if let Err(error) = self.options.journal.commit().wait().await {
             self.folder_problem
                 .get_or_insert(format!("the journal: {error}"));
