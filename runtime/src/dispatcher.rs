@@ -39,7 +39,7 @@ use crate::journal::Journal;
 use crate::mask::Mask;
 use crate::options::{Keep, MachineKept, MachineLeft, RunOptions, RunOutcome, StopSignal};
 use crate::provider::{Backend, MachineToken, Provider};
-use crate::report::report;
+use crate::report::into_report;
 use crate::secrets::Secrets;
 use crate::state::{
     ExecutionState, GateState, Gates, IllegalEvent, Judgement, LifePhase, RunState,
@@ -165,8 +165,8 @@ struct Dispatcher {
     /// Hides them in all that is recorded.
     mask: Option<Arc<Mask>>,
     outbox: mpsc::UnboundedSender<(LifeIx, Message)>,
-    /// Lives to be launched, each when its time has come.
-    unlaunched: BTreeSet<LifeIx>,
+    /// Lives to be launched, each when its time has come: by that time, which is 0 where none is waited for.
+    unlaunched: BTreeSet<(u64, LifeIx)>,
     /// Lives whose machines are there, or may be.
     live: BTreeMap<LifeIx, LiveLife>,
     tasks: JoinSet<()>,
@@ -219,7 +219,7 @@ impl Dispatcher {
             mask: Mask::of(secrets.values()).map(Arc::new),
             inputs,
             secrets,
-            unlaunched: state.schedule().lives.indices().collect(),
+            unlaunched: BTreeSet::new(),
             state,
             backend,
             options,
@@ -284,6 +284,9 @@ impl Dispatcher {
                 });
             }
         }
+        for life in self.state.schedule().lives.indices() {
+            self.launch_later(life);
+        }
         self.heed_gates();
         self.launch();
     }
@@ -347,14 +350,6 @@ impl Dispatcher {
             self.folder_problem
                 .get_or_insert(format!("the journal: {error}"));
         }
-        #[expect(clippy::expect_used, reason = "the first event was recorded")]
-        let report = report(&self.state).expect("the run has started");
-        if let Some(folder) = &self.options.folder
-            && let Err(error) = folder.write_report(&report)
-        {
-            let problem = format!("The report could not be written: {error}.");
-            self.folder_problem.get_or_insert(problem);
-        }
         let mut machines_left: Vec<MachineLeft> = self
             .state
             .lives()
@@ -382,6 +377,14 @@ impl Dispatcher {
                 }
             })
             .collect();
+        #[expect(clippy::expect_used, reason = "the first event was recorded")]
+        let report = into_report(self.state).expect("the run has started");
+        if let Some(folder) = &self.options.folder
+            && let Err(error) = folder.write_report(&report)
+        {
+            let problem = format!("The report could not be written: {error}.");
+            self.folder_problem.get_or_insert(problem);
+        }
         RunOutcome {
             report,
             machines_left,
@@ -413,7 +416,7 @@ impl Dispatcher {
         }
         loop {
             self.gates = self.state.gates();
-            let shut = self.unlaunched.iter().find_map(|life| {
+            let shut = self.unlaunched.iter().find_map(|(_, life)| {
                 match self.state.gate_of(&self.gates, *life) {
                     GateState::Shut(cell, test) if self.state.is_wanted(*life) => {
                         Some((self.state.schedule().lives[*life].cell, cell, test))
@@ -431,23 +434,24 @@ impl Dispatcher {
                 message,
             });
         }
-        self.unlaunched.retain(|life| self.state.is_wanted(*life));
+        self.unlaunched
+            .retain(|(_, life)| self.state.is_wanted(*life));
     }
 
     /// Launches what is to be launched by now.
     fn launch(&mut self) {
         let now_ms = self.now_ms();
-        let (most, early) = (self.most_machines(), self.launches_early());
+        let most = self.most_machines();
         let due: Vec<_> = self
             .unlaunched
             .iter()
             .copied()
-            .filter(|life| early || self.state.schedule().lives[*life].launch_ms <= now_ms)
-            .filter(|life| self.state.gate_of(&self.gates, *life) == GateState::Open)
+            .take_while(|(due_ms, _)| *due_ms <= now_ms)
+            .filter(|(_, life)| self.state.gate_of(&self.gates, *life) == GateState::Open)
             .take(most.saturating_sub(self.live.len()))
             .collect();
-        for life in due {
-            self.unlaunched.remove(&life);
+        for (due_ms, life) in due {
+            self.unlaunched.remove(&(due_ms, life));
             if self.state.is_wanted(life) {
                 self.launch_life(life);
             }
@@ -459,11 +463,17 @@ impl Dispatcher {
         if self.launches_early() || self.live.len() >= self.most_machines() {
             return None;
         }
-        self.unlaunched
-            .iter()
-            .map(|life| self.state.schedule().lives[*life].launch_ms)
-            .min()
-            .map(|launch_ms| self.instant(launch_ms))
+        let (due_ms, _) = self.unlaunched.first()?;
+        Some(self.instant(*due_ms))
+    }
+
+    /// The life is launched when its time has come.
+    fn launch_later(&mut self, life: LifeIx) {
+        let due_ms = match self.launches_early() {
+            true => 0,
+            false => self.state.schedule().lives[life].launch_ms,
+        };
+        self.unlaunched.insert((due_ms, life));
     }
 
     /// When this controller's clock shows so many milliseconds since the start of the run.
@@ -499,6 +509,7 @@ impl Dispatcher {
             backend: self.backend.clone(),
             limits: self.options.limits,
             folder: self.folder_path(),
+            logs_made: Arc::default(),
             inputs: Arc::clone(&self.inputs),
             secrets: Arc::clone(&self.secrets),
             mask: self.mask.clone(),
@@ -617,7 +628,7 @@ impl Dispatcher {
                 planned: Box::new(planned),
                 instead_of: life,
             });
-            self.unlaunched.insert(added);
+            self.launch_later(added);
             self.know_lives();
         }
         if !self.state.left_open(life).is_empty() {
