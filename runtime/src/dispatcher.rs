@@ -41,7 +41,7 @@ use crate::journal::Journal;
 use crate::mask::Mask;
 use crate::options::{Keep, MachineKept, MachineLeft, RunOptions, RunOutcome, StopSignal};
 use crate::provider::{Backend, MachineToken, Provider};
-use crate::report::report;
+use crate::report::into_report;
 use crate::secrets::Secrets;
 use crate::state::{ExecutionState, GateState, Gates, IllegalEvent, LifePhase, RunState};
 use failures::Failures;
@@ -167,8 +167,8 @@ struct Dispatcher {
     /// Hides them in all that is recorded.
     mask: Option<Arc<Mask>>,
     outbox: mpsc::UnboundedSender<(LifeIx, Message)>,
-    /// Lives to be launched, each when its time has come.
-    unlaunched: BTreeSet<LifeIx>,
+    /// Lives to be launched, each when its time has come: by that time, which is 0 where none is waited for.
+    unlaunched: BTreeSet<(u64, LifeIx)>,
     /// Lives whose machines are there, or may be.
     live: BTreeMap<LifeIx, LiveLife>,
     tasks: JoinSet<()>,
@@ -225,7 +225,7 @@ impl Dispatcher {
             mask: Mask::of(secrets.values()).map(Arc::new),
             inputs,
             secrets,
-            unlaunched: state.schedule().lives.indices().collect(),
+            unlaunched: BTreeSet::new(),
             state,
             backend,
             options,
@@ -293,6 +293,9 @@ impl Dispatcher {
             }
         }
         self.open_purse();
+        for life in self.state.schedule().lives.indices() {
+            self.launch_later(life);
+        }
         self.heed_gates();
         self.launch();
     }
@@ -355,17 +358,10 @@ impl Dispatcher {
     async fn end(mut self) -> RunOutcome {
         let exit = self.state.exit();
         self.record(Event::RunEnded { exit });
+        self.rest();
         if let Err(error) = self.options.journal.commit().wait().await {
             self.folder_problem
                 .get_or_insert(format!("the journal: {error}"));
-        }
-        #[expect(clippy::expect_used, reason = "the first event was recorded")]
-        let report = report(&self.state).expect("the run has started");
-        if let Some(folder) = &self.options.folder
-            && let Err(error) = folder.write_report(&report)
-        {
-            let problem = format!("The report could not be written: {error}.");
-            self.folder_problem.get_or_insert(problem);
         }
         let mut machines_left: Vec<MachineLeft> = self
             .state
@@ -394,6 +390,14 @@ impl Dispatcher {
                 }
             })
             .collect();
+        #[expect(clippy::expect_used, reason = "the first event was recorded")]
+        let report = into_report(self.state).expect("the run has started");
+        if let Some(folder) = &self.options.folder
+            && let Err(error) = folder.write_report(&report)
+        {
+            let problem = format!("The report could not be written: {error}.");
+            self.folder_problem.get_or_insert(problem);
+        }
         RunOutcome {
             report,
             machines_left,
@@ -425,7 +429,7 @@ impl Dispatcher {
         }
         loop {
             self.gates = self.state.gates();
-            let shut = self.unlaunched.iter().find_map(|life| {
+            let shut = self.unlaunched.iter().find_map(|(_, life)| {
                 match self.state.gate_of(&self.gates, *life) {
                     GateState::Shut(cell, test) if self.state.is_wanted(*life) => {
                         Some((self.state.schedule().lives[*life].cell, cell, test))
@@ -443,25 +447,28 @@ impl Dispatcher {
                 message,
             });
         }
-        self.unlaunched.retain(|life| self.state.is_wanted(*life));
+        self.unlaunched
+            .retain(|(_, life)| self.state.is_wanted(*life));
     }
 
     /// Launches what is to be launched by now.
     fn launch(&mut self) {
         let now_ms = self.now_ms();
-        let (most, early) = (self.most_machines(), self.launches_early());
+        let most = self.most_machines();
         let due: Vec<_> = self
             .unlaunched
             .iter()
             .copied()
-            .filter(|life| early || self.state.schedule().lives[*life].launch_ms <= now_ms)
-            .filter(|life| self.state.gate_of(&self.gates, *life) == GateState::Open)
+            .take_while(|(due_ms, _)| *due_ms <= now_ms)
+            .filter(|(_, life)| self.state.gate_of(&self.gates, *life) == GateState::Open)
             .take(most.saturating_sub(self.live.len()))
             .collect();
-        let wanted = |life: &LifeIx| self.state.is_wanted(*life);
-        let (due, unwanted): (Vec<_>, Vec<_>) = due.into_iter().partition(wanted);
+        let (due, unwanted): (Vec<_>, Vec<_>) = due
+            .into_iter()
+            .map(|(_, life)| life)
+            .partition(|life| self.state.is_wanted(*life));
         for life in unwanted {
-            self.unlaunched.remove(&life);
+            self.launch_never(life);
         }
         self.launch_affordable(&due);
     }
@@ -472,11 +479,26 @@ impl Dispatcher {
         if waits || self.launches_early() {
             return None;
         }
-        self.unlaunched
-            .iter()
-            .map(|life| self.state.schedule().lives[*life].launch_ms)
-            .min()
-            .map(|launch_ms| self.instant(launch_ms))
+        let (due_ms, _) = self.unlaunched.first()?;
+        Some(self.instant(*due_ms))
+    }
+
+    /// The life is launched when its time has come.
+    fn launch_later(&mut self, life: LifeIx) {
+        self.unlaunched.insert((self.due_ms(life), life));
+    }
+
+    /// The life is not to be launched any more.
+    fn launch_never(&mut self, life: LifeIx) {
+        self.unlaunched.remove(&(self.due_ms(life), life));
+    }
+
+    /// When the time of a life has come, in milliseconds since the start of the run.
+    fn due_ms(&self, life: LifeIx) -> u64 {
+        match self.launches_early() {
+            true => 0,
+            false => self.state.schedule().lives[life].launch_ms,
+        }
     }
 
     /// When this controller's clock shows so many milliseconds since the start of the run.
@@ -486,7 +508,7 @@ impl Dispatcher {
 
     /// Launches a life whose machine ends itself in time, where the cost is limited.
     fn launch_life(&mut self, index: LifeIx, within_ms: Option<u64>) {
-        self.unlaunched.remove(&index);
+        self.launch_never(index);
         let token = token(&self.options, index);
         self.record(Event::LifeLaunching {
             life: index,
@@ -518,6 +540,7 @@ impl Dispatcher {
             limits: self.options.limits,
             patterns: Arc::clone(&self.options.console),
             folder: self.folder_path(),
+            logs_made: Arc::default(),
             inputs: Arc::clone(&self.inputs),
             secrets: Arc::clone(&self.secrets),
             mask: self.mask.clone(),
@@ -624,7 +647,7 @@ impl Dispatcher {
                 planned: Box::new(planned),
                 instead_of: life,
             });
-            self.unlaunched.insert(added);
+            self.launch_later(added);
             self.know_lives();
         }
         if !self.state.left_open(life).is_empty() {

@@ -21,7 +21,7 @@ use std::fmt;
 
 use dva_plan::plan::TestIx;
 use dva_plan::schedule::LifeIx;
-use dva_plan::template::single_quoted;
+use dva_plan::template::push_single_quoted;
 use dva_plan::{CellId, TestId};
 
 use crate::excerpt::escape;
@@ -404,17 +404,19 @@ fn command(
     arguments: &[&str],
 ) -> String {
     let variables = words(variables.iter().map(String::as_str));
-    let begin = match root {
-        Root::Direct => format!("command export {PATH} {variables}; exec"),
-        Root::Login => format!("exec /usr/bin/env {PATH} {variables}"),
-        Root::Sudo => format!("exec sudo -n -- /usr/bin/env {PATH} {variables}"),
+    let (begin, end) = match root {
+        Root::Direct => ("command export", "; exec"),
+        Root::Login => ("exec /usr/bin/env", ""),
+        Root::Sudo => ("exec sudo -n -- /usr/bin/env", ""),
     };
     let arguments = words([script, "sh"].into_iter().chain(arguments.iter().copied()));
-    let words = format!("{begin} /bin/sh -c {arguments}");
-    match stdin {
-        Stdin::Null => format!("{words} </dev/null"),
-        Stdin::Fed => words,
-    }
+    let stdin = match stdin {
+        Stdin::Null => " </dev/null",
+        Stdin::Fed => "",
+    };
+    let begin = [begin, " ", PATH, " ", &variables, end];
+    let parts = [begin.as_slice(), &[" /bin/sh -c ", &arguments, stdin]];
+    parts.concat().concat()
 }
 
 /// A text for a login's shell that does as a shell of POSIX: it becomes `/bin/sh -c` with `arguments`
@@ -434,12 +436,32 @@ fn entered(folder: &str, variables: &[String], arguments: &[&str]) -> String {
 }
 
 fn words<'a>(texts: impl Iterator<Item = &'a str>) -> String {
-    texts.map(quoted).collect::<Vec<_>>().join(" ")
+    let mut words = String::new();
+    for text in texts {
+        if !words.is_empty() {
+            words.push(' ');
+        }
+        push_quoted(&mut words, text);
+    }
+    words
 }
 
 /// `text` as one word of a shell. A NUL, which no word can hold, is left out.
 fn quoted(text: &str) -> String {
-    single_quoted(&text.replace('\0', ""))
+    let mut word = String::new();
+    push_quoted(&mut word, text);
+    word
+}
+
+fn push_quoted(words: &mut String, text: &str) {
+    /// Around a word, and for some quotes in it.
+    const QUOTES: usize = 64;
+    words.reserve(text.len() + QUOTES);
+    if text.contains('\0') {
+        push_single_quoted(words, &text.replace('\0', ""));
+    } else {
+        push_single_quoted(words, text);
+    }
 }
 
 #[cfg(test)]

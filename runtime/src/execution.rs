@@ -18,7 +18,7 @@ mod value;
 mod wait;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use dva_plan::eval::EvalFault;
@@ -56,6 +56,8 @@ pub(crate) struct Execution {
     /// What other tests on this life have captured.
     pub captured: Arc<BTreeMap<TestIx, Slots>>,
     pub logs: Option<LogFiles>,
+    /// Whether the folder of those of its life is there.
+    pub logs_made: Arc<OnceLock<()>>,
     pub collected: Option<CollectedFiles>,
     pub inputs: Arc<Inputs>,
     pub secrets: Arc<Secrets>,
@@ -260,7 +262,7 @@ struct Runner {
 impl Runner {
     async fn whole(&mut self) -> Option<Broken> {
         if let Some(logs) = &self.execution.logs
-            && let Err(error) = logs.prepare()
+            && let Err(error) = logs.prepare(&self.execution.logs_made)
         {
             return Some(Broken::Errored {
                 class: FailureClass::RunFolder,

@@ -10,7 +10,7 @@ mod throttle;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use dva_plan::plan::{Machine, TestIx};
@@ -69,6 +69,8 @@ pub(crate) struct Life {
     pub patterns: Arc<ConsolePatterns>,
     /// The run folder.
     pub folder: Option<PathBuf>,
+    /// Whether the folder of its logs is there.
+    pub logs_made: Arc<OnceLock<()>>,
     pub inputs: Arc<Inputs>,
     pub secrets: Arc<Secrets>,
     /// Hides them.
@@ -309,6 +311,7 @@ impl Executor {
             mark: life.mark.execution(life.index, test),
             captured: Arc::clone(captured),
             logs: folder.map(|folder| LogFiles::new(folder, &cell.id, id, occasion)),
+            logs_made: Arc::clone(&life.logs_made),
             collected: folder.map(|folder| CollectedFiles::new(folder, &cell.id, id, occasion)),
             inputs: Arc::clone(&life.inputs),
             secrets: Arc::clone(&life.secrets),

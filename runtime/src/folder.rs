@@ -3,8 +3,9 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
-use dva_plan::document::{digest, to_bytes};
+use dva_plan::document::{self, digest, to_bytes};
 use dva_plan::schedule::LifeIx;
 use dva_plan::table::Index;
 use dva_plan::{CellId, RunId, RunReport, Schedule, TestId};
@@ -107,7 +108,10 @@ impl RunFolder {
 /// # Errors
 /// [`FolderError`].
 pub fn write_report(folder: &Path, report: &RunReport) -> Result<(), FolderError> {
-    write(&folder.join("report.json"), &to_bytes(report))
+    let path = folder.join("report.json");
+    File::create(&path)
+        .and_then(|mut file| document::write(report, &mut file))
+        .map_err(failed("write", &path))
 }
 
 /// The files that the output of one execution's steps goes to.
@@ -162,11 +166,16 @@ impl LogFiles {
         }
     }
 
-    /// Makes the folder they are in.
-    pub(crate) fn prepare(&self) -> Result<(), FolderError> {
+    /// Makes the folder they are in, unless that was `made` before for files of the same cell.
+    pub(crate) fn prepare(&self, made: &OnceLock<()>) -> Result<(), FolderError> {
+        if made.get().is_some() {
+            return Ok(());
+        }
         let stem = self.folder.join(&self.stem);
         let parent = stem.parent().unwrap_or(&self.folder);
-        fs::create_dir_all(parent).map_err(failed("create", parent))
+        fs::create_dir_all(parent).map_err(failed("create", parent))?;
+        made.get_or_init(|| ());
+        Ok(())
     }
 
     /// The file of one stream, relative to the run folder.

@@ -22,6 +22,14 @@ pub trait Journal: Send {
     /// What the operating system said. Nothing is appended after an error.
     fn append(&mut self, record: &Record) -> io::Result<()>;
 
+    /// Nothing more happens for now: what was held back is to go out.
+    ///
+    /// # Errors
+    /// As [`Journal::append`].
+    fn rest(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Asks for all that was appended to be kept, whatever happens to our process and the power.
     fn commit(&mut self) -> Commit {
         Commit::Done(Ok(()))
@@ -55,26 +63,43 @@ impl Commit {
     }
 }
 
-/// The file `events.jsonl`: one record a line, handed to the operating system as it comes.
+/// The file `events.jsonl`: one record a line, handed to the operating system with all others of its moment.
 #[derive(Debug)]
 pub struct FileJournal {
     file: File,
+    unwritten: Vec<u8>,
 }
 
 impl FileJournal {
     /// A journal that appends to `file`.
     #[must_use]
     pub fn new(file: File) -> Self {
-        Self { file }
+        Self {
+            file,
+            unwritten: Vec::new(),
+        }
     }
 }
 
 impl Journal for FileJournal {
     fn append(&mut self, record: &Record) -> io::Result<()> {
-        let mut line = serde_json::to_vec(record)?;
-        line.push(b'\n');
-        // One write a line and no buffer of ours: a line is there whole, or it is the last one.
-        self.file.write_all(&line)
+        serde_json::to_writer(&mut self.unwritten, record)?;
+        self.unwritten.push(b'\n');
+        Ok(())
+    }
+
+    fn rest(&mut self) -> io::Result<()> {
+        // One write for all of them: a line is there whole, or it is the last one.
+        let written = self.file.write_all(&self.unwritten);
+        self.unwritten.clear();
+        written
+    }
+}
+
+/// Whatever ends the run, what happened before is in the file.
+impl Drop for FileJournal {
+    fn drop(&mut self) {
+        let _ = self.rest();
     }
 }
 

@@ -8,6 +8,9 @@ use crate::state::RunState;
 pub trait Observer: Send {
     /// `event` was recorded `at_ms` milliseconds after the start of the run; `state` has it in it.
     fn event(&mut self, at_ms: u64, event: &Event, state: &RunState);
+
+    /// Nothing more is known for now: what is held back is to be shown.
+    fn rest(&mut self) {}
 }
 
 /// Looks at nothing.

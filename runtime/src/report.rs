@@ -15,9 +15,24 @@ use crate::state::{ExecutionState, RunState, machine_of};
 /// the controller died, counts as interrupted. `None` before the run has started.
 #[must_use]
 pub fn report(state: &RunState) -> Option<RunReport> {
+    let lives = state.lives().iter();
+    joined(state, lives.map(|life| life.executions().to_vec()))
+}
+
+/// The same of a run that is over. What steps wrote is large, so it is no copy.
+pub(crate) fn into_report(mut state: RunState) -> Option<RunReport> {
+    let executions = state.take_executions();
+    joined(&state, executions.into_iter())
+}
+
+/// The report, with the executions of each life.
+fn joined(
+    state: &RunState,
+    executions_of_lives: impl Iterator<Item = Vec<ExecutionState>>,
+) -> Option<RunReport> {
     let start = state.start()?;
     let plan = state.plan();
-    let mut executions = executions(state);
+    let mut executions = executions(state, executions_of_lives);
     let test_runs = plan
         .cells
         .enumerate()
@@ -108,15 +123,17 @@ fn life_report(state: &RunState, index: LifeIx) -> LifeReport {
 }
 
 /// The executions of each test run, in the order they started.
-fn executions(state: &RunState) -> BTreeMap<(CellIx, TestIx), Vec<ExecutionReport>> {
+fn executions(
+    state: &RunState,
+    of_lives: impl Iterator<Item = Vec<ExecutionState>>,
+) -> BTreeMap<(CellIx, TestIx), Vec<ExecutionReport>> {
     let mut reports: BTreeMap<_, Vec<ExecutionReport>> = BTreeMap::new();
-    for (life, planned) in state.schedule().lives.enumerate() {
-        let states = state.lives()[life].executions();
+    for ((life, planned), states) in state.schedule().lives.enumerate().zip(of_lives) {
         for (execution, state_of) in planned.executions.iter().zip(states) {
             let (lane, start_ms, end_ms, steps, left_processes) = match state_of {
                 ExecutionState::Waiting | ExecutionState::Never => continue,
                 ExecutionState::Running { lane, start_ms } => {
-                    (*lane, *start_ms, state.now_ms(), vec![], vec![])
+                    (lane, start_ms, state.now_ms(), vec![], vec![])
                 }
                 ExecutionState::Ended {
                     lane,
@@ -125,15 +142,11 @@ fn executions(state: &RunState) -> BTreeMap<(CellIx, TestIx), Vec<ExecutionRepor
                     ending: _,
                     steps,
                     left_processes,
-                } => (
-                    *lane,
-                    *start_ms,
-                    *end_ms,
-                    steps.clone(),
-                    left_processes.clone(),
-                ),
+                } => (lane, start_ms, end_ms, steps, left_processes),
             };
-            let of_test = reports.entry((planned.cell, execution.test)).or_default();
+            // Nearly every test runs once.
+            let of_test = reports.entry((planned.cell, execution.test));
+            let of_test = of_test.or_insert_with(|| Vec::with_capacity(1));
             of_test.push(ExecutionReport {
                 life,
                 lane,

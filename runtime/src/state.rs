@@ -248,22 +248,19 @@ impl RunState {
             return Vec::new();
         }
         let planned = &self.schedule.lives[life];
-        let mut tests: Vec<_> = planned
-            .executions
-            .iter()
-            .zip(state.executions())
-            .filter(|(planned, execution)| {
-                **execution == ExecutionState::Waiting
-                    && self.missing_predecessor(life, planned.test).is_none()
-                    && self.account_allows(life, planned.test)
-            })
-            .map(|(planned, _)| planned)
-            .collect();
-        tests.sort_by_key(|planned| planned.start_ms);
         let free: Vec<u32> = (0..planned.lanes)
             .filter(|lane| !state.lane_is_taken(*lane))
             .collect();
-        let ready = tests.into_iter().map(|planned| planned.test);
+        if free.is_empty() {
+            return Vec::new();
+        }
+        let waiting = state
+            .waiting_places()
+            .map(|place| planned.executions[place].test);
+        // Only as many are looked at as it takes to fill the lanes.
+        let ready = waiting.filter(|test| {
+            self.missing_predecessor(life, *test).is_none() && self.account_allows(life, *test)
+        });
         let running = state.running().map(|(test, ..)| test);
         let admitted = self.exclusions.admit(ready, running, free.len());
         admitted.into_iter().zip(free).collect()
@@ -340,6 +337,12 @@ impl RunState {
             at_ms: record.at_ms,
             kind,
         })
+    }
+
+    /// The executions of each life, with what their steps did, which is then forgotten here.
+    pub(crate) fn take_executions(&mut self) -> Vec<Vec<ExecutionState>> {
+        let lives = self.lives.iter_mut();
+        lives.map(LifeState::take_executions).collect()
     }
 
     pub(crate) fn start(&self) -> Option<&Start> {

@@ -27,7 +27,10 @@ pub fn observer(plan: &Arc<ExecutionPlan>, schedule: &Schedule) -> Box<dyn Obser
             lives: BTreeMap::new(),
         })
     } else {
-        Box::new(Lines { names })
+        Box::new(Lines {
+            names,
+            unwritten: String::new(),
+        })
     }
 }
 
@@ -231,6 +234,8 @@ fn sentence(names: &Names, event: &Event) -> Option<(Option<LifeIx>, String)> {
 /// A line an event: for logs.
 struct Lines {
     names: Names,
+    /// Lines of this moment: there may be thousands.
+    unwritten: String,
 }
 
 impl Observer for Lines {
@@ -240,9 +245,23 @@ impl Observer for Lines {
             let place = life.map_or("", |life| self.names.life(life));
             let separator = if place.is_empty() { "" } else { ": " };
             let line = format!("{} {place}{separator}{text}\n", seconds(at_ms));
-            // At once, for standard error has no buffer. Nobody who reads it is no reason to stop the run.
-            let _ = stderr().write_all(line.as_bytes());
+            self.unwritten.push_str(&line);
         }
+    }
+
+    fn rest(&mut self) {
+        if !self.unwritten.is_empty() {
+            // Nobody who reads it is no reason to stop the run.
+            let _ = stderr().write_all(self.unwritten.as_bytes());
+            self.unwritten.clear();
+        }
+    }
+}
+
+/// Whatever ends the run, what happened before is shown.
+impl Drop for Lines {
+    fn drop(&mut self) {
+        self.rest();
     }
 }
 

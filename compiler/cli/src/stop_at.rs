@@ -54,6 +54,7 @@ impl Observer for StopAt {
     fn event(&mut self, at_ms: u64, event: &Event, state: &RunState) {
         self.inner.event(at_ms, event, state);
         if name(event) == self.event {
+            self.inner.rest();
             self.left = self.left.wrapping_sub(1);
             assert!(self.left > 0 || !self.panics, "a test asked for a panic");
             if self.left == 0 {
@@ -61,6 +62,10 @@ impl Observer for StopAt {
                 let _ = kill_process(getpid(), Signal::STOP);
             }
         }
+    }
+
+    fn rest(&mut self) {
+        self.inner.rest();
     }
 }
 

@@ -114,7 +114,21 @@ pub fn quote(value: &Value, place: Place) -> Result<String, EvalFault> {
 /// `text` as one single-quoted word of a shell. It holds no NUL: no word can.
 #[must_use]
 pub fn single_quoted(text: &str) -> String {
-    format!("'{}'", in_single_quotes(text))
+    let mut word = String::new();
+    push_single_quoted(&mut word, text);
+    word
+}
+
+/// The same at the end of `words`.
+pub fn push_single_quoted(words: &mut String, text: &str) {
+    words.push('\'');
+    let mut parts = text.split('\'');
+    words.push_str(parts.next().unwrap_or_default());
+    for part in parts {
+        words.push_str(r"'\''");
+        words.push_str(part);
+    }
+    words.push('\'');
 }
 
 /// `text` as it stands between single quotes.

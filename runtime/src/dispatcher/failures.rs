@@ -61,7 +61,8 @@ impl Dispatcher {
             return;
         }
         self.record(Event::ImageStopped { image, failures });
-        self.unlaunched.retain(|life| self.state.is_wanted(*life));
+        self.unlaunched
+            .retain(|(_, life)| self.state.is_wanted(*life));
         for life in self.state.lives_of_image(image) {
             if self.live.contains_key(&life) {
                 self.advance(life);
@@ -79,7 +80,8 @@ impl Dispatcher {
         }
         if let Some((machine, lives)) = self.state.breaker_of(life, most.get()) {
             self.record(Event::MachineGivenUp { machine, lives });
-            self.unlaunched.retain(|life| self.state.is_wanted(*life));
+            self.unlaunched
+                .retain(|(_, life)| self.state.is_wanted(*life));
         }
     }
 }

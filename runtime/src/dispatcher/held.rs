@@ -22,6 +22,8 @@ pub(super) enum Held {
 impl Dispatcher {
     /// Does what was held back, once all that was recorded is kept.
     pub(super) async fn release_held(&mut self) {
+        self.rest();
+        self.heed_folder();
         while !self.held.is_empty() {
             if let Err(error) = self.options.journal.commit().wait().await {
                 self.folder_problem
@@ -42,6 +44,17 @@ impl Dispatcher {
                 }
             }
         }
+    }
+
+    /// Before something is waited for: what was recorded is shown, and is in the run folder.
+    pub(super) fn rest(&mut self) {
+        if let Some(journal) = &mut self.journal
+            && let Err(error) = journal.rest()
+            && self.folder_problem.is_none()
+        {
+            self.folder_problem = Some(format!("events.jsonl: {error}"));
+        }
+        self.options.observer.rest();
     }
 
     fn begin_life(&mut self, life: LifeIx, orders: mpsc::UnboundedReceiver<Order>) {

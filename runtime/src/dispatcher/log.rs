@@ -4,7 +4,7 @@
 use dva_plan::table::Index;
 use tracing::{debug, error, info, warn};
 
-use crate::event::Event;
+use crate::event::{Ending, Event};
 
 /// Says what is recorded in the log, too.
 pub(super) fn tell(event: &Event) {
@@ -26,6 +26,12 @@ pub(super) fn tell(event: &Event) {
             info!(target: "dva", life = life.row(), id, "a machine was started");
         }
         Event::LifeReady { life } => info!(target: "dva", life = life.row(), "a life is ready"),
+        Event::ExecutionEnded {
+            life,
+            test,
+            ending: Ending::Passed,
+            ..
+        } => debug!(target: "dva", life = life.row(), test = test.row(), "a test has passed"),
         Event::ExecutionEnded {
             life,
             test,

@@ -257,7 +257,7 @@ impl Dispatcher {
             self.purse = Some(purse);
             return;
         }
-        let mut waiting = purse.waiting(&self.state, self.unlaunched.iter().copied());
+        let mut waiting = purse.waiting(&self.state, self.unlaunched.iter().map(|(_, life)| *life));
         for life in due {
             match purse.allow(&self.state, *life, waiting, !self.live.is_empty()) {
                 Allowance::For(lifetime) => {
@@ -271,7 +271,7 @@ impl Dispatcher {
                 }
                 Allowance::Never(message) => {
                     waiting = purse.without(waiting, &self.state, *life);
-                    self.unlaunched.remove(life);
+                    self.launch_never(*life);
                     self.record(Event::LifeBlocked {
                         life: *life,
                         by: Blocker::Limit,

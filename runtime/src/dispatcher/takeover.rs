@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use dva_plan::schedule::LifeIx;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tracing::error;
@@ -51,14 +50,12 @@ impl Dispatcher {
                 LifePhase::Planned | LifePhase::Ended | LifePhase::Kept | LifePhase::Left => {}
             }
         }
-        let wanted = |life: &LifeIx| self.state.is_wanted(*life);
-        self.unlaunched = self
-            .state
-            .schedule()
-            .lives
-            .indices()
-            .filter(wanted)
-            .collect();
+        self.unlaunched.clear();
+        for life in self.state.schedule().lives.indices() {
+            if self.state.is_wanted(life) {
+                self.launch_later(life);
+            }
+        }
         self.heed_gates();
         self.heed_failures();
         self.launch();

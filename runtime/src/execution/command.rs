@@ -60,10 +60,6 @@ impl Runner {
         let Link { session, root, .. } = self.live_link(step).await?;
         let execution = &self.execution;
         let plan = &execution.plan;
-        let offsets = [Stream::Out, Stream::Err].map(|stream| {
-            let logs = execution.logs.as_ref();
-            logs.map_or(0, |logs| logs.length(stream))
-        });
         let text = StepCommand {
             mark: &execution.mark,
             test: &plan.tests[execution.test].id,
@@ -135,10 +131,9 @@ impl Runner {
                 return Ok(None);
             }
         };
-        let [out, err] = offsets;
         let logs = execution.logs.as_ref();
-        report.stdout = Some(stream_report(&outcome.stdout, logs, Stream::Out, out));
-        report.stderr = Some(stream_report(&outcome.stderr, logs, Stream::Err, err));
+        report.stdout = Some(stream_report(&outcome.stdout, logs, Stream::Out));
+        report.stderr = Some(stream_report(&outcome.stderr, logs, Stream::Err));
         if timed_out {
             report.status = Some(CommandStatus::TimedOut);
             return Ok(None);
@@ -254,19 +249,13 @@ pub(super) async fn cut_short(cut: &mut watch::Receiver<Option<Ending>>) -> Endi
     }
 }
 
-fn stream_report(
-    output: &StreamOutput,
-    logs: Option<&LogFiles>,
-    stream: Stream,
-    offset: u64,
-) -> StreamReport {
-    let path = logs
-        .filter(|_| output.filed > 0)
-        .map(|logs| logs.relative(stream));
+fn stream_report(output: &StreamOutput, logs: Option<&LogFiles>, stream: Stream) -> StreamReport {
+    let logs = logs.filter(|_| output.filed > 0);
     StreamReport {
         bytes: output.total,
-        offset: if path.is_some() { offset } else { 0 },
-        path,
+        // The end of the file is what this command has written: commands of a test come one after the other.
+        offset: logs.map_or(0, |logs| logs.length(stream).saturating_sub(output.filed)),
+        path: logs.map(|logs| logs.relative(stream)),
         excerpt: excerpt(output),
     }
 }

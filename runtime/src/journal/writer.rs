@@ -4,6 +4,7 @@
 use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
+use std::time::Duration;
 
 use dva_plan::RunId;
 use rusqlite::{Connection, params};
@@ -16,6 +17,8 @@ use crate::event::{Event, Record};
 const WAITING: usize = 16_384;
 /// The most of one transaction.
 const TOGETHER: usize = 4_096;
+/// How long the first of them waits for others, while nobody waits for it: some commits take as long.
+const GATHERING: Duration = Duration::from_millis(20);
 
 /// What the writer is told.
 enum Task {
@@ -27,11 +30,14 @@ enum Task {
 #[derive(Debug)]
 pub struct StoreJournal {
     tasks: SyncSender<Task>,
+    /// Says that somebody waits, so that the writer does not.
+    hurry: SyncSender<()>,
 }
 
 impl StoreJournal {
     pub(super) fn begin(connection: Connection, run: RunId, events: usize) -> io::Result<Self> {
         let (tasks, received) = sync_channel(WAITING);
+        let (hurry, hurries) = sync_channel(1);
         let writer = Writer {
             connection,
             run,
@@ -40,8 +46,8 @@ impl StoreJournal {
         };
         thread::Builder::new()
             .name("journal".to_owned())
-            .spawn(move || writer.run(&received))?;
-        Ok(Self { tasks })
+            .spawn(move || writer.run(&received, &hurries))?;
+        Ok(Self { tasks, hurry })
     }
 
     fn send(&self, task: Task) -> io::Result<()> {
@@ -49,9 +55,17 @@ impl StoreJournal {
         match self.tasks.try_send(task) {
             Ok(()) => Ok(()),
             // Rare, and short: the disk is slower than the run.
-            Err(TrySendError::Full(task)) => self.tasks.send(task).map_err(|_| gone()),
+            Err(TrySendError::Full(task)) => {
+                self.hurry_up();
+                self.tasks.send(task).map_err(|_| gone())
+            }
             Err(TrySendError::Disconnected(_)) => Err(gone()),
         }
+    }
+
+    fn hurry_up(&self) {
+        // Where it was told before, or is gone, it need not be told.
+        let _ = self.hurry.try_send(());
     }
 }
 
@@ -68,7 +82,10 @@ impl Journal for StoreJournal {
     fn commit(&mut self) -> Commit {
         let (answer, waits) = oneshot::channel();
         match self.send(Task::Commit(answer)) {
-            Ok(()) => Commit::Waits(waits),
+            Ok(()) => {
+                self.hurry_up();
+                Commit::Waits(waits)
+            }
             Err(error) => Commit::Done(Err(error)),
         }
     }
@@ -83,8 +100,12 @@ struct Writer {
 }
 
 impl Writer {
-    fn run(mut self, tasks: &Receiver<Task>) {
+    fn run(mut self, tasks: &Receiver<Task>, hurries: &Receiver<()>) {
         while let Ok(first) = tasks.recv() {
+            if matches!(first, Task::Append { .. }) {
+                // Also over at once where there is no journal any more.
+                let _ = hurries.recv_timeout(GATHERING);
+            }
             let mut together = vec![first];
             while together.len() < TOGETHER
                 && let Ok(task) = tasks.try_recv()

@@ -1,7 +1,7 @@
 //! Simulated lives: what is asked under each token, what was told about it, and the machines that are
 //! there because of it. All of it changes at once or not at all; nothing here waits.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use dva_plan::TestId;
@@ -25,7 +25,7 @@ const PANIC: &str = "\
 /// All lives that were asked for, by token.
 #[derive(Default)]
 pub(super) struct SimLives {
-    lives: BTreeMap<String, SimLife>,
+    lives: HashMap<String, SimLife>,
     /// How many of each cell there were.
     of_cells: BTreeMap<CellIx, u32>,
 }
@@ -45,7 +45,7 @@ pub(super) struct SimLife {
     /// Whether its provider took its machine back.
     pub(super) was_taken: bool,
     /// Which tests have begun on it.
-    pub(super) begun: BTreeSet<TestId>,
+    pub(super) begun: HashSet<TestId>,
     /// The machine, while it is there.
     pub(super) machine: Option<SimMachine>,
 }
@@ -124,7 +124,7 @@ impl SimLives {
                 started: None,
                 ended: None,
                 was_taken: false,
-                begun: BTreeSet::new(),
+                begun: HashSet::new(),
                 machine: None,
             }
         });
@@ -200,13 +200,15 @@ impl SimLives {
         spans.collect()
     }
 
-    /// The tokens of all machines that are there.
+    /// The tokens of all machines that are there, sorted.
     pub(super) fn machines(&self) -> Vec<String> {
         let there = self.lives.iter().flat_map(|(token, life)| {
             let copies = life.machine.as_ref().map_or(0, |machine| machine.copies);
             std::iter::repeat_n(token.clone(), copies)
         });
-        there.collect()
+        let mut there: Vec<String> = there.collect();
+        there.sort_unstable();
+        there
     }
 }
 

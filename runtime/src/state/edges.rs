@@ -1,40 +1,38 @@
 //! The edges of a shape, by either end: those of the plan and those that follow from what tests say of
 //! themselves.
 
-use std::collections::BTreeMap;
-
 use dva_plan::ExecutionPlan;
 use dva_plan::plan::{Shape, TestIx};
+use dva_plan::table::Table;
 use dva_plan::together::Together;
 
 /// Looks up a test's neighbours without a walk over all edges.
 #[derive(Clone, Debug)]
 pub(super) struct Edges {
-    after: BTreeMap<TestIx, Vec<TestIx>>,
-    regardless: BTreeMap<TestIx, Vec<TestIx>>,
-    order: BTreeMap<TestIx, Vec<TestIx>>,
-    dependents: BTreeMap<TestIx, Vec<TestIx>>,
+    after: Neighbours,
+    regardless: Neighbours,
+    order: Neighbours,
+    dependents: Neighbours,
 }
 
 impl Edges {
     pub(super) fn of(plan: &ExecutionPlan, shape: &Shape) -> Self {
+        let none: Neighbours = plan.tests.iter().map(|_| Vec::new()).collect();
         let mut edges = Self {
-            after: BTreeMap::new(),
-            regardless: BTreeMap::new(),
-            order: BTreeMap::new(),
-            dependents: BTreeMap::new(),
+            after: none.clone(),
+            regardless: none.clone(),
+            order: none.clone(),
+            dependents: none,
         };
         for edge in &shape.after {
-            edges.after.entry(edge.test).or_default().push(edge.after);
-            let dependents = edges.dependents.entry(edge.after).or_default();
-            dependents.push(edge.test);
+            edges.after[edge.test].push(edge.after);
+            edges.dependents[edge.after].push(edge.test);
         }
         for edge in &shape.regardless {
-            let regardless = edges.regardless.entry(edge.test).or_default();
-            regardless.push(edge.after);
+            edges.regardless[edge.test].push(edge.after);
         }
         for edge in Together::of(plan, shape).order() {
-            edges.order.entry(edge.test).or_default().push(edge.after);
+            edges.order[edge.test].push(edge.after);
         }
         edges
     }
@@ -61,6 +59,9 @@ impl Edges {
     }
 }
 
-fn neighbours(map: &BTreeMap<TestIx, Vec<TestIx>>, test: TestIx) -> &[TestIx] {
-    map.get(&test).map(Vec::as_slice).unwrap_or_default()
+/// What each test of the plan has at the other end.
+type Neighbours = Table<TestIx, Vec<TestIx>>;
+
+fn neighbours(of: &Neighbours, test: TestIx) -> &[TestIx] {
+    of.get(test).map(Vec::as_slice).unwrap_or_default()
 }

@@ -1,6 +1,6 @@
 //! One life within a run's state. Rules that span lives, or need the plan, are one level up.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use dva_plan::plan::{Machine, TestIx};
@@ -27,6 +27,12 @@ pub struct LifeState {
     losses_before: u32,
     places: BTreeMap<TestIx, usize>,
     executions: Vec<ExecutionState>,
+    /// The places of its executions by the start that the schedule foresaw.
+    by_start: Vec<usize>,
+    /// The tests that run.
+    running: BTreeSet<TestIx>,
+    /// How many executions wait or run.
+    unfinished: usize,
 }
 
 /// What the console of a life has said.
@@ -134,6 +140,8 @@ impl LifeState {
             planned.executions.len(),
             "a life runs a test once"
         );
+        let mut by_start: Vec<usize> = (0..planned.executions.len()).collect();
+        by_start.sort_by_key(|place| planned.executions[*place].start_ms);
         Self {
             phase: LifePhase::Planned,
             id: None,
@@ -149,6 +157,9 @@ impl LifeState {
             losses_before: 0,
             places,
             executions: vec![ExecutionState::Waiting; planned.executions.len()],
+            by_start,
+            running: BTreeSet::new(),
+            unfinished: planned.executions.len(),
         }
     }
 
@@ -271,25 +282,43 @@ impl LifeState {
 
     /// The tests that run, each with its lane and its start.
     pub fn running(&self) -> impl Iterator<Item = (TestIx, u32, u64)> {
-        self.places
-            .iter()
-            .filter_map(|(test, place)| match self.executions[*place] {
-                ExecutionState::Running { lane, start_ms } => Some((*test, lane, start_ms)),
-                ExecutionState::Waiting | ExecutionState::Ended { .. } | ExecutionState::Never => {
-                    None
-                }
-            })
+        let running = self.running.iter().copied();
+        running.filter_map(|test| match self.execution(test) {
+            Some(ExecutionState::Running { lane, start_ms }) => Some((test, *lane, *start_ms)),
+            Some(
+                ExecutionState::Waiting | ExecutionState::Ended { .. } | ExecutionState::Never,
+            )
+            | None => None,
+        })
     }
 
     /// Whether nothing waits or runs.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.executions.iter().all(|execution| {
-            matches!(
-                execution,
-                ExecutionState::Ended { .. } | ExecutionState::Never
-            )
-        })
+        self.unfinished == 0
+    }
+
+    /// Its executions, with what their steps did, which is then forgotten here.
+    pub(super) fn take_executions(&mut self) -> Vec<ExecutionState> {
+        let taken = self.executions.iter_mut().map(|execution| match execution {
+            ExecutionState::Ended {
+                lane,
+                start_ms,
+                end_ms,
+                ending,
+                steps,
+                left_processes,
+            } => ExecutionState::Ended {
+                lane: *lane,
+                start_ms: *start_ms,
+                end_ms: *end_ms,
+                ending: *ending,
+                steps: std::mem::take(steps),
+                left_processes: std::mem::take(left_processes),
+            },
+            other => other.clone(),
+        });
+        taken.collect()
     }
 
     /// The tests that may start later.
@@ -299,6 +328,12 @@ impl LifeState {
         places
             .filter(move |(_, place)| waiting(place))
             .map(|(test, _)| *test)
+    }
+
+    /// The places of executions that may start later, by the start that the schedule foresaw.
+    pub(super) fn waiting_places(&self) -> impl Iterator<Item = usize> {
+        let waits = |place: &usize| self.executions[*place] == ExecutionState::Waiting;
+        self.by_start.iter().copied().filter(waits)
     }
 
     pub(super) fn place(&self, test: TestIx) -> Option<usize> {
@@ -369,6 +404,7 @@ impl LifeState {
         let waited = self.executions[place] == ExecutionState::Waiting;
         if waited {
             self.executions[place] = ExecutionState::Never;
+            self.unfinished -= 1;
         }
         waited
     }
@@ -376,6 +412,7 @@ impl LifeState {
     pub(super) fn start(&mut self, test: TestIx, lane: u32, start_ms: u64) {
         if let Some(place) = self.place(test) {
             self.executions[place] = ExecutionState::Running { lane, start_ms };
+            self.running.insert(test);
         }
     }
 
@@ -398,6 +435,8 @@ impl LifeState {
                 steps,
                 left_processes: Vec::new(),
             };
+            self.running.remove(&test);
+            self.unfinished -= 1;
         }
     }
 
