@@ -135,7 +135,7 @@ pub enum Command {
     History(HistoryArguments),
     #[cfg(feature = "local")]
     /// Finds what crashed runs have left on this host, and removes it with --yes
-    #[command(after_help = "Examples:\n  dva gc\n  dva gc --yes")]
+    #[command(after_help = "Examples:\n  dva gc\n  dva gc --yes\n  dva gc --older-than 2h --yes")]
     Gc(GcArguments),
     #[cfg(feature = "local")]
     /// Logs in to a machine that was kept
@@ -668,6 +668,12 @@ pub struct GcArguments {
     /// Removes what is found
     #[arg(long)]
     pub yes: bool,
+    /// Only of runs that began so long ago
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub older_than: Option<u64>,
+    /// Only of this run, by the first digits of its id
+    #[arg(long)]
+    pub run: Option<String>,
     /// With --yes, also ends machines that `dva run --keep` has kept
     #[arg(long, requires = "yes")]
     pub kept: bool,
