@@ -9,8 +9,9 @@ use dva_plan::money::Money;
 use dva_plan::quote::{LineKind, Market, OsClass, Quality, Quote, QuoteLine, Rate};
 use dva_plan::schedule::LifeIx;
 use dva_plan::{ExecutionPlan, Schedule};
+use dva_runtime::journal::MemoryJournal;
 use dva_runtime::sim::SimMachines;
-use dva_runtime::{Event, Keep, RunOptions, SimBackend, SimScript, run};
+use dva_runtime::{Event, Keep, RunOptions, SimBackend, SimScript, resume, run};
 use dva_schedule::{cost, cost_within};
 use proptest::prelude::*;
 use tokio::time::{sleep, timeout};
@@ -220,6 +221,7 @@ proptest! {
         permille in 0..600_u32,
         dies_after_s in 0..4_000_u64,
         retry in 0..3_u32,
+        resumes in any::<bool>(),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -240,8 +242,23 @@ proptest! {
                 after_loss: retry,
                 ..options_again()
             };
-            let run = run(&plan, schedule.clone(), backend, options);
-            let _ = timeout(Duration::from_secs(dies_after_s), run).await;
+            let journal = MemoryJournal::default();
+            let options = RunOptions { journal: Box::new(journal.clone()), ..options };
+            let first = run(&plan, schedule.clone(), backend.clone(), options);
+            let over = timeout(Duration::from_secs(dies_after_s), first).await.is_ok();
+            let records = journal.records();
+            if !over && resumes && !records.is_empty() {
+                let started = options_again().started.plus_ms(dies_after_s * 1_000);
+                let options = RunOptions {
+                    started,
+                    max_cost: Some(limit),
+                    after_loss: retry,
+                    ..options_again()
+                };
+                let resumed = resume(&plan, schedule.clone(), &records, backend, options);
+                let limit = Duration::from_secs(30 * 86_400);
+                timeout(limit, resumed).await.expect("it ends").unwrap();
+            }
             let spent = cost_in_the_end(&plan, &schedule, &machines).await;
             assert!(spent <= limit, "{spent} is more than {limit}");
         });
