@@ -90,7 +90,7 @@ pub use history::{
     BackTest, Coverage, Expected, Foretold, History, Loss, MoneyTest, back_test, coverage,
     money_test, with_history,
 };
-pub use limit::{CostLimit, over_cost};
+pub use limit::{CostLimit, ROOM_PERCENT, narrow_cost, over_cost};
 pub use options::{
     Assumptions, CellCertificate, Certificate, Effort, Goal, Infeasible, Method, Options, Planned,
     Risk,

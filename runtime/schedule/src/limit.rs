@@ -6,6 +6,9 @@ use dva_plan::schedule::Schedule;
 
 use crate::cost::cost;
 
+/// What a life gets of a limit at least, in percent of what it is expected to cost: enough for most that take longer.
+pub const ROOM_PERCENT: i64 = 150;
+
 /// The most that a run may cost, and who says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CostLimit {
@@ -69,4 +72,23 @@ pub fn over_cost(plan: &ExecutionPlan, schedule: &Schedule, limit: CostLimit) ->
     } else {
         None
     }
+}
+
+/// What `limit` does to a run by `schedule` that is expected to cost nearly as much, in a sentence; nothing where
+/// all lives get [`ROOM_PERCENT`] of what they are expected to cost at once, or where that cannot be told.
+///
+/// # Panics
+/// As [`over_cost`].
+#[must_use]
+pub fn narrow_cost(plan: &ExecutionPlan, schedule: &Schedule, limit: CostLimit) -> Option<String> {
+    let (amount, whose) = (limit.amount, limit.whose());
+    let total = cost(plan, schedule).ok()?.bill.total();
+    let room = i128::from(total.nano_usd()) * i128::from(ROOM_PERCENT) / 100;
+    let is_narrow = i128::from(amount.nano_usd()) < room && schedule.lives.len() > 1;
+    is_narrow.then(|| {
+        format!(
+            "The run is expected to cost {total}, and {whose} limits that to {amount}, even if all machines hang. So some \
+             of them wait until others have ended."
+        )
+    })
 }

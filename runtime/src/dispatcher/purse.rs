@@ -3,7 +3,7 @@
 //! Every machine ends itself some time after its launch. What all lives that are over have cost, and all others
 //! can come to until their machines end themselves, is never more than the limit. So a life is launched only
 //! when what is left pays for it: for as long as it could take at worst, or where all of that together would be
-//! too much, for a share of what is left. That is never less than [`LEAST_PERCENT`] of what it is expected to cost;
+//! too much, for a share of what is left. That is never less than [`ROOM_PERCENT`] of what it is expected to cost;
 //! where even that is not left, it waits for others to end before their time. The last one makes do with what
 //! is left, if that is what it is expected to cost.
 //!
@@ -16,7 +16,7 @@ use dva_plan::money::Money;
 use dva_plan::schedule::{LifeIx, PlannedLife};
 use dva_plan::unit::display_duration;
 use dva_plan::verdict::Blocker;
-use dva_schedule::{CostLimit, cost_expected, cost_within, longest_within};
+use dva_schedule::{CostLimit, ROOM_PERCENT, cost_expected, cost_within, longest_within};
 use tokio::time::Instant;
 
 use super::Dispatcher;
@@ -25,8 +25,6 @@ use crate::executor::{self, Order};
 use crate::options::Limits;
 use crate::state::{LifePhase, RunState};
 
-/// What a life gets at least, in percent of what it is expected to cost, unless it can never come to that.
-const LEAST_PERCENT: i64 = 150;
 /// How long before its machine ends itself a life is ended, at most.
 const PARTING: Duration = Duration::from_secs(60);
 
@@ -113,7 +111,7 @@ impl Purse {
     ) -> Allowance {
         let price = self.price(state, life);
         let left = self.limit.nano_usd().saturating_sub(self.taken.nano_usd());
-        let least = price.expected.nano_usd().saturating_mul(LEAST_PERCENT) / 100;
+        let least = price.expected.nano_usd().saturating_mul(ROOM_PERCENT) / 100;
         let worst = price.worst.nano_usd();
         let share = waiting.share(&price, left);
         let amount = share.max(least).min(worst);

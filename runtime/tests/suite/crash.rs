@@ -28,6 +28,9 @@ use tokio::sync::Notify;
 
 use crate::fixture::{PlanBuilder, options_again, schedule_of};
 
+/// When runs begin.
+const BEGAN_UNIX_MS: u64 = 1_795_426_200_000;
+
 /// A controller's hands: once it is dead, they do nothing.
 #[derive(Clone)]
 struct Hands {
@@ -152,6 +155,14 @@ impl Case {
 
     /// Begins the run, or goes on with it, until there are so many records.
     async fn until(&self, before: &[Record], dies_at: usize) -> Left {
+        let now_ms = before.last().map_or(0, |record| record.at_ms);
+        let began = WallTime::from_unix_ms(BEGAN_UNIX_MS);
+        self.until_from(before, dies_at, began.plus_ms(now_ms))
+            .await
+    }
+
+    /// The same, where the clock on the wall shows this.
+    async fn until_from(&self, before: &[Record], dies_at: usize, started: WallTime) -> Left {
         let is_dead = Arc::new(AtomicBool::new(false));
         let died = Arc::new(Notify::new());
         let records = MemoryJournal::default();
@@ -165,10 +176,9 @@ impl Case {
             inner: self.backend.clone(),
             is_dead,
         };
-        let now_ms = before.last().map_or(0, |record| record.at_ms);
         let options = RunOptions {
             journal: Box::new(journal),
-            started: WallTime::from_unix_ms(1_795_426_200_000).plus_ms(now_ms),
+            started,
             ..options_again()
         };
         let backend = hands.backend();
@@ -300,4 +310,21 @@ async fn so_does_one_that_knows_only_what_was_sure_to_be_kept() {
         dies_at += 3;
     }
     assert!(dies_at > 350, "{dies_at} events");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_jumps_between_two_controllers_changes_nothing() {
+    const YEAR_MS: u64 = 365 * 86_400_000;
+    for shown_unix_ms in [0, BEGAN_UNIX_MS - YEAR_MS, BEGAN_UNIX_MS + YEAR_MS] {
+        let case = Case::new(forty_machines(), "");
+        let left = case.until(&[], 200).await;
+        assert!(left.outcome.is_none());
+        let shown = WallTime::from_unix_ms(shown_unix_ms);
+        let after = case.until_from(&left.records, usize::MAX, shown).await;
+        let outcome = after.outcome.expect("nobody kills the second one");
+        assert_eq!(outcome.report.exit, ExitCode::Ok);
+        assert_eq!(case.machines.live(), Vec::<String>::new());
+        let times = left.records.iter().chain(&after.records);
+        assert!(times.map(|record| record.at_ms).is_sorted());
+    }
 }

@@ -20,6 +20,7 @@ use dva_schedule::{
     summarize,
 };
 
+use super::run::warn_of_narrow;
 use crate::args::{EstimateArguments, MarketName, ProviderName};
 use crate::basis::{Basis, Measured};
 use crate::failure::Failure;
@@ -123,7 +124,10 @@ pub fn run(arguments: &EstimateArguments) -> Result<ExitCode, Failure> {
     let limit = CostLimit::of(plan, None);
     match limit.and_then(|limit| over_cost(plan, &packed.schedule, limit)) {
         Some(reason) => Err(Failure::new(ExitCode::Refused, reason)),
-        None => Ok(ExitCode::Ok),
+        None => {
+            warn_of_narrow(plan, &packed.schedule, limit);
+            Ok(ExitCode::Ok)
+        }
     }
 }
 

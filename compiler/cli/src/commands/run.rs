@@ -10,7 +10,7 @@ use dva_plan::{ExecutionPlan, ExitCode, Schedule};
 use dva_runtime::journal::{Store, StoreError};
 use dva_runtime::options::{RunOptions, RunOutcome, StopSignal};
 use dva_runtime::provider::Backend;
-use dva_schedule::{CostLimit, over_cost};
+use dva_schedule::{CostLimit, narrow_cost, over_cost};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -181,10 +181,18 @@ pub fn refuse(
     let limit = CostLimit::of(plan, max_cost);
     reasons.extend(limit.and_then(|limit| over_cost(plan, schedule, limit)));
     if reasons.is_empty() {
+        warn_of_narrow(plan, schedule, limit);
         return Ok(());
     }
     reasons.push("Nothing was started.".to_owned());
     Err(Failure::new(ExitCode::Refused, reasons.join("\n")))
+}
+
+/// Says what a limit on cost does that is near to what is expected.
+pub fn warn_of_narrow(plan: &ExecutionPlan, schedule: &Schedule, limit: Option<CostLimit>) {
+    if let Some(why) = limit.and_then(|limit| narrow_cost(plan, schedule, limit)) {
+        let _ = writeln!(stderr(), "warning: {why}");
+    }
 }
 
 /// Runs to the end, on virtual time where nothing real is waited for.

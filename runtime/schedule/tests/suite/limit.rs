@@ -1,12 +1,13 @@
 //! What a schedule is expected to cost, held against the limit of its plan.
 
-use dva_plan::ExecutionPlan;
 use dva_plan::money::Money;
-use dva_plan::plan::{Boot, Disk, DiskIx, Effect, MachineIx, Resource, TestIx};
+use dva_plan::plan::{Boot, CellIx, Disk, DiskIx, Effect, MachineIx, Resource, TestIx};
 use dva_plan::quote::{LineKind, Market, OsClass, Quality, Quote, QuoteLine, Rate};
 use dva_plan::schedule::LifeIx;
+use dva_plan::{CellId, ExecutionPlan};
 use dva_schedule::{
-    Assumptions, CostLimit, cost, cost_expected, cost_within, longest_within, over_cost, schedule,
+    Assumptions, CostLimit, cost, cost_expected, cost_within, longest_within, narrow_cost,
+    over_cost, schedule,
 };
 
 use crate::generate::{single, test};
@@ -66,6 +67,30 @@ fn the_lesser_limit_counts_and_is_named() {
     assert_eq!(
         judged(own(1_000_000_000)).as_deref(),
         Some("The run is expected to cost $3.60, and `max_cost` limits that to $1.00.")
+    );
+}
+
+#[test]
+fn a_limit_that_makes_machines_wait_is_told() {
+    let mut plan = plan(0);
+    let narrow = |plan: &ExecutionPlan, nano_usd| {
+        let limit = CostLimit::of(plan, Some(Money::from_nano_usd(nano_usd)))?;
+        let schedule = schedule(plan, "", &Assumptions::default());
+        narrow_cost(plan, &schedule, limit)
+    };
+    plan.policy.limits.cost_nano_usd = None;
+    // One machine waits for nobody.
+    assert_eq!(narrow(&plan, 3_600_000_000), None);
+    let mut other = plan.cells[CellIx(0)].clone();
+    other.id = CellId::new("another");
+    plan.cells.push(other);
+    assert_eq!(narrow(&plan, 10_800_000_000), None);
+    assert_eq!(
+        narrow(&plan, 10_799_999_999).as_deref(),
+        Some(
+            "The run is expected to cost $7.20, and `max_cost` limits that to $10.799999999, even if all machines hang. \
+             So some of them wait until others have ended."
+        )
     );
 }
 
