@@ -10,8 +10,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use dva_local::HostInventory;
 use dva_plan::document::read;
-use dva_plan::report::LifeReport;
-use dva_plan::{ExitCode, RunReport, Verdict};
+use dva_plan::report::{Finding, LifeReport};
+use dva_plan::{ExitCode, RunReport, TestId, Verdict};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::console::{dva, playground};
@@ -67,8 +67,13 @@ impl Turn {
 
 /// Runs a plan to its end; returns its report.
 fn run(folder: &Path, plan: &str) -> RunReport {
+    run_with(folder, plan, &[])
+}
+
+fn run_with(folder: &Path, plan: &str, options: &[&str]) -> RunReport {
     let output = dva(folder)
         .args(["run", plan, "--json", "report.json", "--junit", "junit.xml"])
+        .args(options)
         .output()
         .expect("dva starts");
     let said = String::from_utf8_lossy(&output.stderr);
@@ -169,6 +174,27 @@ fn storage_passes_in_order_on_four_machines_at_once() {
             assert!(execution(pair[0]).end_ms <= execution(pair[1]).start_ms);
         }
     }
+    turn.nothing_is_left();
+}
+
+#[test]
+fn the_test_is_named_that_leaves_something_behind() {
+    let Some(turn) = turn() else { return };
+    let folder = playground();
+    // In a row, so that the test that leaves something has run before the one that minds it.
+    let options = ["--lanes", "1", "--diagnose"];
+    let report = run_with(folder.path(), "fixtures/polluted.plan", &options);
+    assert_eq!(report.exit, ExitCode::TestsFailed);
+    let [found] = &report.diagnoses[..] else {
+        panic!("{:#?}", report.diagnoses);
+    };
+    assert_eq!(found.test.as_str(), "empty");
+    let by = Finding::Polluted {
+        by: TestId::new("careless"),
+        is_enough: true,
+    };
+    assert_eq!(found.finding, by);
+    assert_eq!(found.trials.len(), 2);
     turn.nothing_is_left();
 }
 
