@@ -72,20 +72,6 @@ fn timers(ran: &Ran) -> Vec<u64> {
     timers.collect()
 }
 
-fn most_at_once(ran: &Ran) -> usize {
-    let mut most = 0;
-    let mut live = 0_usize;
-    for record in &ran.records {
-        match record.event {
-            Event::LifeLaunching { .. } => live += 1,
-            Event::LifeEnded { .. } => live -= 1,
-            _ => {}
-        }
-        most = most.max(live);
-    }
-    most
-}
-
 #[tokio::test(start_paused = true)]
 async fn where_there_is_plenty_all_machines_may_last_as_long_as_they_can() {
     let plan = plan(3);
@@ -97,14 +83,14 @@ async fn where_there_is_plenty_all_machines_may_last_as_long_as_they_can() {
     // Starting and ending the machine, two tests of up to 10 min and their `finally`: hours are no wonder.
     assert!(worst.iter().all(|ms| *ms > 2 * 600_000), "{worst:?}");
     assert_eq!(ran.report().exit, ExitCode::Ok);
-    assert_eq!(most_at_once(&ran), 3);
+    assert_eq!(ran.most_lives_at_once(), 3);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_limit_above_what_is_expected_is_divided() {
     let ran = simulate_with(&plan(4), "", capped(800)).await;
     assert_eq!(timers(&ran), vec![200_000; 4]);
-    assert_eq!(most_at_once(&ran), 4);
+    assert_eq!(ran.most_lives_at_once(), 4);
     assert_eq!(ran.report().exit, ExitCode::Ok);
 }
 
@@ -113,7 +99,7 @@ async fn a_limit_near_what_is_expected_makes_machines_wait_for_each_other() {
     let ran = simulate_with(&plan(4), "", capped(401)).await;
     // Two at first, with half as much again as they are expected to need; then one by one.
     assert_eq!(timers(&ran), vec![150_000, 150_000, 150_000, 101_000]);
-    assert_eq!(most_at_once(&ran), 2);
+    assert_eq!(ran.most_lives_at_once(), 2);
     assert_eq!(ran.report().exit, ExitCode::Ok);
 }
 

@@ -559,6 +559,20 @@ impl Ran {
             .collect()
     }
 
+    /// How many lives there were at once, at most.
+    pub fn most_lives_at_once(&self) -> usize {
+        let (mut live, mut most) = (0_usize, 0);
+        for Record { event, .. } in &self.records {
+            match event {
+                Event::LifeLaunching { .. } => live += 1,
+                Event::LifeEnded { .. } => live -= 1,
+                _ => {}
+            }
+            most = most.max(live);
+        }
+        most
+    }
+
     pub fn count(&self, is: impl Fn(&Verdict) -> bool) -> usize {
         let runs = self.report().test_runs.iter();
         runs.filter(|run| is(&run.verdict)).count()

@@ -185,19 +185,6 @@ async fn a_run_ends_when_its_time_is_over() {
     assert_eq!(ran.report().duration_ms, 1);
 }
 
-fn most_lives_at_once(ran: &Ran) -> usize {
-    let (mut live, mut most) = (0_usize, 0);
-    for Record { event, .. } in &ran.records {
-        match event {
-            Event::LifeLaunching { .. } => live += 1,
-            Event::LifeEnded { .. } => live -= 1,
-            _ => {}
-        }
-        most = most.max(live);
-    }
-    most
-}
-
 #[tokio::test(start_paused = true)]
 async fn there_are_no_more_machines_than_the_plan_allows() {
     for machines in 1..=4 {
@@ -208,7 +195,7 @@ async fn there_are_no_more_machines_than_the_plan_allows() {
         plan.filesystems(["a", "b", "c", "d"]);
         let ran = simulate(&plan.build(), "").await;
         assert_eq!(ran.report().exit, ExitCode::Ok);
-        assert_eq!(most_lives_at_once(&ran), machines as usize);
+        assert_eq!(ran.most_lives_at_once(), machines as usize);
         // As the schedule had foreseen it.
         assert_eq!(ran.report().duration_ms, ran.schedule.makespan_ms);
         assert_eq!(
