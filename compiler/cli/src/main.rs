@@ -35,6 +35,10 @@ use dva_plan::ExitCode;
 use crate::args::{Arguments, Command};
 use crate::failure::Failure;
 
+/// A large run makes a few hundred million small things.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ProcessExitCode {
     // A local machine's helpers are this program started again under another name. That has to be
     // settled before there is a second thread.
