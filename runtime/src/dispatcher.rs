@@ -574,6 +574,9 @@ impl Dispatcher {
             }
             Message::SetUp(steps) => self.record(Event::LifeSetUp { life, steps }),
             Message::Ready => self.record(Event::LifeReady { life }),
+            // It was ended for its cost, and its machine has gone in the same moment.
+            Message::Failed { .. } if self.state.lives()[life].trouble().is_some() => {}
+            Message::Failed { .. } if self.is_out_of_time(life) => self.end_early(life),
             Message::Failed { trouble, message } => self.record(Event::LifeFailed {
                 life,
                 trouble,

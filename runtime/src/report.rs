@@ -45,7 +45,10 @@ fn joined(
                 Some(judgement) => (judgement.verdict, judgement.message),
                 None => (
                     Verdict::Interrupted,
-                    "The run ended before this was judged.".to_owned(),
+                    match state.has_ended() {
+                        true => "The run ended before this was judged.".to_owned(),
+                        false => "It has no verdict so far.".to_owned(),
+                    },
                 ),
             };
             TestRunReport {

@@ -291,6 +291,12 @@ impl RunState {
         state.phase().holds_machine() && state.phase() != LifePhase::Releasing && state.is_idle()
     }
 
+    /// Whether the last event was.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.exit.is_some()
+    }
+
     /// Whether nothing more can happen but the last event.
     #[must_use]
     pub fn is_over(&self) -> bool {

@@ -5,6 +5,7 @@ mod history;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use dva_compiler::suppose::AXES;
 use dva_plan::money::Money;
@@ -215,10 +216,17 @@ fn setting(text: &str) -> Result<(String, String), String> {
     Ok((name.to_owned(), value.to_owned()))
 }
 
+/// How many there may be.
+fn count(text: &str) -> Result<NonZeroUsize, String> {
+    let number = text.parse::<usize>().ok().and_then(NonZeroUsize::new);
+    number.ok_or_else(|| "a whole number is wanted, at least 1".to_owned())
+}
+
 /// A duration as sources have it.
 fn duration(text: &str) -> Result<u64, String> {
     match parse::text(text, &Type::Ms, None) {
         Ok(Value::Ms(ms)) if ms > 0 => Ok(ms),
+        Ok(Value::Ms(_)) => Err("it is zero, which is no duration here".to_owned()),
         _ => Err("a duration is such as `90s`, `40min` or `2h`".to_owned()),
     }
 }
@@ -405,7 +413,7 @@ pub struct CatalogArguments {
     #[arg(long, value_enum, default_value_t)]
     pub market: MarketName,
     /// Shows so many at most
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = count)]
     pub limit: Option<NonZeroUsize>,
     /// Prints JSON
     #[arg(long)]
@@ -492,16 +500,9 @@ pub struct RunArguments {
     /// did not pass, or all
     #[arg(long, value_enum, num_args = 0..=1, default_missing_value = "always", require_equals = true)]
     pub keep: Option<KeepWhich>,
-    /// Stops when so many test runs have failed; what had not started is blocked
-    #[arg(long, value_name = "N")]
-    pub max_failures: Option<NonZeroUsize>,
-    /// Lets the run cost so many US dollars at most, even if everything hangs: each machine ends itself in
-    /// time. What the plan or `dva.toml` says may be lower
-    #[arg(long, value_name = "AMOUNT", value_parser = money)]
-    pub max_cost: Option<Money>,
-    /// Starts nothing more of an image when so many of its test runs have failed; other images go on
-    #[arg(long, value_name = "N")]
-    pub max_failures_per_image: Option<NonZeroUsize>,
+    /// What it may come to.
+    #[command(flatten)]
+    pub bounds: BoundArguments,
     /// Runs each test that failed among others again on fresh machines, alone and behind ever fewer of those that
     /// ran before it, and names the one that makes it fail; for so many US dollars at most, 1.00 where not given
     #[arg(long, value_name = "AMOUNT", value_parser = money, num_args = 0..=1, default_missing_value = "1.00", require_equals = true)]
@@ -512,6 +513,21 @@ pub struct RunArguments {
     /// Where things go.
     #[command(flatten)]
     pub controller: ControllerArguments,
+}
+
+/// What a run may come to before it is stopped.
+#[derive(Clone, Debug, Args)]
+pub struct BoundArguments {
+    /// Stops when so many test runs have failed; what had not started is blocked
+    #[arg(long, value_name = "N", value_parser = count)]
+    pub max_failures: Option<NonZeroUsize>,
+    /// Lets the run cost so many US dollars at most, even if everything hangs: each machine ends itself in
+    /// time. What the plan or `dva.toml` says may be lower
+    #[arg(long, value_name = "AMOUNT", value_parser = money)]
+    pub max_cost: Option<Money>,
+    /// Starts nothing more of an image when so many of its test runs have failed; other images go on
+    #[arg(long, value_name = "N", value_parser = count)]
+    pub max_failures_per_image: Option<NonZeroUsize>,
 }
 
 /// What a process that looks after a run is told of where things go.
@@ -538,6 +554,7 @@ pub struct ControllerArguments {
 #[derive(Debug, Args)]
 pub struct ResumeArguments {
     /// The run, by the first digits of its id; the newest that is not over where not given
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub run: Option<String>,
     /// Where things go.
     #[command(flatten)]
@@ -548,7 +565,11 @@ pub struct ResumeArguments {
 #[derive(Debug, Args)]
 pub struct RerunArguments {
     /// The run, by the first digits of its id; the newest where not given
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub run: Option<String>,
+    /// What it may come to, whatever the other run might.
+    #[command(flatten)]
+    pub bounds: BoundArguments,
     /// How it is packed.
     #[command(flatten)]
     pub packing: PackingArguments,
@@ -561,6 +582,7 @@ pub struct RerunArguments {
 #[derive(Debug, Args)]
 pub struct DiagnoseArguments {
     /// The run, by the first digits of its id; the newest where not given
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub run: Option<String>,
     /// Spends so many US dollars at most
     #[arg(long, value_name = "AMOUNT", value_parser = money, default_value = "1.00")]
@@ -614,6 +636,7 @@ pub struct PruneArguments {
 #[derive(Debug, Args)]
 pub struct ShowArguments {
     /// The run, by the first digits of its id; the newest where not given
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub run: Option<String>,
     /// Shows its report as JSON
     #[arg(long)]
@@ -672,7 +695,7 @@ pub struct GcArguments {
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub older_than: Option<u64>,
     /// Only of this run, by the first digits of its id
-    #[arg(long)]
+    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     pub run: Option<String>,
     /// With --yes, also ends machines that `dva run --keep` has kept
     #[arg(long, requires = "yes")]

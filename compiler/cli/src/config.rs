@@ -72,8 +72,12 @@ pub struct Amount(pub Money);
 
 impl<'de> Deserialize<'de> for Amount {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        money(&text).map(Self).map_err(D::Error::custom)
+        match toml::Value::deserialize(deserializer)? {
+            toml::Value::String(text) => money(&text).map(Self).map_err(D::Error::custom),
+            _ => Err(D::Error::custom(
+                "an amount of US dollars stands in quotes: \"5.00\"",
+            )),
+        }
     }
 }
 

@@ -90,10 +90,12 @@ fn count(report: &RunReport) -> String {
         .iter()
         .map(|((_, word), number)| format!("{number} {word}"))
         .collect();
+    let machines = report.lives.iter().filter(|life| life.machine.is_some());
+    let machines = machines.count();
     format!(
         "{} on {} in {}.{}s.\n",
         parts.join(", "),
-        counted(report.lives.len(), "machine"),
+        counted(machines, "machine"),
         report.duration_ms / 1_000,
         report.duration_ms % 1_000 / 100,
     )

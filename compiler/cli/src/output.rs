@@ -1,7 +1,7 @@
 //! Files that a command writes: not over what it reads, not over each other, and where they can be.
 
 use std::fs::{self, OpenOptions};
-use std::io::{Write, stdout};
+use std::io::{ErrorKind, Write, stdout};
 use std::path::{Path, PathBuf};
 
 use dva_plan::ExitCode;
@@ -55,6 +55,18 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
         fs::write(path, bytes)
     };
     written.map_err(|error| Failure::file("write", path, &error))
+}
+
+/// Writes to standard output. That nobody reads it to its end is no failure.
+pub fn print(bytes: impl AsRef<[u8]>) -> Result<(), Failure> {
+    let mut out = stdout();
+    match out.write_all(bytes.as_ref()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            let text = format!("write to standard output: {error}.");
+            Err(Failure::new(ExitCode::Invocation, text))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 /// The path without links and dots, as far as it exists.

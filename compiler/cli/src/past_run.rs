@@ -9,7 +9,7 @@ use dva_plan::report::{Diagnosis, RunReport};
 use dva_plan::{ExecutionPlan, ExitCode, Schedule};
 use dva_runtime::RunState;
 use dva_runtime::folder::RunFolder;
-use dva_runtime::journal::{RunRow, Store, StoredRun};
+use dva_runtime::journal::{RunLock, RunRow, Store, StoreErrorKind, StoredRun};
 use dva_runtime::report::report;
 use dva_runtime::state::IllegalEvent;
 
@@ -27,6 +27,8 @@ pub struct PastRun {
     pub report: Option<RunReport>,
     /// How many test runs have no verdict.
     pub open: usize,
+    /// Whether a process looks after it.
+    pub goes_on: bool,
 }
 
 impl PastRun {
@@ -58,19 +60,32 @@ impl PastRun {
             told: Told::read(&run.told)?,
             report,
             open: followed.counts().open,
+            goes_on: row.exit.is_none() && goes_on(state, row),
         })
     }
 
-    /// The report of a run that is over; `else_do` is what may be done with another one.
-    pub fn over(&self, else_do: &str) -> Result<&RunReport, Failure> {
+    /// The report of a run that is over.
+    pub fn over(&self) -> Result<&RunReport, Failure> {
         match &self.report {
             Some(report) if self.row.exit.is_some() => Ok(report),
-            _ => Err(Failure::new(
-                ExitCode::Invocation,
-                format!("Run {} is not over. {else_do}", self.row.id),
-            )),
+            _ => {
+                let what = match self.goes_on {
+                    true => "Another process looks after it.",
+                    false => "`dva resume` goes on with it.",
+                };
+                let id = &self.row.id;
+                let text = format!("Run {id} is not over. {what}");
+                Err(Failure::new(ExitCode::Invocation, text))
+            }
         }
     }
+}
+
+/// Whether a process looks after the run.
+pub fn goes_on(state: &Path, row: &RunRow) -> bool {
+    let place = RunFolder::place(state, &row.id);
+    let lock = RunLock::take(&place, &row.id);
+    matches!(lock, Err(error) if matches!(error.kind, StoreErrorKind::Locked(_)))
 }
 
 /// The run whose id begins like that.

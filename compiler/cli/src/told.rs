@@ -12,7 +12,7 @@ use dva_runtime::provider::Backend;
 use dva_runtime::sim::SimScript;
 use serde::{Deserialize, Serialize};
 
-use crate::args::{KeepWhich, ProviderName};
+use crate::args::{BoundArguments, KeepWhich, ProviderName};
 use crate::basis::Basis;
 use crate::config::Config;
 use crate::failure::Failure;
@@ -54,6 +54,16 @@ impl Told {
         Self {
             is_part: true,
             ..self.clone()
+        }
+    }
+
+    /// The same with these bounds, and those of the configuration.
+    pub fn bounded(self, bounds: &BoundArguments, config: &Config) -> Self {
+        Self {
+            max_failures: bounds.max_failures,
+            max_cost: bounds.max_cost.into_iter().chain(config.max_cost()).min(),
+            max_failures_per_image: bounds.max_failures_per_image,
+            ..self
         }
     }
 

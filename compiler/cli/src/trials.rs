@@ -40,13 +40,32 @@ pub struct Trials<'t> {
 
 /// What trials have shown.
 pub struct Found {
-    pub diagnoses: Vec<Diagnosis>,
+    diagnoses: Vec<Diagnosis>,
+    /// What they have cost.
+    cost: Money,
     /// The exit code of a trial that must not be passed over: machines may still be running, or somebody has stopped
     /// it. [`ExitCode::Ok`] where there was none.
     pub exit: ExitCode,
 }
 
 impl Found {
+    /// With what was found before, where that is not looked into again or was not found out this time.
+    pub fn besides(self, before: Vec<Diagnosis>) -> Vec<Diagnosis> {
+        let is_unknown = |of: &Diagnosis| matches!(of.finding, Finding::Unknown { .. });
+        let mut all = self.diagnoses;
+        for old in before {
+            let again = all
+                .iter_mut()
+                .find(|new| new.cell == old.cell && new.test == old.test);
+            match again {
+                Some(new) if is_unknown(new) && !is_unknown(&old) => *new = old,
+                Some(_) => {}
+                None => all.push(old),
+            }
+        }
+        all
+    }
+
     /// Puts it into the report of its run, and says it.
     pub fn keep(self, outcome: &mut RunOutcome, folder: &Path) {
         outcome.report.diagnoses = self.diagnoses;
@@ -68,6 +87,7 @@ impl Trials<'_> {
         let mut seen = BTreeSet::new();
         let mut found = Found {
             diagnoses: Vec::new(),
+            cost: Money::ZERO,
             exit: ExitCode::Ok,
         };
         let mut left = most;
@@ -79,6 +99,9 @@ impl Trials<'_> {
             if found.exit != ExitCode::Ok {
                 break;
             }
+        }
+        if found.cost > Money::ZERO {
+            self.tell(&format!("The trials have cost {}.", found.cost));
         }
         Ok(found)
     }
@@ -121,6 +144,7 @@ impl Trials<'_> {
                     {
                         found.exit = tried.exit;
                     }
+                    found.cost = found.cost.checked_add(tried.cost).unwrap_or(found.cost);
                     search.hear(tried.heard);
                 }
             }

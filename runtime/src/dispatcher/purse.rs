@@ -297,19 +297,37 @@ impl Dispatcher {
     /// After how long the machine of a life ends itself. Where that may be before it is done by itself, we end it
     /// a little earlier.
     pub(super) fn lifetime(&mut self, life: LifeIx) -> Duration {
-        let planned = &self.state.schedule().lives[life];
-        let worst = executor::longest(self.state.plan(), planned, &self.options.limits);
-        let of_life = &self.state.lives()[life];
-        let Some(lifetime) = of_life.ends_itself_ms().map(Duration::from_millis) else {
-            return worst;
-        };
-        if lifetime < worst {
-            let ends = milliseconds(lifetime.saturating_sub(parting(lifetime, planned)));
-            let launch_ms = of_life.launch_ms().unwrap_or(0);
-            let at = self.instant(launch_ms.saturating_add(ends));
+        if let Some(ends_ms) = self.ends_early_ms(life) {
+            let at = self.instant(ends_ms);
             self.endings.insert((at, life));
         }
-        lifetime
+        let of_life = &self.state.lives()[life];
+        of_life
+            .ends_itself_ms()
+            .map_or_else(|| self.worst(life), Duration::from_millis)
+    }
+
+    /// How long a life may last at worst.
+    fn worst(&self, life: LifeIx) -> Duration {
+        let planned = &self.state.schedule().lives[life];
+        executor::longest(self.state.plan(), planned, &self.options.limits)
+    }
+
+    /// When a life is ended for its cost, in milliseconds since the start of the run; `None` where it lasts as long as
+    /// it may.
+    fn ends_early_ms(&self, life: LifeIx) -> Option<u64> {
+        let of_life = &self.state.lives()[life];
+        let lifetime = Duration::from_millis(of_life.ends_itself_ms()?);
+        let planned = &self.state.schedule().lives[life];
+        let ends = milliseconds(lifetime.saturating_sub(parting(lifetime, planned)));
+        let is_early = lifetime < self.worst(life);
+        is_early.then(|| of_life.launch_ms().unwrap_or(0).saturating_add(ends))
+    }
+
+    /// Whether a life has lasted as long as what it may cost lets it: that its machine is lost then is no wonder.
+    pub(super) fn is_out_of_time(&self, life: LifeIx) -> bool {
+        let ends_ms = self.ends_early_ms(life);
+        ends_ms.is_some_and(|ends_ms| self.now_ms() >= ends_ms)
     }
 
     /// Ends lives whose machines are about to end themselves.
@@ -324,7 +342,7 @@ impl Dispatcher {
         }
     }
 
-    fn end_early(&mut self, life: LifeIx) {
+    pub(super) fn end_early(&mut self, life: LifeIx) {
         let of_life = &self.state.lives()[life];
         let is_over = !of_life.phase().holds_machine() || of_life.phase() == LifePhase::Releasing;
         if is_over || of_life.trouble().is_some() {
@@ -334,7 +352,9 @@ impl Dispatcher {
         self.record(Event::LifeFailed {
             life,
             trouble: LifeTrouble::Cost,
-            message: format!("What was left to spend pays for {within} of this machine."),
+            message: format!(
+                "It was ended in time for its cost: what was left to spend pays for {within} of this machine."
+            ),
         });
         self.order(life, Order::Cut(Ending::Interrupted));
         self.advance(life);

@@ -63,7 +63,9 @@ impl SimMachines {
             // Its time may be changed while we wait.
             while let Some((ends, gone)) = machines.end_of(&token) {
                 if ends <= Instant::now() {
-                    machines.take_away(&token);
+                    if let Some(life) = machines.lock().of(&token) {
+                        life.lose();
+                    }
                     break;
                 }
                 tokio::select! {

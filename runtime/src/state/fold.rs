@@ -281,9 +281,11 @@ impl RunState {
             StopCause::Failures(most) => (
                 Verdict::Blocked { by: Blocker::Limit },
                 match most {
-                    1 => "A test run had failed before it started, and none may.".to_owned(),
+                    1 => "A test run had failed before it started, and the run was to stop at the first.".to_owned(),
                     most => {
-                        format!("{most} test runs had failed before it started, and no more may.")
+                        format!(
+                            "{most} test runs had failed before it started, and the run was to stop at so many."
+                        )
                     }
                 },
             ),
@@ -434,7 +436,8 @@ impl RunState {
                         format!("It ran when the {allowed} that the plan allows were over.");
                     self.judge(cell, test, verdict, &message);
                 }
-                (Ending::Interrupted, None) if self.is_out_of_money(life) => {
+                // Its machine may have gone in the same moment.
+                (Ending::Interrupted | Ending::Errored(_), None) if self.is_out_of_money(life) => {
                     let why = self.lives[life].trouble().map(|(_, why)| why.to_owned());
                     let verdict = Verdict::Blocked { by: Blocker::Limit };
                     self.judge(cell, test, verdict, &why.unwrap_or_default());

@@ -28,9 +28,13 @@ impl RunState {
         }
         let verdict = Verdict::Blocked { by: Blocker::Limit };
         let message = match failures {
-            1 => format!("A test run of {name} had failed before it started, and none may."),
+            1 => format!(
+                "A test run of {name} had failed before it started, and that image was to stop at the first."
+            ),
             most => {
-                format!("{most} test runs of {name} had failed before it started, and no more may.")
+                format!(
+                    "{most} test runs of {name} had failed before it started, and that image was to stop at so many."
+                )
             }
         };
         for life in self.lives_of_image(image) {

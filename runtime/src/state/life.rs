@@ -23,8 +23,10 @@ pub struct LifeState {
     release_problem: Option<String>,
     setup_steps: Vec<StepReport>,
     console: Option<ConsoleSaid>,
-    /// How many lives before it were lost that had the same to do.
+    /// How many lives before it were lost that had the same to do, not counting those whose controller had died.
     losses_before: u32,
+    /// Whether it was lost with its controller.
+    lost_with_controller: bool,
     places: BTreeMap<TestIx, usize>,
     executions: Vec<ExecutionState>,
     /// The places of its executions by the start that the schedule foresaw.
@@ -155,6 +157,7 @@ impl LifeState {
             setup_steps: Vec::new(),
             console: None,
             losses_before: 0,
+            lost_with_controller: false,
             places,
             executions: vec![ExecutionState::Waiting; planned.executions.len()],
             by_start,
@@ -173,7 +176,8 @@ impl LifeState {
 
     /// How many lives were lost that had the same to do, this one among them.
     pub(super) fn losses(&self) -> u32 {
-        self.losses_before + u32::from(self.trouble.is_some())
+        let counts = self.trouble.is_some() && !self.lost_with_controller;
+        self.losses_before + u32::from(counts)
     }
 
     /// The controller has died. Whether something on it is left open for that: a machine on which nothing has
@@ -374,6 +378,11 @@ impl LifeState {
 
     pub(super) fn fail(&mut self, trouble: LifeTrouble, message: &str) {
         self.trouble = Some((trouble, message.to_owned()));
+    }
+
+    pub(super) fn lose_with_controller(&mut self, trouble: LifeTrouble, message: &str) {
+        self.fail(trouble, message);
+        self.lost_with_controller = true;
     }
 
     pub(super) fn releasing(&mut self) {

@@ -321,7 +321,7 @@ impl RunState {
                 }
             }
             if self.lives[life].trouble().is_none() {
-                self.lives[life].fail(trouble, DIED);
+                self.lives[life].lose_with_controller(trouble, DIED);
             }
             self.leave_waiting_open(life, &verdict, DIED);
         }

@@ -337,7 +337,7 @@ async fn an_image_of_which_too_much_fails_is_given_up_and_others_go_on() {
     }
     assert_eq!(
         ran.of(&of_host[2], "then").message,
-        "A test run of host had failed before it started, and none may."
+        "A test run of host had failed before it started, and that image was to stop at the first."
     );
     assert_eq!(ran.report().exit, ExitCode::Limit);
     let one_by_one = two_images(Some(1));

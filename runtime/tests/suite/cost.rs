@@ -115,7 +115,7 @@ async fn what_is_used_up_by_slow_machines_is_missing_at_the_end() {
     assert_eq!(ran.verdicts("fs2"), map(&[("a", blocked), ("b", blocked)]));
     assert_eq!(
         ran.of("fs0", "a").message,
-        "What was left to spend pays for 150s of this machine."
+        "It was ended in time for its cost: what was left to spend pays for 150s of this machine."
     );
     assert_eq!(
         ran.of("fs2", "a").message,
@@ -138,6 +138,23 @@ async fn a_test_that_is_cut_short_for_money_is_blocked_by_the_limit() {
         (execution.start_ms, execution.end_ms)
     };
     assert!(end_ms <= 200_000, "{end_ms}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_than_what_is_expected_is_just_enough_or_too_little_by_a_moment() {
+    for machines in 1..=4 {
+        let limit = 100 * i64::try_from(machines).unwrap();
+        let ran = simulate_with(&plan(machines), "", capped(limit)).await;
+        for run in &ran.report().test_runs {
+            let verdict = run.verdict.to_string();
+            assert!(
+                ["passed", "blocked (limit)"].contains(&verdict.as_str()),
+                "{verdict}"
+            );
+        }
+        let exit = ran.report().exit;
+        assert!([ExitCode::Ok, ExitCode::Limit].contains(&exit), "{exit:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -195,16 +212,17 @@ async fn cost_in_the_end(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
 
     /// Machines hang and die, the provider fails, and the controller dies at any moment: all machines together
     /// have cost no more than they might when the last of them has ended itself.
     #[test]
     fn no_hang_and_no_death_costs_more_than_the_limit(
         machines in 1..6_usize,
-        percent in 100..400_i64,
+        percent in prop_oneof![Just(100), 100..400_i64],
         seed in any::<u64>(),
         permille in 0..600_u32,
+        spread in prop::sample::select(vec!["0", "0.8"]),
         dies_after_s in 0..4_000_u64,
         retry in 0..3_u32,
         resumes in any::<bool>(),
@@ -216,7 +234,7 @@ proptest! {
             .unwrap();
         runtime.block_on(async {
             let plan = plan(machines);
-            let script = SimScript::parse("spread = 0.8", &plan.body).unwrap();
+            let script = SimScript::parse(&format!("spread = {spread}"), &plan.body).unwrap();
             let script = script.with_faults(seed, permille);
             let schedule = schedule_of(&plan, &script);
             let expected = cost(&plan.body, &schedule).unwrap().bill.total().nano_usd();

@@ -328,3 +328,18 @@ async fn a_clock_that_jumps_between_two_controllers_changes_nothing() {
         assert!(times.map(|record| record.at_ms).is_sorted());
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_run_outlives_any_number_of_controllers() {
+    let case = Case::new(forty_machines(), "");
+    let mut records = case.until(&[], 120).await.records;
+    for _ in 0..5 {
+        let left = case.until(&records, 90).await;
+        assert!(left.outcome.is_none());
+        records.extend(left.records);
+    }
+    let after = case.until(&records, usize::MAX).await;
+    let outcome = after.outcome.expect("nobody kills the last one");
+    assert_eq!(outcome.report.exit, ExitCode::Ok);
+    assert_eq!(case.machines.live(), Vec::<String>::new());
+}

@@ -75,13 +75,12 @@ fn what_is_not_known_is_an_error_with_a_suggestion() {
 
 #[test]
 fn the_example_of_the_documentation_is_a_script() {
-    let documentation = include_str!("../../src/sim.rs");
+    let documentation = include_str!("../../docs/simulator.md");
     let example: Vec<&str> = documentation
         .lines()
         .skip_while(|line| !line.contains("```toml"))
         .skip(1)
         .take_while(|line| !line.contains("```"))
-        .map(|line| line.trim_start_matches("//!"))
         .collect();
     assert!(example.len() > 10);
     let mut plan = PlanBuilder::new();

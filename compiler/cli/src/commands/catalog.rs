@@ -10,7 +10,7 @@ mod page;
 mod place;
 mod view;
 
-use std::io::{Write, stderr, stdout};
+use std::io::{Write, stderr};
 
 use dva_compiler::suggest::{did_you_mean, listed};
 use dva_plan::ExitCode;
@@ -18,6 +18,7 @@ use dva_stdlib::{Catalog, MachineType, Market, OsClass, Region};
 
 use crate::args::{CatalogArguments, MarketName, OsName};
 use crate::failure::Failure;
+use crate::output;
 use offer::Terms;
 
 /// What is asked for.
@@ -67,7 +68,7 @@ pub fn run(arguments: &CatalogArguments) -> Result<ExitCode, Failure> {
         Asked::Regions(regions) => place::regions(catalog, &regions, arguments),
         Asked::Region(region) => place::region(catalog, region, arguments),
     };
-    let _ = stdout().write_all(answer.text.as_bytes());
+    output::print(answer.text)?;
     let _ = stderr().write_all(answer.note.as_bytes());
     Ok(ExitCode::Ok)
 }

@@ -1,12 +1,11 @@
 //! `dva config`: the configuration that holds here.
 
-use std::io::{Write, stdout};
-
 use dva_plan::ExitCode;
 
 use crate::args::ConfigArguments;
 use crate::config::{Config, files};
 use crate::failure::Failure;
+use crate::output;
 
 /// Prints the configuration as TOML, with the files it comes from.
 pub fn run(arguments: &ConfigArguments) -> Result<ExitCode, Failure> {
@@ -24,6 +23,6 @@ pub fn run(arguments: &ConfigArguments) -> Result<ExitCode, Failure> {
         reason = "its keys are text and its values have a TOML form"
     )]
     text.push_str(&toml::to_string(&config).expect("a configuration serializes"));
-    let _ = stdout().write_all(text.as_bytes());
+    output::print(text)?;
     Ok(ExitCode::Ok)
 }

@@ -1,6 +1,6 @@
 //! `dva diagnose`: finds out which test makes another one fail that ran on the same machine after it.
 
-use std::io::{Write, stderr, stdout};
+use std::io::{Write, stderr};
 
 use dva_plan::ExitCode;
 use dva_plan::document::to_bytes;
@@ -9,13 +9,13 @@ use dva_runtime::folder::{RunFolder, write_report};
 use crate::args::DiagnoseArguments;
 use crate::config::Config;
 use crate::failure::Failure;
-use crate::outcome;
 use crate::past_run::PastRun;
 use crate::trials::{self, Trials};
+use crate::{outcome, output};
 
 pub fn run(arguments: &DiagnoseArguments) -> Result<ExitCode, Failure> {
     let past = PastRun::open(&arguments.state, arguments.run.as_deref())?;
-    let mut report = past.over("`dva resume` goes on with it.")?.clone();
+    let mut report = past.over()?.clone();
     if !past.told.hosts.is_empty() {
         return Err(Failure::new(ExitCode::Invocation, trials::NOT_FRESH));
     }
@@ -28,7 +28,9 @@ pub fn run(arguments: &DiagnoseArguments) -> Result<ExitCode, Failure> {
         verbose: arguments.verbose,
     };
     let found = trials.diagnose(&report, arguments.max_cost)?;
-    report.diagnoses = found.diagnoses;
+    let exit = found.exit;
+    let before = std::mem::take(&mut report.diagnoses);
+    report.diagnoses = found.besides(before);
     if report.diagnoses.is_empty() {
         let _ = writeln!(
             stderr(),
@@ -47,6 +49,6 @@ pub fn run(arguments: &DiagnoseArguments) -> Result<ExitCode, Failure> {
         true => to_bytes(&report),
         false => outcome::diagnoses(&report).into_bytes(),
     };
-    let _ = stdout().write_all(&text);
-    Ok(found.exit)
+    output::print(&text)?;
+    Ok(exit)
 }

@@ -7,7 +7,6 @@ mod text;
 mod view;
 
 use std::collections::BTreeMap;
-use std::io::{Write, stdout};
 
 use dva_compiler::suppose::Supposed;
 use dva_plan::document::to_bytes;
@@ -119,7 +118,7 @@ pub fn run(arguments: &EstimateArguments) -> Result<ExitCode, Failure> {
         true => view::json(&estimate, &dropped),
         false => text::text(&estimate),
     };
-    let _ = stdout().write_all(text.as_bytes());
+    output::print(text)?;
     // What a run would be refused for, by the same words.
     let limit = CostLimit::of(plan, None);
     match limit.and_then(|limit| over_cost(plan, &packed.schedule, limit)) {

@@ -1,14 +1,12 @@
 //! `dva explain`: the page of a diagnostic code or a failure class, or why a test runs where and when it does.
 
-use std::io::{Write, stdout};
-
 use dva_compiler::diagnostic::{Code, shown};
 use dva_plan::{ExitCode, FailureClass};
 
 use crate::args::{ExplainArguments, InputArguments};
 use crate::failure::Failure;
 use crate::why::Why;
-use crate::{input, packing, render, selection};
+use crate::{input, output, packing, render, selection};
 
 /// Prints a page, the list of pages, or why a test runs where it does.
 pub fn run(arguments: &ExplainArguments) -> Result<ExitCode, Failure> {
@@ -20,7 +18,7 @@ pub fn run(arguments: &ExplainArguments) -> Result<ExitCode, Failure> {
         }
         None => list(),
     };
-    let _ = write!(stdout(), "{text}");
+    output::print(text)?;
     Ok(ExitCode::Ok)
 }
 

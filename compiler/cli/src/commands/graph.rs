@@ -1,7 +1,5 @@
 //! `dva graph`: the tests and what they come after, for people and for Graphviz.
 
-use std::io::{Write, stdout};
-
 use dva_plan::plan::{Shape, TestIx};
 use dva_plan::{ExecutionPlan, ExitCode};
 use petgraph::dot::{Config, Dot, RankDir};
@@ -10,6 +8,7 @@ use petgraph::graphmap::DiGraphMap;
 use crate::args::{GraphArguments, Notation};
 use crate::failure::Failure;
 use crate::input;
+use crate::output;
 
 /// What an edge means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +27,7 @@ pub fn run(arguments: &GraphArguments) -> Result<ExitCode, Failure> {
         Notation::Mermaid => mermaid(&plan, &graph),
         Notation::Dot => dot(&plan, &graph),
     };
-    let _ = stdout().write_all(text.as_bytes());
+    output::print(text)?;
     Ok(ExitCode::Ok)
 }
 

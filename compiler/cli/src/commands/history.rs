@@ -39,7 +39,7 @@ fn show(arguments: &ShowHistoryArguments) -> Result<ExitCode, Failure> {
         (false, true) => nothing(&arguments.of),
         (false, false) => show::text(&known),
     };
-    let _ = stdout().write_all(text.as_bytes());
+    output::print(text)?;
     Ok(ExitCode::Ok)
 }
 

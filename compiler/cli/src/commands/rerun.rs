@@ -25,7 +25,7 @@ pub fn run(arguments: &RerunArguments) -> Result<ExitCode, Failure> {
     let reports = Reports::of(controller);
     reports.check(arguments.packing.past.history.as_deref().into_iter())?;
     let past = PastRun::open(&controller.state, arguments.run.as_deref())?;
-    let report = past.over("`dva resume` goes on with it.")?;
+    let report = past.over()?;
     let wanted = not_passed(&past.plan.body, report);
     let Some(part) = past.plan.body.restricted_to(&wanted) else {
         let id = &past.row.id;
@@ -47,7 +47,7 @@ pub fn run(arguments: &RerunArguments) -> Result<ExitCode, Failure> {
         part.test_runs() - wanted.len()
     );
     let config = Config::load(controller.config.as_deref())?;
-    let told = past.told.for_part();
+    let told = past.told.for_part().bounded(&arguments.bounds, &config);
     let whose = match told.hosts.is_empty() {
         true => providers::history_for(&part, Some(told.provider)),
         false => None,

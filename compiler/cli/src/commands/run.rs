@@ -73,10 +73,20 @@ pub fn run(arguments: &RunArguments) -> Result<ExitCode, Failure> {
             state: &arguments.controller.state,
             verbose: arguments.controller.verbose,
         };
+        let limit = CostLimit::of(&body, told.max_cost);
+        let most = limit.map_or(most, |limit| most.min(left_of(limit, &outcome)));
         let found = trials.diagnose(&outcome.report, most)?;
         found.keep(&mut outcome, &place);
     }
     conclude(&store, &body, &outcome, &reports)
+}
+
+/// What a run has not spent that it may.
+fn left_of(limit: CostLimit, outcome: &RunOutcome) -> Money {
+    let bill = outcome.report.bill.as_ref();
+    let spent = bill.map_or(Money::ZERO, |bill| bill.nano_usd);
+    let left = limit.amount.checked_sub(spent);
+    left.unwrap_or(Money::ZERO).max(Money::ZERO)
 }
 
 /// What the plan is packed with. Hosts are in no estimate, so what they took counts only where it is asked for; a
@@ -121,15 +131,12 @@ fn told(arguments: &RunArguments, config: &Config, plan: &ExecutionPlan) -> Resu
         script,
         faults: arguments.faults,
         keep: arguments.keep,
-        max_failures: arguments.max_failures,
-        max_cost: arguments
-            .max_cost
-            .into_iter()
-            .chain(config.max_cost())
-            .min(),
-        max_failures_per_image: arguments.max_failures_per_image,
+        max_failures: None,
+        max_cost: None,
+        max_failures_per_image: None,
         is_part: false,
-    };
+    }
+    .bounded(&arguments.bounds, config);
     // Before anything is made of it, since it names its file.
     told.script(plan)?;
     Ok(told)
@@ -251,15 +258,18 @@ pub fn stored(error: &StoreError) -> Failure {
     Failure::new(ExitCode::Invocation, format!("{error}."))
 }
 
-/// Turns Ctrl-C and SIGTERM into stop signals: the first one finishes, the second one ends at once.
+/// Turns Ctrl-C, SIGTERM and SIGHUP into stop signals: the first one finishes, the second one ends at once.
 fn listen(stop: watch::Sender<StopSignal>) -> std::io::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
     tokio::spawn(async move {
         for how in [StopSignal::Finish, StopSignal::Now] {
             tokio::select! {
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
+                // Its terminal was closed.
+                _ = hangup.recv() => {}
             }
             let _ = stop.send(how);
         }

@@ -3,14 +3,16 @@
 use std::io::{Write, stdout};
 
 use dva_plan::ExitCode;
+use dva_plan::unit::display_duration;
 use dva_runtime::clock::WallTime;
 use dva_runtime::folder::RunFolder;
-use dva_runtime::journal::{RunLock, RunRow, Store, StoreErrorKind};
+use dva_runtime::journal::{RunRow, Store};
 use serde::Serialize;
 
 use super::run::stored;
 use crate::args::{PruneArguments, RunsArguments, RunsCommand};
 use crate::failure::Failure;
+use crate::past_run::goes_on;
 use crate::table::{Align, Table};
 
 /// A run in the list for programs.
@@ -47,7 +49,7 @@ fn list(arguments: &RunsArguments, rows: &[RunRow]) -> Result<ExitCode, Failure>
             plan: &row.name,
             started_unix_ms: row.started_unix_ms,
             exit: row.exit.map(ExitCode::number),
-            goes_on: row.exit.is_none() && goes_on(arguments, row),
+            goes_on: row.exit.is_none() && goes_on(&arguments.state, row),
         })
         .collect();
     let mut out = stdout();
@@ -74,13 +76,6 @@ fn list(arguments: &RunsArguments, rows: &[RunRow]) -> Result<ExitCode, Failure>
     }
     let _ = write!(out, "{}", table.text());
     Ok(ExitCode::Ok)
-}
-
-/// Whether a process looks after the run.
-fn goes_on(arguments: &RunsArguments, row: &RunRow) -> bool {
-    let place = RunFolder::place(&arguments.state, &row.id);
-    let lock = RunLock::take(&place, &row.id);
-    matches!(lock, Err(error) if matches!(error.kind, StoreErrorKind::Locked(_)))
 }
 
 /// Removes runs that are over, with their folders; only says which without `--yes`.
@@ -116,7 +111,11 @@ fn prune(
         let _ = writeln!(out, "{}: removed", row.id);
     }
     if !prune.yes {
-        let _ = writeln!(out, "`dva runs prune --yes` removes them.");
+        let age = display_duration(prune.older_than);
+        let _ = writeln!(
+            out,
+            "`dva runs prune --older-than {age} --yes` removes them."
+        );
     }
     Ok(ExitCode::Ok)
 }

@@ -1,6 +1,6 @@
 //! `dva schedule`: on which machine and when every test runs, as `dva run` will do it: text, SVG or JSON.
 
-use std::io::{IsTerminal, Write, stdout};
+use std::io::{IsTerminal, stdout};
 
 use dva_plan::{ExecutionPlan, ExitCode, Schedule};
 use serde::Serialize;
@@ -76,7 +76,7 @@ pub fn run(arguments: &ScheduleArguments) -> Result<ExitCode, Failure> {
     if let Some(path) = svg {
         output::write(path, svg::svg(&chart(MOST_IN_SVG)?).as_bytes())?;
     } else if arguments.json {
-        let _ = stdout().write_all(json(plan, &schedule)?.as_bytes());
+        output::print(json(plan, &schedule)?)?;
     } else {
         let width = arguments.width.or_else(terminal_width);
         let paint = match render::colours_of_output() {
@@ -84,7 +84,7 @@ pub fn run(arguments: &ScheduleArguments) -> Result<ExitCode, Failure> {
             false => Paint::Plain,
         };
         let text = text(&chart(MOST_IN_TEXT)?, width.unwrap_or(PLAIN_WIDTH), paint);
-        let _ = stdout().write_all(text.as_bytes());
+        output::print(text)?;
     }
     Ok(ExitCode::Ok)
 }

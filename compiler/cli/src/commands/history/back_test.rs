@@ -1,7 +1,6 @@
 //! How well runs would have been foretold from those before them.
 
 use std::collections::BTreeMap;
-use std::io::{Write, stdout};
 use std::sync::Arc;
 
 use dva_plan::{ExecutionPlan, ExitCode, RunReport, Schedule};
@@ -14,6 +13,7 @@ use super::{existing, is_wanted};
 use crate::args::BackTestArguments;
 use crate::commands::run::stored;
 use crate::failure::Failure;
+use crate::output;
 use crate::past_run::{document, followed};
 use crate::render;
 use crate::render::counted;
@@ -173,7 +173,7 @@ pub(super) fn run(arguments: &BackTestArguments) -> Result<ExitCode, Failure> {
         (false, true) => "No run that is over is in the journal.\n".to_owned(),
         (false, false) => views.iter().map(View::text).collect(),
     };
-    let _ = stdout().write_all(text.as_bytes());
+    output::print(text)?;
     Ok(ExitCode::Ok)
 }
 
