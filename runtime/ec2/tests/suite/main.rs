@@ -1,0 +1,3 @@
+//! All integration tests of EC2 machines, in one binary.
+
+mod ramp;
