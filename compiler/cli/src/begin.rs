@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use dva_plan::document::{Loaded, to_bytes};
-use dva_plan::{ExecutionPlan, ExitCode, Schedule};
+use dva_plan::{ExecutionPlan, ExitCode, RunId, Schedule};
 use dva_runtime::clock::WallTime;
 use dva_runtime::folder::RunFolder;
 use dva_runtime::journal::{NewRun, RunLock, Store};
@@ -61,7 +61,8 @@ pub fn begin(new: NewPlanRun<'_>) -> Result<Begun, Failure> {
         ..
     } = new;
     let started = WallTime::now();
-    let mut options = told.options(new.config, &plan.body, started.run_id(), started)?;
+    let id = new_id(started, state);
+    let mut options = told.options(new.config, &plan.body, id, started)?;
     let folder = RunFolder::create(state, &options.run, new.bytes, &schedule)
         .map_err(|error| Failure::new(ExitCode::Invocation, error.to_string()))?;
     let place = folder.path().to_owned();
@@ -95,4 +96,16 @@ pub fn begin(new: NewPlanRun<'_>) -> Result<Begun, Failure> {
         place,
         store,
     })
+}
+
+/// An id that no run of the folder has: trials are many in a second, and the last digits of an id few.
+fn new_id(started: WallTime, state: &Path) -> RunId {
+    let mut id = started.run_id();
+    for _ in 0..100 {
+        if !RunFolder::place(state, &id).exists() {
+            break;
+        }
+        id = started.run_id();
+    }
+    id
 }

@@ -26,11 +26,14 @@ pub struct Observations {
     pub boots: Vec<Observed<BootKey>>,
 }
 
-/// Which executions are alike: those of a test with one image on one type of machine.
+/// Which executions are alike: those of a test of one plan, with one image on one type of machine. Tests of one name in
+/// several plans are several tests.
 #[derive(
     Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
 pub struct TestKey {
+    /// The name of the plan.
+    pub plan: String,
     /// The test.
     pub test: TestId,
     /// The architecture of the image, for example `x86_64`.

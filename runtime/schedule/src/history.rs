@@ -51,7 +51,7 @@ pub struct History {
 pub fn with_history(plan: &ExecutionPlan, history: &History) -> ExecutionPlan {
     let mut measured = plan.clone();
     for test in measured.tests.iter_mut() {
-        if let Some(expected) = history.expected_test_ms(&test.id) {
+        if let Some(expected) = history.expected_test_ms(&plan.name, &test.id) {
             let most_ms = test.within_ms.max(1);
             let within = |ms: u64| Some(ms.clamp(1, most_ms));
             test.takes_ms = within(expected.mean_ms);
@@ -103,7 +103,8 @@ impl History {
         let tests: BTreeSet<&TestId> = plan.tests.iter().map(|test| &test.id).collect();
         let images: BTreeSet<&str> = plan.images.iter().map(|image| &*image.name).collect();
         let mut own = self.clone();
-        own.tests.retain(|key, _| tests.contains(&key.test));
+        own.tests
+            .retain(|key, _| key.plan == plan.name && tests.contains(&key.test));
         own.boots.retain(|key, _| images.contains(&*key.image));
         own
     }
@@ -121,31 +122,19 @@ impl History {
         self.tests.is_empty() && self.boots.is_empty()
     }
 
-    /// What an execution of `test` may take with an image called `image`, of the architecture `arch`, on a
-    /// machine of the type `r#type`. Where that was seen fewer than 5 times, it is drawn towards what the test
-    /// took on all machines; `None` where nobody saw it end at all.
+    /// What an execution of this kind may take. Where it was seen fewer than 5 times, that is drawn towards what the
+    /// test took on all machines; `None` where nobody saw it end at all.
     #[must_use]
-    pub fn expected_ms(
-        &self,
-        test: &TestId,
-        arch: &str,
-        image: &str,
-        r#type: &str,
-    ) -> Option<Expected> {
-        let key = TestKey {
-            test: test.clone(),
-            arch: arch.to_owned(),
-            image: image.to_owned(),
-            r#type: r#type.to_owned(),
-        };
-        let own = self.tests.get(&key).and_then(|samples| Level::of(samples));
-        Some(Curve::of(own.as_ref(), &self.levels(test))?.expected())
+    pub fn expected_ms(&self, key: &TestKey) -> Option<Expected> {
+        let own = self.tests.get(key).and_then(|samples| Level::of(samples));
+        let levels = self.levels(&key.plan, &key.test);
+        Some(Curve::of(own.as_ref(), &levels)?.expected())
     }
 
-    /// What an execution of `test` may take on any machine; `None` where nobody saw it end.
+    /// What an execution of `test` of the plan called `plan` may take on any machine; `None` where nobody saw it end.
     #[must_use]
-    pub fn expected_test_ms(&self, test: &TestId) -> Option<Expected> {
-        let levels = self.levels(test);
+    pub fn expected_test_ms(&self, plan: &str, test: &TestId) -> Option<Expected> {
+        let levels = self.levels(plan, test);
         let expected = Curve::of(None, &levels)?.expected();
         let samples = levels.iter().map(|level| level.samples);
         Some(Expected {
@@ -172,24 +161,25 @@ impl History {
     }
 
     /// Each kind of machine's level of a test.
-    fn levels(&self, test: &TestId) -> Vec<Level> {
-        let levels = self.samples(test);
+    fn levels(&self, plan: &str, test: &TestId) -> Vec<Level> {
+        let levels = self.samples(plan, test);
         levels
             .filter_map(|(_, samples)| Level::of(samples))
             .collect()
     }
 
     /// All that is known of a test.
-    fn samples(&self, test: &TestId) -> impl Iterator<Item = (&TestKey, &Vec<Sample>)> {
+    fn samples(&self, plan: &str, test: &TestId) -> impl Iterator<Item = (&TestKey, &Vec<Sample>)> {
         let first = TestKey {
+            plan: plan.to_owned(),
             test: test.clone(),
             arch: String::new(),
             image: String::new(),
             r#type: String::new(),
         };
-        let test = test.clone();
+        let (plan, test) = (plan.to_owned(), test.clone());
         let from = self.tests.range(first..);
-        from.take_while(move |(key, _)| key.test == test)
+        from.take_while(move |(key, _)| key.plan == plan && key.test == test)
     }
 }
 
@@ -255,7 +245,9 @@ fn observed_tests(joined: &Joined) -> BTreeMap<TestKey, Vec<Sample>> {
             let (Some(cut), Some(life)) = (tells(run, role, execution), life) else {
                 continue;
             };
-            let samples = started.entry(key(run, image, &life.r#type)).or_default();
+            let samples = started
+                .entry(key(joined, run, image, &life.r#type))
+                .or_default();
             let sample = Sample {
                 run: joined.report.run.clone(),
                 ms: execution.end_ms.saturating_sub(execution.start_ms),
@@ -267,8 +259,9 @@ fn observed_tests(joined: &Joined) -> BTreeMap<TestKey, Vec<Sample>> {
     in_order(started)
 }
 
-fn key(run: &TestRunReport, image: &Image, r#type: &str) -> TestKey {
+fn key(joined: &Joined, run: &TestRunReport, image: &Image, r#type: &str) -> TestKey {
     TestKey {
+        plan: joined.plan.name.clone(),
         test: run.test.clone(),
         arch: image.arch.clone(),
         image: image.name.clone(),

@@ -17,6 +17,7 @@ fn sample(run: &str, cut: bool) -> Sample {
 fn observed(test: &str) -> Observed<TestKey> {
     Observed {
         of: TestKey {
+            plan: "storage".into(),
             test: TestId::new(test),
             arch: "x86_64".to_owned(),
             image: "el9".to_owned(),

@@ -152,12 +152,14 @@ struct Foretold {
 impl Foretold {
     /// `None` where its test has no history.
     fn of(history: &History, key: &TestKey) -> Option<Self> {
-        let expected = history.expected_ms(&key.test, &key.arch, &key.image, &key.r#type)?;
+        let expected = history.expected_ms(key)?;
         let is_complete = |sample: &&Sample| !sample.cut;
         let own = history.tests.get(key).into_iter().flatten();
         let mut known: Vec<&Sample> = own.filter(is_complete).collect();
         if known.is_empty() {
-            let all = history.samples(&key.test).flat_map(|(_, samples)| samples);
+            let all = history
+                .samples(&key.plan, &key.test)
+                .flat_map(|(_, samples)| samples);
             known = all.filter(is_complete).collect();
             known.sort_by(|one, other| one.run.cmp(&other.run));
         }

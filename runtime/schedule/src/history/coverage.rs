@@ -32,7 +32,7 @@ pub fn coverage(plan: &ExecutionPlan, history: &History, assumptions: &Assumptio
     let measured: BTreeSet<TestIx> = plan
         .tests
         .enumerate()
-        .filter(|(_, test)| history.expected_test_ms(&test.id).is_some())
+        .filter(|(_, test)| history.expected_test_ms(&plan.name, &test.id).is_some())
         .map(|(row, _)| row)
         .collect();
     let mut coverage = Coverage {

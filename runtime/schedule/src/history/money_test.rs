@@ -5,6 +5,7 @@
 //! lives were others than planned are learned from and not judged: no history foretells that a machine is lost. The
 //! main function is [`money_test()`].
 
+use dva_plan::history::TestKey;
 use dva_plan::money::Money;
 use dva_plan::plan::TestIx;
 use dva_plan::schedule::{PlannedLife, Schedule};
@@ -84,8 +85,13 @@ impl Foretold<'_> {
         };
         let measured_ms = |life: &PlannedLife, test: TestIx| {
             let image = &plan.images[plan.cells[life.cell].image];
-            let (id, r#type) = (&plan.tests[test].id, &plan.machines[life.machine].r#type);
-            let expected = history.expected_ms(id, &image.arch, &image.name, r#type);
+            let expected = history.expected_ms(&TestKey {
+                plan: plan.name.clone(),
+                test: plan.tests[test].id.clone(),
+                arch: image.arch.clone(),
+                image: image.name.clone(),
+                r#type: plan.machines[life.machine].r#type.clone(),
+            });
             expected.map_or_else(|| stated_ms(life, test), |expected| expected.mean_ms)
         };
         let measured_boot_ms = |life: &PlannedLife| {

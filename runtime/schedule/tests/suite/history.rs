@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use dva_plan::document::{read, to_bytes};
-use dva_plan::history::{MAX_SAMPLES, Observations};
+use dva_plan::history::{MAX_SAMPLES, Observations, TestKey};
 use dva_plan::id::RunId;
 use dva_plan::plan::TestIx;
 use dva_plan::quote::OsClass;
@@ -62,7 +62,13 @@ fn learned(plan: &ExecutionPlan, reports: &[RunReport]) -> History {
 }
 
 fn on(history: &History, r#type: &str) -> Option<Expected> {
-    history.expected_ms(&TestId::new("test_0"), "x86_64", "image_x86_64", r#type)
+    history.expected_ms(&TestKey {
+        plan: "single".into(),
+        test: TestId::new("test_0"),
+        arch: "x86_64".into(),
+        image: "image_x86_64".into(),
+        r#type: r#type.into(),
+    })
 }
 
 fn expected(mean_ms: u64, p50_ms: u64, p90_ms: u64, samples: u32) -> Option<Expected> {
@@ -82,10 +88,16 @@ fn one_sample_is_spread_as_is_assumed() {
     let history = learned(&plan, &[run(&plan, 0, "small", &[30_000])]);
     let once = expected(31_381, 30_000, 44_065, 1);
     assert_eq!(on(&history, "small"), once);
-    assert_eq!(history.expected_test_ms(&TestId::new("test_0")), once);
+    assert_eq!(
+        history.expected_test_ms("single", &TestId::new("test_0")),
+        once
+    );
     // Another machine has no samples of its own.
     assert_eq!(on(&history, "large"), expected(31_381, 30_000, 44_065, 0));
-    assert_eq!(history.expected_test_ms(&TestId::new("test_1")), None);
+    assert_eq!(
+        history.expected_test_ms("single", &TestId::new("test_1")),
+        None
+    );
     assert_eq!(
         history.expected_boot_ms("image_x86_64", "small", "local"),
         once
@@ -126,7 +138,7 @@ fn few_samples_are_drawn_towards_the_test() {
     assert_eq!(on(&history, "small"), expected(16_488, 15_583, 23_969, 1));
     assert_eq!(on(&history, "large"), expected(19_897, 19_453, 25_542, 4));
     assert_eq!(on(&history, "other"), expected(18_422, 17_411, 26_780, 0));
-    let all = history.expected_test_ms(&TestId::new("test_0"));
+    let all = history.expected_test_ms("single", &TestId::new("test_0"));
     assert_eq!(all, expected(18_422, 17_411, 26_780, 5));
 }
 
@@ -402,7 +414,7 @@ proptest! {
 
         for row in &observations.tests {
             let of = &row.of;
-            let expected = history.expected_ms(&of.test, &of.arch, &of.image, &of.r#type);
+            let expected = history.expected_ms(of);
             if let Some(expected) = expected {
                 prop_assert!(expected.p50_ms <= expected.mean_ms);
                 prop_assert!(expected.p50_ms <= expected.p90_ms);

@@ -18,6 +18,7 @@ pub(super) struct View<'o> {
 
 #[derive(Serialize)]
 struct TestView<'o> {
+    plan: &'o str,
     test: &'o str,
     arch: &'o str,
     image: &'o str,
@@ -33,31 +34,42 @@ struct BootView<'o> {
     times: Times,
 }
 
-/// How often something was seen, and what it may take the next time.
+/// How often something was seen, what it took, and what it is expected to take the next time, in milliseconds.
 #[derive(Serialize)]
 struct Times {
     /// How often it ran to its end.
     samples: usize,
     /// How often a limit cut it.
     cut: usize,
-    /// Absent where it was never seen to end.
+    /// The mean of those that ran to their end, and what nine of ten of them took at most. These and all others are
+    /// absent where it was never seen to end.
     #[serde(skip_serializing_if = "Option::is_none")]
     mean_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    p50_ms: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     p90_ms: Option<u64>,
+    /// What it is expected to take the next time, on average and in nine of ten cases at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expected_mean_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expected_p90_ms: Option<u64>,
 }
 
 impl Times {
     fn of<K>(row: &Observed<K>, expected: Option<Expected>) -> Self {
-        let cut = row.samples.iter().filter(|sample| sample.cut).count();
+        let whole = row.samples.iter().filter(|sample| !sample.cut);
+        let mut whole: Vec<u64> = whole.map(|sample| sample.ms).collect();
+        whole.sort_unstable();
+        let sum: u64 = whole.iter().fold(0, |sum, ms| sum.saturating_add(*ms));
+        let number = u64::try_from(whole.len()).unwrap_or(u64::MAX);
+        // By the nearest rank.
+        let rank = (whole.len() * 9).div_ceil(10).checked_sub(1);
         Self {
-            samples: row.samples.len() - cut,
-            cut,
-            mean_ms: expected.map(|expected| expected.mean_ms),
-            p50_ms: expected.map(|expected| expected.p50_ms),
-            p90_ms: expected.map(|expected| expected.p90_ms),
+            samples: whole.len(),
+            cut: row.samples.len() - whole.len(),
+            mean_ms: sum.checked_div(number),
+            p90_ms: rank.map(|rank| whole[rank]),
+            expected_mean_ms: expected.map(|expected| expected.mean_ms),
+            expected_p90_ms: expected.map(|expected| expected.p90_ms),
         }
     }
 
@@ -100,8 +112,9 @@ impl<'o> View<'o> {
         let history = History::of(of);
         let tests = of.tests.iter().map(|row| {
             let key = &row.of;
-            let expected = history.expected_ms(&key.test, &key.arch, &key.image, &key.r#type);
+            let expected = history.expected_ms(key);
             TestView {
+                plan: &key.plan,
                 test: key.test.as_str(),
                 arch: &key.arch,
                 image: &key.image,
@@ -127,9 +140,9 @@ impl<'o> View<'o> {
     }
 
     fn tests(&self) -> String {
-        let mut table = table(["test", "image", "arch", "type"]);
+        let mut table = table(["plan", "test", "image", "arch", "type"]);
         for row in &self.tests {
-            let names = [row.test, row.image, row.arch, row.r#type];
+            let names = [row.plan, row.test, row.image, row.arch, row.r#type];
             table.row(
                 names
                     .map(str::to_owned)
@@ -144,9 +157,9 @@ impl<'o> View<'o> {
     }
 
     fn boots(&self) -> String {
-        let mut table = table(["boot of", "region", "type", ""]);
+        let mut table = table(["boot of", "region", "type", "", ""]);
         for row in &self.boots {
-            let names = [row.image, row.region, row.r#type, ""];
+            let names = [row.image, row.region, row.r#type, "", ""];
             table.row(
                 names
                     .map(str::to_owned)
@@ -162,7 +175,7 @@ impl<'o> View<'o> {
 }
 
 /// A table whose rows are what these columns name, and then how long it takes.
-fn table(names: [&'static str; 4]) -> Table {
+fn table(names: [&'static str; 5]) -> Table {
     let names = names.map(|name| (name, Align::Left));
     let times = ["samples", "cut", "mean", "P90"].map(|name| (name, Align::Right));
     Table::new(names.into_iter().chain(times))
