@@ -92,6 +92,27 @@ fn an_older_journal_is_brought_up() {
     }
 }
 
+/// Histories of version 2 did not tell plans apart: they are forgotten, and runs that were packed with one can be read.
+#[test]
+fn histories_of_version_2_are_forgotten() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(Store::open(folder.path()).unwrap());
+    let connection = rusqlite::Connection::open(folder.path().join("state.db")).unwrap();
+    connection
+        .execute_batch(
+            "INSERT INTO histories VALUES ('local', x'00');
+            INSERT INTO runs (id, started_unix_ms, name, plan, schedule, told, history)
+                VALUES ('20261123-093000-4f2a', 7, 'old', x'01', x'02', 'told', x'00');
+            PRAGMA user_version = 2;",
+        )
+        .unwrap();
+    drop(connection);
+    let store = Store::open(folder.path()).unwrap();
+    let rows = store.runs().unwrap();
+    assert_eq!(store.load(&rows[0].id).unwrap().history, None);
+    assert_eq!(store.history("local").unwrap(), History::default());
+}
+
 #[test]
 fn a_history_that_cannot_be_read_is_told_and_left_alone() {
     let folder = tempfile::tempdir().unwrap();
