@@ -17,6 +17,7 @@ use dva_plan::plan::{CellIx, MachineIx, TestIx};
 use dva_plan::report::{ExecutionReport, RunReport, TestRunReport};
 use dva_plan::schedule::{PlannedExecution, PlannedLife};
 use dva_plan::table::{Index, Table};
+use dva_plan::verdict::Waived;
 use dva_plan::{ExecutionPlan, Schedule, TestId, Verdict};
 
 use dva_schedule::Assumptions;
@@ -55,10 +56,14 @@ pub struct Trial {
 #[must_use]
 pub fn suspicions(plan: &ExecutionPlan, report: &RunReport) -> Vec<Suspicion> {
     let failed = report.test_runs.iter().filter(|run| {
-        let waived = Verdict::Waived {
-            what: dva_plan::verdict::Waived::Failed,
-        };
-        matches!(run.verdict, Verdict::Failed { .. } | Verdict::Flaky) || run.verdict == waived
+        matches!(
+            run.verdict,
+            Verdict::Failed { .. }
+                | Verdict::Flaky
+                | Verdict::Waived {
+                    what: Waived::Failed
+                }
+        )
     });
     failed
         .filter_map(|run| suspicion(plan, report, run))

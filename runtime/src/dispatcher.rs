@@ -183,7 +183,7 @@ struct Dispatcher {
     strays: Vec<MachineLeft>,
     /// What is left of the limit on cost, where there is one.
     purse: Option<Purse>,
-    /// Whether a life that could be launched waits until others have ended, whose cost is known then.
+    /// Whether a life that could be launched waits until another one has ended, whose cost is known then.
     waits_for_money: bool,
     /// When lives are ended, because their machines end themselves soon after.
     endings: BTreeSet<(Instant, LifeIx)>,
@@ -453,6 +453,9 @@ impl Dispatcher {
 
     /// Launches what is to be launched by now.
     fn launch(&mut self) {
+        if self.waits_for_money {
+            return;
+        }
         let now_ms = self.now_ms();
         let most = self.most_machines();
         let due: Vec<_> = self

@@ -1,3 +1,5 @@
+//! The simulator: machines that only exist on tokio's clock. What follows is what its users read.
+
 #![doc = include_str!("../docs/simulator.md")]
 
 mod chance;

@@ -539,6 +539,14 @@ pub struct ControllerArguments {
     /// Writes the run report as JUnit XML; `-` for standard output
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
+    /// Where it is kept.
+    #[command(flatten)]
+    pub place: PlaceArguments,
+}
+
+/// Where a process that looks after runs keeps them, and what it heeds.
+#[derive(Debug, Args)]
+pub struct PlaceArguments {
     /// Writes more into the run's log; twice writes everything
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub verbose: u8,
@@ -590,15 +598,9 @@ pub struct DiagnoseArguments {
     /// Shows the report of the run with what was found as JSON
     #[arg(long)]
     pub json: bool,
-    /// Writes more into the trials' logs; twice writes everything
-    #[arg(short, long, action = clap::ArgAction::Count)]
-    pub verbose: u8,
-    /// The configuration; `./dva.toml`, over the user's own, where not given
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    /// The folder that keeps what runs leave behind for people
-    #[arg(long, value_name = "DIR", default_value = ".dva")]
-    pub state: PathBuf,
+    /// Where trials are kept.
+    #[command(flatten)]
+    pub place: PlaceArguments,
 }
 
 /// `dva runs`.

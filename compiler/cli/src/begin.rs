@@ -11,6 +11,7 @@ use dva_runtime::observe::Observer;
 use dva_runtime::options::RunOutcome;
 use dva_runtime::provider::Backend;
 
+use crate::args::PlaceArguments;
 use crate::commands::run::{execute, stored};
 use crate::config::Config;
 use crate::failure::Failure;
@@ -32,10 +33,8 @@ pub struct NewPlanRun<'r> {
     pub told: &'r Told,
     pub config: &'r Config,
     pub backend: Backend,
-    /// The folder that keeps it.
-    pub state: &'r Path,
-    /// How much goes into its log.
-    pub verbose: u8,
+    /// Where it is kept.
+    pub place: &'r PlaceArguments,
     /// Whether it is to find out something of another run.
     pub is_trial: bool,
     /// Who follows it.
@@ -57,7 +56,7 @@ pub fn begin(new: NewPlanRun<'_>) -> Result<Begun, Failure> {
         plan,
         schedule,
         told,
-        state,
+        place: PlaceArguments { state, verbose, .. },
         ..
     } = new;
     let started = WallTime::now();
@@ -66,7 +65,7 @@ pub fn begin(new: NewPlanRun<'_>) -> Result<Begun, Failure> {
     let folder = RunFolder::create(state, &options.run, new.bytes, &schedule)
         .map_err(|error| Failure::new(ExitCode::Invocation, error.to_string()))?;
     let place = folder.path().to_owned();
-    log::begin(&place, new.verbose)?;
+    log::begin(&place, *verbose)?;
     let store = Store::open(state).map_err(|error| stored(&error))?;
     let _lock = RunLock::take(&place, &options.run).map_err(|error| stored(&error))?;
     let name = match new.is_trial {

@@ -67,6 +67,13 @@ impl Told {
         }
     }
 
+    /// Whose past runs say what a run of `plan` takes. Hosts are in no estimate, so what they took counts only where
+    /// it is asked for.
+    pub fn history_of(&self, plan: &ExecutionPlan) -> Option<&'static str> {
+        let of_provider = || providers::history_for(plan, Some(self.provider));
+        self.hosts.is_empty().then(of_provider).flatten()
+    }
+
     /// As the journal keeps it.
     pub fn to_text(&self) -> String {
         // It has no map with keys that are no texts, and nothing else cannot be written.

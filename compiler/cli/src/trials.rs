@@ -15,6 +15,7 @@ use dva_runtime::observe::NoObserver;
 use dva_runtime::options::RunOutcome;
 use dva_schedule::{CostLimit, over_cost};
 
+use crate::args::PlaceArguments;
 use crate::basis::Basis;
 use crate::begin::{Begun, NewPlanRun, begin};
 use crate::config::Config;
@@ -33,9 +34,8 @@ pub struct Trials<'t> {
     /// What the run was told in which tests failed.
     pub told: &'t Told,
     pub config: &'t Config,
-    /// The folder that keeps the trials.
-    pub state: &'t Path,
-    pub verbose: u8,
+    /// Where the trials are kept.
+    pub place: &'t PlaceArguments,
 }
 
 /// What trials have shown.
@@ -130,10 +130,7 @@ impl Trials<'_> {
                 Err(why) => search.give_up(why),
                 Ok(tried) => {
                     trials.push(tried.run);
-                    *left = left
-                        .checked_sub(tried.cost)
-                        .unwrap_or(Money::ZERO)
-                        .max(Money::ZERO);
+                    *left = left_of(*left, tried.cost);
                     self.tell(&format!(
                         "  {}: {}",
                         self.words(&behind),
@@ -197,8 +194,7 @@ impl Trials<'_> {
             told: &told,
             config: self.config,
             backend: told.backend(self.config, &basis)?,
-            state: self.state,
-            verbose: self.verbose,
+            place: self.place,
             is_trial: true,
             observer: Box::new(NoObserver),
             schedule,
@@ -250,6 +246,12 @@ impl Trials<'_> {
     fn tell(&self, line: &str) {
         let _ = writeln!(stderr(), "{line}");
     }
+}
+
+/// What is left of an amount; nothing where more was spent.
+pub fn left_of(amount: Money, spent: Money) -> Money {
+    let left = amount.checked_sub(spent);
+    left.unwrap_or(Money::ZERO).max(Money::ZERO)
 }
 
 /// A trial that is over.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::plan::{Cell, CellIx, Edge, ExecutionPlan, Pair, Shape, ShapeIx, TestIx};
 use crate::table::Table;
+use crate::together::with_needs;
 
 impl ExecutionPlan {
     /// The plan with these test runs alone, and those that they are `after`, regardless of their ending or not.
@@ -59,20 +60,12 @@ impl ExecutionPlan {
 impl Shape {
     /// `tests` and all that they need, directly or through others.
     #[must_use]
-    pub fn closed(&self, mut tests: BTreeSet<TestIx>) -> BTreeSet<TestIx> {
+    pub fn closed(&self, tests: BTreeSet<TestIx>) -> BTreeSet<TestIx> {
         let mut needs: BTreeMap<TestIx, Vec<TestIx>> = BTreeMap::new();
         for edge in self.after.iter().chain(&self.regardless) {
             needs.entry(edge.test).or_default().push(edge.after);
         }
-        let mut to_follow: Vec<TestIx> = tests.iter().copied().collect();
-        while let Some(test) = to_follow.pop() {
-            for need in needs.get(&test).into_iter().flatten() {
-                if tests.insert(*need) {
-                    to_follow.push(*need);
-                }
-            }
-        }
-        tests
+        with_needs(tests, |test| needs.get(&test).into_iter().flatten())
     }
 
     fn restricted_to(&self, tests: BTreeSet<TestIx>) -> Self {

@@ -24,6 +24,21 @@ pub struct Together {
     fits_one_life: bool,
 }
 
+/// `tests` and all that they need, where `direct` gives what a test needs directly.
+pub fn with_needs<'a, I>(
+    mut tests: BTreeSet<TestIx>,
+    direct: impl Fn(TestIx) -> I,
+) -> BTreeSet<TestIx>
+where
+    I: Iterator<Item = &'a TestIx>,
+{
+    let mut waiting: Vec<TestIx> = tests.iter().copied().collect();
+    while let Some(test) = waiting.pop() {
+        waiting.extend(direct(test).filter(|need| tests.insert(**need)));
+    }
+    tests
+}
+
 impl Together {
     /// The demands of `shape`, a shape of `plan`. Tests that the plan does not have demand nothing.
     #[must_use]
@@ -95,11 +110,9 @@ impl Together {
     /// What `test` needs on its life, over any number of edges of `after` and `regardless`, without itself.
     #[must_use]
     pub fn needs(&self, test: TestIx) -> BTreeSet<TestIx> {
-        let (mut waiting, mut needs) = (vec![test], BTreeSet::new());
-        while let Some(test) = waiting.pop() {
-            let direct = self.needs.get(&test).into_iter().flatten();
-            waiting.extend(direct.filter(|direct| needs.insert(**direct)));
-        }
+        let direct = |test| self.needs.get(&test).into_iter().flatten();
+        let mut needs = with_needs(BTreeSet::from([test]), direct);
+        needs.remove(&test);
         needs
     }
 

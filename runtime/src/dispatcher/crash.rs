@@ -27,6 +27,7 @@ impl Dispatcher {
         if live.crashed {
             self.live.remove(&life);
             self.record(Event::ReleaseFailed { life, message });
+            self.settle_cost(life);
             self.heed_gates();
             self.launch();
             return;

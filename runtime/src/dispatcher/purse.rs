@@ -246,7 +246,6 @@ impl Dispatcher {
 
     /// Launches those of `due` that what is left pays for, up to the first that it does not.
     pub(super) fn launch_affordable(&mut self, due: &[LifeIx]) {
-        self.waits_for_money = false;
         let Some(mut purse) = self.purse.take() else {
             due.iter().for_each(|life| self.launch_life(*life, None));
             return;
@@ -281,8 +280,9 @@ impl Dispatcher {
         self.purse = Some(purse);
     }
 
-    /// A life is over: what it has cost is known.
+    /// A life is over: what it has cost is known, and may leave enough for others.
     pub(super) fn settle_cost(&mut self, life: LifeIx) {
+        self.waits_for_money = false;
         if let Some(purse) = &mut self.purse {
             purse.settle(&self.state, life);
         }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use dva_plan::plan::{CellIx, ImageIx, TestIx};
 use dva_plan::schedule::{LifeIx, PlannedExecution, PlannedLife};
+use dva_plan::together::with_needs;
 use dva_plan::verdict::{Blocker, Verdict};
 use dva_plan::{FailureClass, TestId};
 
@@ -115,15 +116,7 @@ impl RunState {
             return None;
         }
         let edges = &self.edges[self.plan.cells[planned.cell].shape];
-        let mut all = again.clone();
-        let mut to_follow: Vec<TestIx> = again.iter().copied().collect();
-        while let Some(test) = to_follow.pop() {
-            for need in edges.needs(test) {
-                if all.insert(*need) {
-                    to_follow.push(*need);
-                }
-            }
-        }
+        let mut all = with_needs(again.clone(), |test| edges.needs(test));
         let ends = planned.executions.iter().map(|execution| execution.test);
         let ends: Vec<TestIx> = ends
             .filter(|test| {

@@ -14,18 +14,17 @@ use crate::trials::{self, Trials};
 use crate::{outcome, output};
 
 pub fn run(arguments: &DiagnoseArguments) -> Result<ExitCode, Failure> {
-    let past = PastRun::open(&arguments.state, arguments.run.as_deref())?;
+    let past = PastRun::open(&arguments.place.state, arguments.run.as_deref())?;
     let mut report = past.over()?.clone();
     if !past.told.hosts.is_empty() {
         return Err(Failure::new(ExitCode::Invocation, trials::NOT_FRESH));
     }
-    let config = Config::load(arguments.config.as_deref())?;
+    let config = Config::load(arguments.place.config.as_deref())?;
     let trials = Trials {
         plan: &past.plan.body,
         told: &past.told,
         config: &config,
-        state: &arguments.state,
-        verbose: arguments.verbose,
+        place: &arguments.place,
     };
     let found = trials.diagnose(&report, arguments.max_cost)?;
     let exit = found.exit;
@@ -38,7 +37,7 @@ pub fn run(arguments: &DiagnoseArguments) -> Result<ExitCode, Failure> {
             past.row.id
         );
     }
-    let place = RunFolder::place(&arguments.state, &past.row.id);
+    let place = RunFolder::place(&arguments.place.state, &past.row.id);
     if let Err(error) = write_report(&place, &report) {
         let _ = writeln!(
             stderr(),

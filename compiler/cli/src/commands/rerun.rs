@@ -1,6 +1,6 @@
 //! `dva rerun`: runs again what did not pass, as a run of a part of the plan.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Write, stderr};
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use dva_plan::document::{Loaded, read, to_bytes};
 use dva_plan::plan::{CellIx, TestIx};
 use dva_plan::report::RunReport;
 use dva_plan::verdict::Verdict;
-use dva_plan::{ExecutionPlan, ExitCode};
+use dva_plan::{CellId, ExecutionPlan, ExitCode, TestId};
 
 use super::run::{Reports, conclude, refuse, say};
 use crate::args::RerunArguments;
@@ -24,7 +24,7 @@ pub fn run(arguments: &RerunArguments) -> Result<ExitCode, Failure> {
     let controller = &arguments.controller;
     let reports = Reports::of(controller);
     reports.check(arguments.packing.past.history.as_deref().into_iter())?;
-    let past = PastRun::open(&controller.state, arguments.run.as_deref())?;
+    let past = PastRun::open(&controller.place.state, arguments.run.as_deref())?;
     let report = past.over()?;
     let wanted = not_passed(&past.plan.body, report);
     let Some(part) = past.plan.body.restricted_to(&wanted) else {
@@ -46,15 +46,12 @@ pub fn run(arguments: &RerunArguments) -> Result<ExitCode, Failure> {
         past.row.id,
         part.test_runs() - wanted.len()
     );
-    let config = Config::load(controller.config.as_deref())?;
+    let config = Config::load(controller.place.config.as_deref())?;
     let told = past.told.for_part().bounded(&arguments.bounds, &config);
-    let whose = match told.hosts.is_empty() {
-        true => providers::history_for(&part, Some(told.provider)),
-        false => None,
-    };
+    let whose = told.history_of(&part);
     let assumptions = providers::assumptions(told.provider);
-    let (state, basis_of) = (&controller.state, &arguments.packing.past);
-    let basis = Basis::of(plan.clone(), assumptions, whose, state, basis_of)?;
+    let (state, past_runs) = (&controller.place.state, &arguments.packing.past);
+    let basis = Basis::of(plan.clone(), assumptions, whose, state, past_runs)?;
     let backend = told.backend(&config, &basis)?;
     let schedule = packing::pack(&basis, &arguments.packing)?.schedule;
     refuse(&part, &schedule, &backend, told.max_cost)?;
@@ -70,8 +67,7 @@ pub fn run(arguments: &RerunArguments) -> Result<ExitCode, Failure> {
         told: &told,
         config: &config,
         backend,
-        state,
-        verbose: controller.verbose,
+        place: &controller.place,
         is_trial: false,
         observer: progress::observer(&body, &schedule),
         schedule,
@@ -91,16 +87,11 @@ fn not_passed(plan: &ExecutionPlan, report: &RunReport) -> BTreeSet<(CellIx, Tes
         | Verdict::Errored { .. }
         | Verdict::Interrupted => true,
     });
-    let found = again.filter_map(|run| {
-        let (cell, _) = plan
-            .cells
-            .enumerate()
-            .find(|(_, cell)| cell.id == run.cell)?;
-        let (test, _) = plan
-            .tests
-            .enumerate()
-            .find(|(_, test)| test.id == run.test)?;
-        Some((cell, test))
-    });
-    found.collect()
+    let cells = plan.cells.enumerate().map(|(row, cell)| (&cell.id, row));
+    let cells: BTreeMap<&CellId, CellIx> = cells.collect();
+    let tests = plan.tests.enumerate().map(|(row, test)| (&test.id, row));
+    let tests: BTreeMap<&TestId, TestIx> = tests.collect();
+    again
+        .filter_map(|run| Some((*cells.get(&run.cell)?, *tests.get(&run.test)?)))
+        .collect()
 }

@@ -25,7 +25,7 @@ pub fn run(arguments: &ResumeArguments) -> Result<ExitCode, Failure> {
     let reports = Reports::of(&arguments.controller);
     reports.check(std::iter::empty())?;
     let Some(store) =
-        Store::existing(&arguments.controller.state).map_err(|error| stored(&error))?
+        Store::existing(&arguments.controller.place.state).map_err(|error| stored(&error))?
     else {
         return Ok(nothing("No run was begun here"));
     };
@@ -41,7 +41,7 @@ pub fn run(arguments: &ResumeArguments) -> Result<ExitCode, Failure> {
         let number = exit.number();
         return Ok(nothing(&format!("Run {} is over (exit {number})", row.id)));
     }
-    let place = RunFolder::place(&arguments.controller.state, &row.id);
+    let place = RunFolder::place(&arguments.controller.place.state, &row.id);
     let _lock = RunLock::take(&place, &row.id).map_err(|error| stored(&error))?;
     // Whoever had the lock may have ended it just now.
     let run = store.load(&row.id).map_err(|error| stored(&error))?;
@@ -59,15 +59,15 @@ fn resume(
 ) -> Result<ExitCode, Failure> {
     let plan = document::<ExecutionPlan>(&run.plan, "plan")?;
     let schedule = document::<Schedule>(&run.schedule, "schedule")?.body;
-    let config = Config::load(arguments.controller.config.as_deref())?;
+    let config = Config::load(arguments.controller.place.config.as_deref())?;
     let body = Arc::new(plan.body.clone());
     let told = Told::read(&run.told)?;
     let backend = told.backend(&config, &basis(&told, run, &plan)?)?;
     let mut options = told.options(&config, &body, run.row.id.clone(), WallTime::now())?;
-    let folder = RunFolder::open(&arguments.controller.state, &run.row.id)
+    let folder = RunFolder::open(&arguments.controller.place.state, &run.row.id)
         .map_err(|error| Failure::new(ExitCode::Invocation, error.to_string()))?;
     let place = folder.path().to_owned();
-    log::begin(&place, arguments.controller.verbose)?;
+    log::begin(&place, arguments.controller.place.verbose)?;
     let journal = store.journal(&run.row.id, run.records.len());
     options.journal = Box::new(journal.map_err(|error| stored(&error))?);
     options.folder = Some(folder);

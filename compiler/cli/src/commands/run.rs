@@ -22,7 +22,7 @@ use crate::failure::Failure;
 use crate::input::{self, Input};
 use crate::render::counted;
 use crate::told::{ScriptText, Told};
-use crate::trials::Trials;
+use crate::trials::{Trials, left_of};
 use crate::{outcome, output, packing, progress, providers, trials};
 
 /// Schedules, runs, reports.
@@ -36,10 +36,10 @@ pub fn run(arguments: &RunArguments) -> Result<ExitCode, Failure> {
     ];
     reports.check(sources.into_iter().flatten())?;
     let Input { bytes, plan, .. } = input::plan(&arguments.input)?;
-    let config = Config::load(arguments.controller.config.as_deref())?;
+    let config = Config::load(arguments.controller.place.config.as_deref())?;
     let body = Arc::new(plan.body.clone());
     let told = told(arguments, &config, &body)?;
-    let basis = basis(arguments, &plan)?;
+    let basis = basis(arguments, &told, &plan)?;
     let backend = told.backend(&config, &basis)?;
     refuse_unserved(&plan.body, &backend)?;
     let schedule = match &arguments.schedule {
@@ -58,8 +58,7 @@ pub fn run(arguments: &RunArguments) -> Result<ExitCode, Failure> {
         told: &told,
         config: &config,
         backend,
-        state: &arguments.controller.state,
-        verbose: arguments.controller.verbose,
+        place: &arguments.controller.place,
         is_trial: false,
         observer: progress::observer(&body, &schedule),
         schedule,
@@ -70,37 +69,30 @@ pub fn run(arguments: &RunArguments) -> Result<ExitCode, Failure> {
             plan: &plan.body,
             told: &told,
             config: &config,
-            state: &arguments.controller.state,
-            verbose: arguments.controller.verbose,
+            place: &arguments.controller.place,
         };
         let limit = CostLimit::of(&body, told.max_cost);
-        let most = limit.map_or(most, |limit| most.min(left_of(limit, &outcome)));
+        let bill = outcome.report.bill.as_ref();
+        let spent = bill.map_or(Money::ZERO, |bill| bill.nano_usd);
+        let most = limit.map_or(most, |limit| most.min(left_of(limit.amount, spent)));
         let found = trials.diagnose(&outcome.report, most)?;
         found.keep(&mut outcome, &place);
     }
     conclude(&store, &body, &outcome, &reports)
 }
 
-/// What a run has not spent that it may.
-fn left_of(limit: CostLimit, outcome: &RunOutcome) -> Money {
-    let bill = outcome.report.bill.as_ref();
-    let spent = bill.map_or(Money::ZERO, |bill| bill.nano_usd);
-    let left = limit.amount.checked_sub(spent);
-    left.unwrap_or(Money::ZERO).max(Money::ZERO)
-}
-
-/// What the plan is packed with. Hosts are in no estimate, so what they took counts only where it is asked for; a
-/// schedule that was written before rests on what it did then.
-fn basis(arguments: &RunArguments, plan: &Loaded<ExecutionPlan>) -> Result<Basis, Failure> {
+/// What the plan is packed with. A schedule that was written before rests on what it did then.
+fn basis(
+    arguments: &RunArguments,
+    told: &Told,
+    plan: &Loaded<ExecutionPlan>,
+) -> Result<Basis, Failure> {
     let assumptions = providers::assumptions(arguments.provider);
     if arguments.schedule.is_some() {
         return Ok(Basis::stated(plan.clone(), assumptions));
     }
-    let whose = match arguments.hosts.is_empty() {
-        true => providers::history_for(&plan.body, Some(arguments.provider)),
-        false => None,
-    };
-    let (state, past) = (&arguments.controller.state, &arguments.packing.past);
+    let whose = told.history_of(&plan.body);
+    let (state, past) = (&arguments.controller.place.state, &arguments.packing.past);
     Basis::of(plan.clone(), assumptions, whose, state, past)
 }
 

@@ -1,3 +1,5 @@
+//! The calls that launch machines, as they would be sent.
+
 use std::fmt::Write as _;
 use std::time::{Duration, UNIX_EPOCH};
 
