@@ -145,7 +145,7 @@ async fn delete_keys(site: &Site) -> Result<(), CallError> {
             .line
             .client
             .delete_key_pair()
-            .set_key_pair_id(key.key_pair_id().map(str::to_owned));
+            .set_key_name(key.key_name().map(str::to_owned));
         let done = site
             .line
             .call(Api::Expensive, 0, || call.clone().send())

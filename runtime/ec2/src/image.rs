@@ -14,6 +14,8 @@ pub(crate) struct FoundImage {
     pub(crate) id: String,
     /// The name of its root device.
     pub(crate) root_device: String,
+    /// The size of its root disk where the image says it, in GiB.
+    pub(crate) root_gibibytes: Option<i32>,
 }
 
 /// Finds the image of `source` for `machine`.
@@ -87,7 +89,14 @@ fn check(image: &Image, machine: &Machine) -> Result<FoundImage, String> {
     Ok(FoundImage {
         id: id.to_owned(),
         root_device: root_device.to_owned(),
+        root_gibibytes: root_gibibytes(image, root_device),
     })
+}
+
+fn root_gibibytes(image: &Image, root_device: &str) -> Option<i32> {
+    let mut mappings = image.block_device_mappings().iter();
+    let root = mappings.find(|mapping| mapping.device_name() == Some(root_device))?;
+    root.ebs()?.volume_size()
 }
 
 /// The image as the plan names it.

@@ -96,6 +96,7 @@ impl Site {
         Ok(Ground {
             image: image.id,
             root_device: image.root_device,
+            root_gibibytes: image.root_gibibytes,
             key_name: self.key_name(config).await?.to_owned(),
             security_groups: self.security_groups(config, subnet).await?,
             addressing: config.addressing,
