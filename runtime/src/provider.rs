@@ -215,6 +215,8 @@ pub struct MachineRequest {
     pub cell: CellId,
     /// Its image.
     pub image: ImageSource,
+    /// The account of the image to log in to; where it has none, the provider's usual one.
+    pub login: Option<String>,
     /// Its region, type and size.
     pub machine: Machine,
     /// Extra blank disks to attach before the first test.
@@ -267,16 +269,18 @@ pub struct AcquiredMachine {
 pub struct AttachedDisk {
     /// Which disk of the plan.
     pub disk: DiskIx,
-    /// The path of its device node on the machine, for example `/dev/sdb`.
+    /// The path of its device node on the machine, for example `/dev/sdb`, or a link to it below `/dev/disk/`.
     pub device: String,
 }
 
 impl AttachedDisk {
     /// The path of the node of partition `number`: a `p` goes between where the device's name ends
-    /// in a digit, as in `/dev/nvme1n1p1`.
+    /// in a digit, as in `/dev/nvme1n1p1`. Links of udev have `-part`, whatever they end in.
     #[must_use]
     pub fn partition(&self, number: u32) -> String {
-        let separator = if self.device.ends_with(|last: char| last.is_ascii_digit()) {
+        let separator = if self.device.starts_with("/dev/disk/") {
+            "-part"
+        } else if self.device.ends_with(|last: char| last.is_ascii_digit()) {
             "p"
         } else {
             ""
@@ -380,5 +384,9 @@ mod tests {
         };
         assert_eq!(disk("/dev/sdb").partition(1), "/dev/sdb1");
         assert_eq!(disk("/dev/nvme1n1").partition(2), "/dev/nvme1n1p2");
+        assert_eq!(
+            disk("/dev/disk/by-id/nvme-disk0").partition(3),
+            "/dev/disk/by-id/nvme-disk0-part3"
+        );
     }
 }

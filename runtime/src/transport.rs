@@ -6,7 +6,7 @@
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use dva_plan::TestId;
@@ -78,6 +78,9 @@ pub enum HostKeyCheck {
         /// The port of its SSH server.
         port: u16,
     },
+    /// Whichever it shows first, and from then on that one, in OpenSSH's text form. For a machine that is new and
+    /// whose key nobody has told; all who log in to it share the value.
+    FirstShown(Arc<OnceLock<String>>),
 }
 
 /// Shows no key.

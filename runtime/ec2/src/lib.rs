@@ -2,12 +2,38 @@
 //!
 //! | part | does |
 //! |---|---|
-//! | [`error`] | says what EC2's error codes mean for a run |
-//! | [`bucket`] | lets calls wait until EC2 takes them |
-//! | [`user_data`](mod@user_data) | puts the timer that ends a machine beside the plan's own user data |
+//! | [`provider`] | starts machines and ends them: [`Ec2Provider`] |
+//! | [`config`] | says what machines are started with |
 //! | [`request`] | makes the call that launches a machine |
+//! | [`user_data`](mod@user_data) | puts the timer that ends a machine beside the plan's own user data |
+//! | [`bucket`] | lets calls wait until EC2 takes them |
+//! | [`error`] | says what EC2's error codes mean for a run |
+//!
+//! # What is always ended
+//!
+//! Every machine carries the tags of its run and its token from the call on that launches it, ends for good when it is
+//! shut down from within, and has a timer that shuts it down. A launch whose answer is lost is made again under its
+//! client token, which makes it one launch; one that stays without an answer is looked for by its tags. What a run
+//! makes beside its machines (volumes, a key pair, a security group in each region) carries the run's tag, and
+//! [`Ec2Provider::end_run`] ends all that does, whichever process made it.
 
 pub mod bucket;
+pub mod config;
 pub mod error;
+pub mod provider;
 pub mod request;
 pub mod user_data;
+
+mod call;
+mod console;
+mod ending;
+mod image;
+mod instance;
+mod launch;
+mod poll;
+mod reach;
+mod site;
+mod volume;
+
+pub use config::{Dial, Ec2Config, LoginKey, Patience, SourceRange, SourceRangeError, TimerUse};
+pub use provider::{Ec2Provider, EndRunError};

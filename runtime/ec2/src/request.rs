@@ -52,6 +52,8 @@ pub struct Ground {
     pub image: String,
     /// The name of its root device, as the image has it: `/dev/xvda`.
     pub root_device: String,
+    /// The size of its root disk where the image says it, in GiB.
+    pub root_gibibytes: Option<i32>,
     /// The key pair to log in with.
     pub key_name: String,
     /// The security groups of its network interface.
@@ -186,7 +188,7 @@ fn block_devices(
     let root_size = request.boot.root_bytes.map(gibibytes).transpose()?;
     let root = EbsBlockDevice::builder()
         .delete_on_termination(true)
-        .set_volume_size(root_size)
+        .set_volume_size(root_size.or(ground.root_gibibytes))
         .build();
     let mut devices = vec![mapping(&ground.root_device, root)];
     for (position, disk) in request.disks.iter().enumerate() {

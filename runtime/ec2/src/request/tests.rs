@@ -19,6 +19,7 @@ fn request() -> MachineRequest {
         image: ImageSource::Ec2Ami {
             ids: [("eu-west-1".to_owned(), "ami-0123456789abcdef0".to_owned())].into(),
         },
+        login: None,
         machine: Machine {
             region: "eu-west-1".to_owned(),
             partition: "aws".to_owned(),
@@ -40,6 +41,7 @@ fn ground() -> Ground {
     Ground {
         image: "ami-0123456789abcdef0".to_owned(),
         root_device: "/dev/xvda".to_owned(),
+        root_gibibytes: Some(8),
         key_name: "dva-20261128-150000-4f2a".to_owned(),
         security_groups: vec!["sg-0123456789abcdef0".to_owned()],
         addressing: Addressing::Public,

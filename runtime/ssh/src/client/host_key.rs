@@ -25,6 +25,8 @@ pub(super) enum HostKeys {
         /// The file that a key would be added to.
         file: PathBuf,
     },
+    /// That which was shown first, once one was.
+    FirstShown(Arc<OnceLock<String>>),
 }
 
 impl HostKeys {
@@ -49,6 +51,7 @@ impl HostKeys {
                     .cloned()
                     .unwrap_or_else(|| "~/.ssh/known_hosts".into()),
             }),
+            HostKeyCheck::FirstShown(shown) => Ok(Self::FirstShown(Arc::clone(shown))),
         }
     }
 
@@ -57,6 +60,13 @@ impl HostKeys {
     pub(super) fn algorithms(&self, allowed: Algorithms) -> Vec<Algorithm> {
         match self {
             Self::Pinned(key) => allowed.of_host_key(&key.algorithm()),
+            Self::FirstShown(shown) => shown
+                .get()
+                .and_then(|line| key::public_key(line).ok())
+                .map_or_else(
+                    || allowed.of_any_host_key(),
+                    |key| allowed.of_host_key(&key.algorithm()),
+                ),
             Self::Known { keys, .. } if keys.accepted.is_empty() => allowed.of_any_host_key(),
             Self::Known { keys, .. } => {
                 let mut algorithms = Vec::new();
@@ -83,6 +93,7 @@ impl HostKeys {
                 "the machine shows host key {print}, pinned is {}",
                 fingerprint(pinned)
             )),
+            Self::FirstShown(first) => check_first(first, &shown, is_plain, &print),
             Self::Known { keys, name, file } => match keys.judge(shown.key_data()) {
                 Judgement::Known if is_plain => Ok(()),
                 Judgement::Known | Judgement::OtherKey => Err(format!(
@@ -107,6 +118,30 @@ impl HostKeys {
             },
         }
     }
+}
+
+/// Accepts the key that was shown first; any, where this is the first.
+fn check_first(
+    first: &OnceLock<String>,
+    shown: &PublicKey,
+    is_plain: bool,
+    print: &str,
+) -> Result<(), String> {
+    let line = PublicKey::new(shown.key_data().clone(), "")
+        .to_openssh()
+        .map_err(|error| format!("the machine shows host key {print}: {error}"))?;
+    if !is_plain {
+        return Err(format!(
+            "the machine shows a certificate for host key {print}, and no authority is trusted"
+        ));
+    }
+    let first = first.get_or_init(|| line.clone());
+    if *first == line {
+        return Ok(());
+    }
+    Err(format!(
+        "the machine shows host key {print}, and it showed another one before"
+    ))
 }
 
 /// Accepts some host keys, and keeps the reason for the connection's end.

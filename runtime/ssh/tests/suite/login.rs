@@ -1,7 +1,7 @@
 //! Logins that do not work, and what each is called.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -38,6 +38,19 @@ async fn another_host_key_is_refused() {
     let (_, mut reach) = server_with(Arc::new(NoHook)).await;
     reach.host_key = HostKeyCheck::Pinned(KeyPair::generate().public_key);
     assert_eq!(refused(&reach).await, ConnectErrorKind::HostKey);
+}
+
+#[tokio::test]
+async fn the_host_key_that_was_shown_first_has_to_be_shown_again() {
+    let (_, mut reach) = server_with(Arc::new(NoHook)).await;
+    let first = Arc::new(OnceLock::new());
+    reach.host_key = HostKeyCheck::FirstShown(Arc::clone(&first));
+    exec(&*log_in(&reach).await, "true").await;
+    assert!(first.get().is_some());
+    exec(&*log_in(&reach).await, "true").await;
+    let (_, mut other) = server_with(Arc::new(NoHook)).await;
+    other.host_key = reach.host_key;
+    assert_eq!(refused(&other).await, ConnectErrorKind::HostKey);
 }
 
 #[tokio::test]

@@ -1,0 +1,146 @@
+//! Calls of the API of one region: each waits for its token, and its error is told by what it means.
+
+use std::error::Error;
+use std::fmt::Debug;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_sdk_ec2::Client;
+use aws_sdk_ec2::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use tokio::time::sleep;
+
+use crate::bucket::{Api, Buckets};
+use crate::error::Meaning;
+
+/// A call that did not go well.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct CallError {
+    /// What it means.
+    pub meaning: Meaning,
+    /// EC2's code, where EC2 answered.
+    pub code: Option<String>,
+    /// What happened, in EC2's words where it answered.
+    pub message: String,
+}
+
+impl CallError {
+    /// That of a call.
+    fn of<E, R>(error: &SdkError<E, R>) -> Self
+    where
+        E: ProvideErrorMetadata + Error + 'static,
+        R: Debug + 'static,
+    {
+        if let Some(code) = error.code() {
+            let words = error.message().unwrap_or("EC2 says no more");
+            return Self::answered(code, words);
+        }
+        let meaning = match error {
+            SdkError::ConstructionFailure(_) => Meaning::Parameters,
+            // Among them a call for which there were no credentials: it was not sent.
+            SdkError::DispatchFailure(failure) if !failure.is_io() && !failure.is_timeout() => {
+                Meaning::Unauthorised
+            }
+            // The answer was lost, or there was none.
+            _ => Meaning::Transient,
+        };
+        Self {
+            meaning,
+            code: None,
+            message: DisplayErrorContext(error).to_string(),
+        }
+    }
+
+    /// That of this code and these words.
+    pub(crate) fn answered(code: &str, words: &str) -> Self {
+        Self {
+            meaning: Meaning::of(code),
+            message: format!("{code}: {}", words.trim_end_matches('.')),
+            code: Some(code.to_owned()),
+        }
+    }
+
+    /// Something that EC2 did not say in so many words.
+    pub(crate) fn told(meaning: Meaning, message: impl Into<String>) -> Self {
+        Self {
+            meaning,
+            code: None,
+            message: message.into(),
+        }
+    }
+}
+
+/// The API of a region. Its calls are never made again by the SDK, which knows nothing of the buckets.
+#[derive(Clone)]
+pub(crate) struct Line {
+    pub(crate) client: Client,
+    pub(crate) region: String,
+    buckets: Arc<Buckets>,
+}
+
+/// How often a call that may be made again is made.
+const TRIES: u32 = 6;
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+
+impl Line {
+    pub(crate) fn new(client: Client, region: &str, buckets: Arc<Buckets>) -> Self {
+        Self {
+            client,
+            region: region.to_owned(),
+            buckets,
+        }
+    }
+
+    /// Makes a call once. `send` is not begun before its token has come.
+    pub(crate) async fn once<T, E, R>(
+        &self,
+        api: Api,
+        machines: u32,
+        send: impl Future<Output = Result<T, SdkError<E, R>>>,
+    ) -> Result<T, CallError>
+    where
+        E: ProvideErrorMetadata + Error + 'static,
+        R: Debug + 'static,
+    {
+        self.buckets.take(&self.region, api, machines).await;
+        send.await.map_err(|error| {
+            let error = CallError::of(&error);
+            if error.meaning == Meaning::Throttled {
+                self.buckets.drain(&self.region, api);
+            }
+            error
+        })
+    }
+
+    /// Makes a call, again after pauses that get longer where that can help. Only for calls that may be carried out
+    /// twice.
+    pub(crate) async fn call<T, E, R, F>(
+        &self,
+        api: Api,
+        machines: u32,
+        send: impl Fn() -> F,
+    ) -> Result<T, CallError>
+    where
+        F: Future<Output = Result<T, SdkError<E, R>>>,
+        E: ProvideErrorMetadata + Error + 'static,
+        R: Debug + 'static,
+    {
+        let mut pause = FIRST_PAUSE;
+        for _ in 1..TRIES {
+            match self.once(api, machines, send()).await {
+                Err(error) if passes(error.meaning) => {
+                    sleep(pause).await;
+                    pause *= 2;
+                }
+                answer => return answer,
+            }
+        }
+        self.once(api, machines, send()).await
+    }
+}
+
+/// Whether the same call may go well later.
+fn passes(meaning: Meaning) -> bool {
+    matches!(meaning, Meaning::Throttled | Meaning::Transient)
+}

@@ -1,0 +1,366 @@
+//! Starting a machine: asked for until there is one, in one subnet after the other, and waited for until it can be
+//! reached.
+//!
+//! What was asked for is noted before each call, so that whoever ends a machine later knows whether one may be there
+//! although nobody ever saw it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime};
+
+use aws_sdk_ec2::operation::run_instances::builders::RunInstancesInputBuilder;
+use aws_sdk_ec2::types::InstanceStateName;
+use dva_plan::features::Hypervisor;
+use dva_plan::plan::DiskIx;
+use dva_plan::quote::Market;
+use dva_runtime::provider::{AcquiredMachine, AttachedDisk, MachineRequest};
+use dva_runtime::transport::{Credential, HostKeyCheck, Reach};
+use tokio::time::{Instant, sleep};
+
+use crate::bucket::Api;
+use crate::call::CallError;
+use crate::config::{Ec2Config, TimerUse};
+use crate::console;
+use crate::error::Meaning;
+use crate::instance::InstanceView;
+use crate::reach::{self, MachineDialer};
+use crate::request::{Attempt, device_name, run_instances};
+use crate::site::Site;
+use crate::user_data::Timer;
+use crate::volume::{self, Volume};
+
+/// What is known of a token's machine.
+#[derive(Default)]
+pub(crate) struct Held {
+    /// Where it is, or would be.
+    pub(crate) region: Option<String>,
+    /// Whether there may be one.
+    pub(crate) launch: Launch,
+    /// Its extra disks, the detached ones as well.
+    pub(crate) volumes: BTreeMap<DiskIx, Volume>,
+    /// Whether it is one of EC2's newer machines: their consoles are shown as they are, and their disks are NVMe.
+    pub(crate) is_nitro: bool,
+    /// The way to it.
+    pub(crate) dialer: Option<Arc<MachineDialer>>,
+    /// What was given out.
+    pub(crate) acquired: Option<AcquiredMachine>,
+    /// When nobody needs it any more: said once, for the same call must be the same.
+    expires: Option<SystemTime>,
+    /// How many client tokens are used up.
+    attempts: u8,
+}
+
+impl Held {
+    /// Forgets the machine, which has ended. Client tokens are used once, so how many are used up stays known.
+    pub(crate) fn forget(&mut self) {
+        *self = Self {
+            region: self.region.take(),
+            launch: Launch::Never,
+            attempts: self.attempts,
+            ..Self::default()
+        };
+    }
+}
+
+/// Whether a token may have a machine.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Launch {
+    /// Nothing is known: another process may have asked.
+    #[default]
+    Unknown,
+    /// Nobody asked, or all who did were refused.
+    Never,
+    /// It was asked for, and there was no answer.
+    Asked,
+    /// It is this one.
+    Is(String),
+}
+
+/// Starts the machine of `request`.
+///
+/// # Errors
+/// [`CallError`]; a machine may be there then, as `held` says.
+pub(crate) async fn start(
+    site: &Site,
+    config: &Ec2Config,
+    request: &MachineRequest,
+    held: &mut Held,
+) -> Result<AcquiredMachine, CallError> {
+    held.is_nitro = is_nitro(request);
+    let machine = run(site, config, request, held).await?;
+    let address = machine.address(config.addressing).ok_or_else(|| {
+        let message = format!("{} has no address of the kind that is wanted", machine.id);
+        CallError::told(Meaning::Parameters, message)
+    })?;
+    let dialer = MachineDialer::new(address, Arc::clone(&config.dial));
+    held.dialer = Some(Arc::clone(&dialer));
+    until_answers(site, config, &machine.id, &dialer).await?;
+    let host_key = host_key(site, config, &machine.id, held.is_nitro).await;
+    let disks = disks(request, &machine, held)?;
+    Ok(AcquiredMachine {
+        id: machine.id,
+        machine: request.machine.clone(),
+        reach: Reach {
+            dialer,
+            user: request.login.clone().unwrap_or_else(|| config.user.clone()),
+            credentials: vec![Credential::Key(Arc::clone(&config.key.private))],
+            host_key,
+        },
+        disks,
+    })
+}
+
+fn is_nitro(request: &MachineRequest) -> bool {
+    let features = request.machine.features.as_ref();
+    // Where it is not known it is a new one: those are what one gets.
+    features.is_none_or(|features| features.hypervisor != Some(Hypervisor::Xen))
+}
+
+/// Asks for the machine in one way after the other and waits until it runs.
+async fn run(
+    site: &Site,
+    config: &Ec2Config,
+    request: &MachineRequest,
+    held: &mut Held,
+) -> Result<InstanceView, CallError> {
+    let mut refused: Option<CallError> = None;
+    for (market, subnet) in choices(config, request) {
+        match run_so(site, config, request, held, market, subnet).await {
+            Ok(machine) => return Ok(machine),
+            Err(error) => {
+                // No two calls have one client token, unless they are the same.
+                held.attempts = held.attempts.saturating_add(1);
+                if !another_may_do(error.meaning) {
+                    return Err(error);
+                }
+                // That there is none to be had says more than that one zone does not know the type.
+                let says_more = error.meaning == Meaning::Capacity;
+                if refused.is_none() || says_more {
+                    refused = Some(error);
+                }
+            }
+        }
+    }
+    Err(refused.unwrap_or_else(|| {
+        CallError::told(
+            Meaning::Parameters,
+            "there is no way to ask for the machine",
+        )
+    }))
+}
+
+/// The ways to ask for a machine: every market that is wanted, and in it every subnet, from another one on for each
+/// machine, so that not all of them ask the same zone first.
+fn choices<'c>(config: &'c Ec2Config, request: &MachineRequest) -> Vec<(Market, Option<&'c str>)> {
+    let mut subnets: Vec<_> = config
+        .subnets
+        .get(&request.machine.region)
+        .into_iter()
+        .flatten()
+        .map(|subnet| Some(subnet.as_str()))
+        .collect();
+    if subnets.is_empty() {
+        subnets.push(None);
+    }
+    let bytes = request.token.as_str().bytes();
+    let first = bytes.map(usize::from).sum::<usize>() % subnets.len();
+    subnets.rotate_left(first);
+    let markets = match &request.market[..] {
+        [] => &[Market::OnDemand],
+        markets => markets,
+    };
+    let of_market = |market: &Market| {
+        let market = *market;
+        subnets
+            .clone()
+            .into_iter()
+            .map(move |subnet| (market, subnet))
+    };
+    markets.iter().flat_map(of_market).collect()
+}
+
+/// Whether the next way to ask may do where this one did not.
+fn another_may_do(meaning: Meaning) -> bool {
+    matches!(meaning, Meaning::Capacity | Meaning::Unsupported)
+}
+
+async fn run_so(
+    site: &Site,
+    config: &Ec2Config,
+    request: &MachineRequest,
+    held: &mut Held,
+    market: Market,
+    subnet: Option<&str>,
+) -> Result<InstanceView, CallError> {
+    let ground = site.ground(config, request, subnet).await?;
+    let expires = *held
+        .expires
+        .get_or_insert_with(|| SystemTime::now() + request.lifetime);
+    let timer = Timer {
+        at: expires,
+        lifetime: request.lifetime,
+    };
+    let attempt = Attempt {
+        number: held.attempts,
+        subnet: subnet.map(str::to_owned),
+        market,
+        expires,
+        timer: (config.timer == TimerUse::Set).then_some(timer),
+    };
+    let call = run_instances(request, &ground, &attempt)
+        .map_err(|error| CallError::told(Meaning::Parameters, error.to_string()))?;
+    let id = ask(site, config, request, held, &call).await?;
+    held.launch = Launch::Is(id.clone());
+    until(site, &id, &InstanceStateName::Running).await
+}
+
+/// How often one call is made whose answer was lost, or came before EC2 knew what it had just made.
+const ASKED: u32 = 5;
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+/// Makes the call; the same again where the answer was lost, for its client token makes it one launch. The name of the
+/// machine.
+async fn ask(
+    site: &Site,
+    config: &Ec2Config,
+    request: &MachineRequest,
+    held: &mut Held,
+    call: &RunInstancesInputBuilder,
+) -> Result<String, CallError> {
+    let before = std::mem::replace(&mut held.launch, Launch::Asked);
+    let mut may_be_there = false;
+    let mut asked = 1;
+    let error = loop {
+        let send = call.clone().send_with(&site.line.client);
+        let error = match site.line.once(Api::RunInstances, 1, send).await {
+            Ok(answer) => {
+                let machine = answer.instances().first();
+                let id = machine.and_then(|machine| machine.instance_id());
+                return id.map(str::to_owned).ok_or_else(|| {
+                    CallError::told(Meaning::Unknown, "EC2 names no machine that it launched")
+                });
+            }
+            Err(error) => error,
+        };
+        may_be_there |= error.meaning.may_have_worked();
+        if error.meaning == Meaning::Mismatch {
+            return launched_before(site, config, request).await?.ok_or(error);
+        }
+        let again = matches!(error.meaning, Meaning::Transient | Meaning::Gone);
+        if !again || asked == ASKED {
+            break error;
+        }
+        asked += 1;
+        sleep(ASK_AGAIN).await;
+    };
+    if !may_be_there {
+        held.launch = before;
+    }
+    Err(error)
+}
+
+/// The machine that was launched under the token before, by somebody who is not here any more.
+async fn launched_before(
+    site: &Site,
+    config: &Ec2Config,
+    request: &MachineRequest,
+) -> Result<Option<String>, CallError> {
+    let until = Instant::now() + config.patience.settle;
+    loop {
+        let machines = site.machines().await?;
+        let mine = machines.iter().find(|machine| {
+            machine.token.as_deref() == Some(request.token.as_str()) && !machine.is_ending()
+        });
+        if let Some(machine) = mine {
+            return Ok(Some(machine.id.clone()));
+        }
+        if Instant::now() >= until {
+            return Ok(None);
+        }
+    }
+}
+
+/// Waits until a machine is in a state, by looks that all share. One that EC2 does not show yet is waited for.
+///
+/// # Errors
+/// Why it ended, where it did.
+pub(crate) async fn until(
+    site: &Site,
+    id: &str,
+    state: &InstanceStateName,
+) -> Result<InstanceView, CallError> {
+    loop {
+        let machines = site.machines().await?;
+        if let Some(machine) = machines.iter().find(|machine| machine.id == id) {
+            if machine.state == *state {
+                return Ok(machine.clone());
+            }
+            if machine.is_ending() {
+                return Err(machine.why_ended());
+            }
+        }
+    }
+}
+
+/// Waits until the SSH port of a machine answers.
+///
+/// # Errors
+/// Why it ended, where it did.
+pub(crate) async fn until_answers(
+    site: &Site,
+    config: &Ec2Config,
+    id: &str,
+    dialer: &MachineDialer,
+) -> Result<(), CallError> {
+    while !dialer.answers().await {
+        sleep(config.patience.dial).await;
+        let machines = site.machines().await?;
+        let mine = machines.iter().find(|machine| machine.id == id);
+        if let Some(machine) = mine.filter(|machine| machine.is_ending()) {
+            return Err(machine.why_ended());
+        }
+    }
+    Ok(())
+}
+
+/// The host key of a machine, from its console where that shows it in time.
+async fn host_key(site: &Site, config: &Ec2Config, id: &str, is_nitro: bool) -> HostKeyCheck {
+    const BETWEEN: Duration = Duration::from_secs(3);
+    let until = Instant::now() + config.patience.host_key;
+    while Instant::now() < until {
+        let Ok(said) = console::read(&site.line, id, is_nitro).await else {
+            break;
+        };
+        if let Some(key) = reach::host_key(&String::from_utf8_lossy(&said)) {
+            return HostKeyCheck::Pinned(key);
+        }
+        sleep(BETWEEN).await;
+    }
+    HostKeyCheck::FirstShown(Arc::new(OnceLock::new()))
+}
+
+/// The extra disks that a machine was launched with.
+fn disks(
+    request: &MachineRequest,
+    machine: &InstanceView,
+    held: &mut Held,
+) -> Result<Vec<AttachedDisk>, CallError> {
+    let of_disk = |(position, disk): (usize, &dva_runtime::provider::DiskRequest)| {
+        let name = device_name(position).unwrap_or_default();
+        let id = machine.volumes.get(&name).ok_or_else(|| {
+            let message = format!("{} has no volume at {name}", machine.id);
+            CallError::told(Meaning::Unknown, message)
+        })?;
+        let volume = Volume {
+            id: id.clone(),
+            device_name: name,
+        };
+        let device = volume::device(&volume, held.is_nitro);
+        held.volumes.insert(disk.disk, volume);
+        Ok(AttachedDisk {
+            disk: disk.disk,
+            device,
+        })
+    };
+    request.disks.iter().enumerate().map(of_disk).collect()
+}

@@ -1,0 +1,533 @@
+//! The provider of machines that are EC2 instances.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_ec2::Client;
+use aws_sdk_ec2::types::{InstanceStateName, VolumeAttachmentState};
+use dva_plan::RunId;
+use dva_plan::plan::{Capability, DiskIx, ImageSource, Machine};
+use dva_plan::quote::Market;
+use dva_runtime::provider::{
+    AcquireError, AcquiredMachine, AttachedDisk, ControlError, ControlErrorKind, DetachMode,
+    DiskRequest, MachineRequest, MachineToken, Provider, ReleaseError,
+};
+use thiserror::Error;
+use tokio::sync::Mutex as AsyncMutex;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+
+use crate::bucket::{Api, Buckets};
+use crate::call::{CallError, Line};
+use crate::config::Ec2Config;
+use crate::console;
+use crate::ending::{self, Search, Whose};
+use crate::error::Meaning;
+use crate::instance::InstanceView;
+use crate::launch::{self, Held, Launch};
+use crate::reach::MachineDialer;
+use crate::site::Site;
+use crate::volume::{self, Volume};
+
+/// How long one call may take with all that belongs to it, and how long it may take to reach EC2.
+const CALL_LIMIT: Duration = Duration::from_secs(60);
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+
+/// Starts machines of EC2, and ends them.
+///
+/// What it still runs when it is dropped goes on running, until [`Ec2Provider::end_run`] is called, by this process or
+/// another one, or until the machines' timers end them.
+pub struct Ec2Provider {
+    config: Ec2Config,
+    sdk: SdkConfig,
+    buckets: Arc<Buckets>,
+    sites: Mutex<BTreeMap<(String, RunId), Arc<Site>>>,
+    /// A machine is behind a lock of its own, so that two calls about one token wait for each other and
+    /// for nobody else.
+    held: Mutex<BTreeMap<MachineToken, Arc<AsyncMutex<Held>>>>,
+}
+
+/// What a run has made may still be there.
+#[derive(Clone, Debug, Error)]
+#[error("end run {run} in {region}: {message}")]
+pub struct EndRunError {
+    /// The run.
+    pub run: RunId,
+    /// The region.
+    pub region: String,
+    /// What happened.
+    pub message: String,
+}
+
+/// A machine that runs, as the calls that change it need it.
+struct Running {
+    site: Arc<Site>,
+    id: String,
+    dialer: Arc<MachineDialer>,
+    is_nitro: bool,
+}
+
+impl Ec2Provider {
+    /// A provider that has no machines yet, with the account that the environment, a profile, single sign-on or
+    /// the machine that this runs on gives. Nothing is asked of EC2.
+    pub async fn connect(config: Ec2Config) -> Self {
+        let mut loader = aws_config::defaults(BehaviorVersion::latest());
+        if let Some(profile) = &config.profile {
+            loader = loader.profile_name(profile);
+        }
+        // Named so that nobody goes looking for one; each client has its own.
+        if let Some(region) = config.regions.first() {
+            loader = loader.region(Region::new(region.clone()));
+        }
+        let sdk = loader.load().await;
+        Self::with_sdk(config, sdk)
+    }
+
+    /// A provider that has no machines yet, with this account.
+    #[must_use]
+    pub fn with_sdk(config: Ec2Config, sdk: SdkConfig) -> Self {
+        Self {
+            config,
+            sdk,
+            buckets: Arc::default(),
+            sites: Mutex::default(),
+            held: Mutex::default(),
+        }
+    }
+
+    /// Ends all that a run has in any region, whoever started it: machines, volumes, key pairs and security groups.
+    /// Idempotent. To be called when the last machine of the run has been released, and when a run that broke off
+    /// is cleared away.
+    ///
+    /// # Errors
+    /// [`EndRunError`] of the first region in which something may be left; the other regions are ended all the same.
+    pub async fn end_run(&self, run: &RunId) -> Result<(), EndRunError> {
+        let patience = self.config.patience;
+        let mut regions = JoinSet::new();
+        for region in &self.config.regions {
+            let site = self.site(region, run);
+            regions.spawn(async move {
+                let ended = ending::end_run(&site, patience).await;
+                (site.line.region.clone(), ended)
+            });
+        }
+        let mut ended = regions.join_all().await;
+        ended.sort_by(|(one, _), (other, _)| one.cmp(other));
+        for (region, ended) in ended {
+            ended.map_err(|error| EndRunError {
+                run: run.clone(),
+                region,
+                message: error.message,
+            })?;
+        }
+        Ok(())
+    }
+
+    /// What a run has in a region.
+    fn site(&self, region: &str, run: &RunId) -> Arc<Site> {
+        let mut sites = self.sites.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (region.to_owned(), run.clone());
+        let site = sites.entry(key).or_insert_with(|| {
+            let line = Line::new(self.client(region), region, Arc::clone(&self.buckets));
+            Arc::new(Site::new(line, run, &self.config))
+        });
+        Arc::clone(site)
+    }
+
+    fn client(&self, region: &str) -> Client {
+        let limits = TimeoutConfig::builder()
+            .operation_timeout(CALL_LIMIT)
+            .connect_timeout(CONNECT_LIMIT)
+            .build();
+        let mut config = aws_sdk_ec2::config::Builder::from(&self.sdk)
+            .region(Region::new(region.to_owned()))
+            // A call that the SDK makes again comes out of the same bucket, and nobody counts it.
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(limits);
+        if let Some(url) = &self.config.endpoint_url {
+            config = config.endpoint_url(url);
+        }
+        Client::from_conf(config.build())
+    }
+
+    fn held(&self, token: &MachineToken) -> Arc<AsyncMutex<Held>> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(held.entry(token.clone()).or_default())
+    }
+
+    /// Ends the machine of a token and the volumes that were made for it, in every region where it may be.
+    async fn end(&self, token: &MachineToken, held: &mut Held) -> Result<(), ReleaseError> {
+        let search = match &held.launch {
+            Launch::Never => Search::Shown,
+            Launch::Unknown | Launch::Asked => Search::MayCome,
+            Launch::Is(id) => Search::Known(id.clone()),
+        };
+        let regions = match &held.region {
+            Some(region) => std::slice::from_ref(region),
+            None => &self.config.regions[..],
+        };
+        // Volumes that came with a machine go with it; there are others where somebody attached one.
+        let has_volumes = held.launch == Launch::Unknown || !held.volumes.is_empty();
+        let run = run_of(token);
+        let mut ends = JoinSet::new();
+        for region in regions {
+            let (site, patience) = (self.site(region, &run), self.config.patience);
+            let (whose, search) = (Whose::Token(token.clone()), search.clone());
+            ends.spawn(async move {
+                let ended = end_in(&site, &whose, &search, has_volumes, patience).await;
+                ended.map_err(|error| (site.line.region.clone(), error))
+            });
+        }
+        for ended in ends.join_all().await {
+            ended.map_err(|(region, error)| release_error(token, &region, held, &error))?;
+        }
+        held.forget();
+        Ok(())
+    }
+
+    /// The machine of a token, which was acquired here.
+    async fn running(&self, token: &MachineToken) -> Result<Running, ControlError> {
+        let held = self.held(token);
+        let held = held.lock().await;
+        match (&held.launch, &held.region, &held.dialer) {
+            (Launch::Is(id), Some(region), Some(dialer)) => Ok(Running {
+                site: self.site(region, &run_of(token)),
+                id: id.clone(),
+                dialer: Arc::clone(dialer),
+                is_nitro: held.is_nitro,
+            }),
+            _ => Err(ControlError {
+                token: token.clone(),
+                kind: ControlErrorKind::Broken,
+                message: "this provider has no such machine".to_owned(),
+            }),
+        }
+    }
+
+    /// Waits until a machine that went down answers again.
+    async fn until_back(&self, machine: &Running) -> Result<(), CallError> {
+        let Running { site, id, .. } = machine;
+        let back = launch::until(site, id, &InstanceStateName::Running).await?;
+        if let Some(address) = back.address(self.config.addressing) {
+            machine.dialer.moved(address);
+        }
+        launch::until_answers(site, &self.config, id, &machine.dialer).await
+    }
+
+    /// Waits until a machine does not answer any more.
+    async fn until_down(&self, machine: &Running) -> Result<(), CallError> {
+        let until = Instant::now() + self.config.patience.reboot;
+        while machine.dialer.answers().await {
+            if Instant::now() >= until {
+                let message = format!("{} does not go down for its reboot", machine.id);
+                return Err(CallError::told(Meaning::Unknown, message));
+            }
+            sleep(self.config.patience.dial).await;
+        }
+        Ok(())
+    }
+
+    /// The volume of a disk of a machine: the one that it had before, or a blank one.
+    async fn volume_of(
+        &self,
+        token: &MachineToken,
+        machine: &InstanceView,
+        site: &Site,
+        disk: &DiskRequest,
+    ) -> Result<Volume, CallError> {
+        let held = self.held(token);
+        let mut held = held.lock().await;
+        let known = held.volumes.get(&disk.disk).map(|volume| volume.id.clone());
+        let id = match known {
+            Some(id) => id,
+            None => {
+                let zone = machine.zone.as_deref().unwrap_or_default();
+                volume::create(site, token, zone, disk).await?
+            }
+        };
+        let mut taken: BTreeSet<_> = machine.volumes.keys().map(String::as_str).collect();
+        // What is being attached right now is not shown yet.
+        let others = held
+            .volumes
+            .iter()
+            .filter(|(other, _)| **other != disk.disk);
+        taken.extend(others.map(|(_, volume)| volume.device_name.as_str()));
+        let device_name = volume::free_name(&taken)?;
+        let volume = Volume { id, device_name };
+        held.volumes.insert(disk.disk, volume.clone());
+        Ok(volume)
+    }
+
+    /// The volume of a disk that this machine has had.
+    async fn known_volume(&self, token: &MachineToken, disk: DiskIx) -> Option<Volume> {
+        self.held(token).lock().await.volumes.get(&disk).cloned()
+    }
+}
+
+async fn end_in(
+    site: &Site,
+    whose: &Whose,
+    search: &Search,
+    has_volumes: bool,
+    patience: crate::config::Patience,
+) -> Result<(), CallError> {
+    ending::end_machines(site, whose, search, patience).await?;
+    if has_volumes {
+        ending::end_volumes(site, whose, patience).await?;
+    }
+    Ok(())
+}
+
+/// The run of a token: all of its text before the last hyphen.
+fn run_of(token: &MachineToken) -> RunId {
+    let text = token.as_str();
+    RunId::new(text.rsplit_once('-').map_or(text, |(run, _)| run))
+}
+
+fn release_error(
+    token: &MachineToken,
+    region: &str,
+    held: &Held,
+    error: &CallError,
+) -> ReleaseError {
+    let command = match &held.launch {
+        Launch::Is(id) => {
+            format!("`aws ec2 terminate-instances --region {region} --instance-ids {id}` ends it")
+        }
+        Launch::Unknown | Launch::Never | Launch::Asked => format!(
+            "`aws ec2 describe-instances --region {region} --filters Name=tag:dva:token,Values={token}` shows it"
+        ),
+    };
+    ReleaseError {
+        token: token.clone(),
+        message: format!("{error}; {command}"),
+    }
+}
+
+fn control_error(token: &MachineToken, error: &CallError) -> ControlError {
+    let kind = match error.meaning {
+        Meaning::Busy => ControlErrorKind::Busy,
+        Meaning::Unsupported => ControlErrorKind::Unsupported,
+        _ => ControlErrorKind::Broken,
+    };
+    ControlError {
+        token: token.clone(),
+        kind,
+        message: error.message.clone(),
+    }
+}
+
+#[async_trait]
+impl Provider for Ec2Provider {
+    fn name(&self) -> &'static str {
+        "ec2"
+    }
+
+    /// All but the choice of what starts an image: that is a property of the image.
+    fn capabilities(&self) -> BTreeSet<Capability> {
+        BTreeSet::from([
+            Capability::Kernel,
+            Capability::Reboot,
+            Capability::StopStart,
+            Capability::Hotplug,
+            Capability::UserData,
+            Capability::RootSize,
+            Capability::Console,
+        ])
+    }
+
+    fn markets(&self) -> &'static [Market] {
+        &[Market::OnDemand, Market::Spot]
+    }
+
+    fn serves(&self, image: &ImageSource, machine: &Machine) -> bool {
+        let is_of_ec2 = match image {
+            ImageSource::Ec2Ami { .. } | ImageSource::Ec2AmiNamed { .. } => true,
+            ImageSource::LocalHost | ImageSource::LocalRootfs { .. } => false,
+        };
+        is_of_ec2
+            && self.config.regions.contains(&machine.region)
+            && image.serves(&machine.region, &machine.partition)
+    }
+
+    async fn acquire(&self, request: &MachineRequest) -> Result<AcquiredMachine, AcquireError> {
+        let failed = |error: CallError, left: Option<ReleaseError>| AcquireError {
+            machine_type: request.machine.r#type.clone(),
+            region: request.machine.region.clone(),
+            kind: error.meaning.of_acquire(),
+            message: match left {
+                None => error.message,
+                Some(left) => format!("{}; {left}", error.message),
+            },
+        };
+        if !self.serves(&request.image, &request.machine) {
+            let message = "this image cannot be started there";
+            return Err(failed(CallError::told(Meaning::Unsupported, message), None));
+        }
+        let held = self.held(&request.token);
+        let mut held = held.lock().await;
+        if let Some(machine) = &held.acquired {
+            return Ok(machine.clone());
+        }
+        if held.launch == Launch::Unknown {
+            held.launch = Launch::Never;
+        }
+        held.region = Some(request.machine.region.clone());
+        let site = self.site(&request.machine.region, &request.run);
+        match launch::start(&site, &self.config, request, &mut held).await {
+            Ok(machine) => Ok(held.acquired.insert(machine).clone()),
+            Err(error) => {
+                let left = self.end(&request.token, &mut held).await.err();
+                Err(failed(error, left))
+            }
+        }
+    }
+
+    async fn release_token(&self, token: &MachineToken) -> Result<(), ReleaseError> {
+        let held = self.held(token);
+        let mut held = held.lock().await;
+        self.end(token, &mut held).await
+    }
+
+    async fn of_run(&self, run: &RunId) -> Option<Vec<MachineToken>> {
+        let mut tokens = BTreeSet::new();
+        for region in &self.config.regions {
+            let machines = self.site(region, run).machines().await.ok()?;
+            let alive = machines.iter().filter(|machine| !machine.has_ended());
+            let of_machines = alive.filter_map(|machine| machine.token.as_deref());
+            tokens.extend(of_machines.filter_map(|token| MachineToken::of_run(run, token)));
+        }
+        Some(tokens.into_iter().collect())
+    }
+
+    async fn reboot(&self, token: &MachineToken) -> Result<(), ControlError> {
+        let machine = self.running(token).await?;
+        let rebooted = async {
+            let line = &machine.site.line;
+            let call = line.client.reboot_instances().instance_ids(&machine.id);
+            line.call(Api::Mutating, 0, || call.clone().send()).await?;
+            // EC2 answers before anything has happened.
+            self.until_down(&machine).await?;
+            self.until_back(&machine).await
+        };
+        rebooted.await.map_err(|error| control_error(token, &error))
+    }
+
+    async fn stop(&self, token: &MachineToken) -> Result<(), ControlError> {
+        let machine = self.running(token).await?;
+        let stopped = async {
+            let line = &machine.site.line;
+            let call = line.client.stop_instances().instance_ids(&machine.id);
+            line.call(Api::StopInstances, 1, || call.clone().send())
+                .await?;
+            launch::until(&machine.site, &machine.id, &InstanceStateName::Stopped).await
+        };
+        let stopped = stopped.await.map(drop);
+        stopped.map_err(|error| control_error(token, &error))
+    }
+
+    /// The machine may come back at another address, which is dialled from then on.
+    async fn start(&self, token: &MachineToken) -> Result<(), ControlError> {
+        let machine = self.running(token).await?;
+        let started = async {
+            let line = &machine.site.line;
+            let call = line.client.start_instances().instance_ids(&machine.id);
+            line.call(Api::StartInstances, 1, || call.clone().send())
+                .await?;
+            self.until_back(&machine).await
+        };
+        started.await.map_err(|error| control_error(token, &error))
+    }
+
+    async fn attach(
+        &self,
+        token: &MachineToken,
+        disk: &DiskRequest,
+    ) -> Result<AttachedDisk, ControlError> {
+        let running = self.running(token).await?;
+        let Running { site, id, .. } = &running;
+        let attached = async {
+            if let Some(volume) = self.known_volume(token, disk.disk).await
+                && volume::attachment(&site.line, &volume).await?.is_some()
+            {
+                let message = format!("the disk {} is attached already", disk.name);
+                return Err(CallError::told(Meaning::Busy, message));
+            }
+            let machine = launch::until(site, id, &InstanceStateName::Running).await?;
+            let volume = self.volume_of(token, &machine, site, disk).await?;
+            volume::attach(&site.line, id, &volume, self.config.patience).await?;
+            Ok(AttachedDisk {
+                disk: disk.disk,
+                device: volume::device(&volume, running.is_nitro),
+            })
+        };
+        attached.await.map_err(|error| control_error(token, &error))
+    }
+
+    async fn detach(
+        &self,
+        token: &MachineToken,
+        disk: DiskIx,
+        mode: DetachMode,
+    ) -> Result<(), ControlError> {
+        let running = self.running(token).await?;
+        let Some(volume) = self.known_volume(token, disk).await else {
+            return Ok(());
+        };
+        let (line, patience) = (&running.site.line, self.config.patience);
+        let detached = volume::detach(line, &running.id, &volume, mode, patience).await;
+        detached.map_err(|error| control_error(token, &error))
+    }
+
+    async fn is_attached(&self, token: &MachineToken, disk: DiskIx) -> Result<bool, ControlError> {
+        let running = self.running(token).await?;
+        let Some(volume) = self.known_volume(token, disk).await else {
+            return Ok(false);
+        };
+        let state = volume::attachment(&running.site.line, &volume).await;
+        let state = state.map_err(|error| control_error(token, &error))?;
+        Ok(state.is_some_and(|state| state != VolumeAttachmentState::Detached))
+    }
+
+    async fn console(&self, token: &MachineToken) -> Result<Vec<u8>, ControlError> {
+        let machine = self.running(token).await?;
+        let said = console::read(&machine.site.line, &machine.id, machine.is_nitro).await;
+        said.map_err(|error| control_error(token, &error))
+    }
+
+    async fn interruption(&self, token: &MachineToken) -> Result<Option<String>, ControlError> {
+        let running = self.running(token).await?;
+        let machines = running.site.machines().await;
+        let machines = machines.map_err(|error| control_error(token, &error))?;
+        let mine = machines.iter().find(|machine| machine.id == running.id);
+        Ok(mine.and_then(interruption))
+    }
+}
+
+/// What is known of a machine's being taken back.
+///
+/// Source: EC2 API reference, *StateReason*.
+fn interruption(machine: &InstanceView) -> Option<String> {
+    let (code, _) = machine.reason.as_ref()?;
+    match code.as_str() {
+        "Server.SpotInstanceTermination" => Some("EC2 took the spot machine back".to_owned()),
+        "Server.SpotInstanceShutdown" => Some("EC2 stopped the spot machine".to_owned()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_tells_its_run() {
+        let run = RunId::new("20261128-150000-4f2a");
+        assert_eq!(run_of(&MachineToken::new(&run, 7)), run);
+    }
+}

@@ -1,0 +1,261 @@
+//! Extra disks: volumes that come to a machine while it runs, and go again.
+
+use std::collections::BTreeSet;
+
+use aws_sdk_ec2::types::{ResourceType, VolumeAttachmentState, VolumeState, VolumeType};
+use dva_runtime::provider::{DetachMode, DiskRequest, MachineToken};
+use tokio::time::{Instant, sleep};
+
+use crate::bucket::Api;
+use crate::call::{CallError, Line};
+use crate::config::Patience;
+use crate::error::Meaning;
+use crate::image::filter;
+use crate::request::{RUN_TAG, TOKEN_TAG, device_name, gibibytes, tagged};
+use crate::site::{Site, unless};
+
+/// A volume of a machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Volume {
+    /// EC2's name for it.
+    pub(crate) id: String,
+    /// The name under which it is, or was last, attached.
+    pub(crate) device_name: String,
+}
+
+/// The path of a volume's device on its machine. On newer machines the kernel numbers devices as it finds them, so the
+/// path is the link that udev makes from the volume's serial number, which is its id.
+///
+/// Sources: EC2 user guide, *Amazon EBS volumes and NVMe* (the serial number is the id without its hyphen) and *Device
+/// names* (`/dev/sdf` is seen as `/dev/xvdf` under Xen); systemd, `60-persistent-storage.rules`.
+pub(crate) fn device(volume: &Volume, is_nvme: bool) -> String {
+    if is_nvme {
+        let serial = volume.id.replace('-', "");
+        format!("/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_{serial}")
+    } else {
+        volume.device_name.replace("/dev/sd", "/dev/xvd")
+    }
+}
+
+/// Makes a blank volume where a machine is.
+pub(crate) async fn create(
+    site: &Site,
+    token: &MachineToken,
+    zone: &str,
+    disk: &DiskRequest,
+) -> Result<String, CallError> {
+    let size = gibibytes(disk.size_bytes)
+        .map_err(|error| CallError::told(Meaning::Parameters, error.to_string()))?;
+    let tags = [
+        (RUN_TAG, site.run.to_string()),
+        (TOKEN_TAG, token.to_string()),
+    ];
+    let call = site
+        .line
+        .client
+        .create_volume()
+        .availability_zone(zone)
+        .size(size)
+        .volume_type(VolumeType::Gp3)
+        // A machine has one volume of a disk, however often it is asked for.
+        .client_token(format!("{token}.d{}", disk.disk.0))
+        .tag_specifications(tagged(ResourceType::Volume, &tags));
+    let made = site
+        .line
+        .call(Api::CreateVolume, 0, || call.clone().send())
+        .await?;
+    made.volume_id
+        .ok_or_else(|| CallError::told(Meaning::Unknown, "EC2 names no volume that it made"))
+}
+
+/// A name that nothing of a machine is attached under.
+pub(crate) fn free_name(taken: &BTreeSet<&str>) -> Result<String, CallError> {
+    let mut names = (0..).map_while(device_name);
+    let free = names.find(|name| !taken.contains(name.as_str()));
+    free.ok_or_else(|| {
+        CallError::told(
+            Meaning::Busy,
+            "the machine has no name left for another disk",
+        )
+    })
+}
+
+/// Attaches a volume and waits until it is.
+pub(crate) async fn attach(
+    line: &Line,
+    machine: &str,
+    volume: &Volume,
+    patience: Patience,
+) -> Result<(), CallError> {
+    until_state(line, volume, &[VolumeState::Available], patience).await?;
+    let call = line
+        .client
+        .attach_volume()
+        .instance_id(machine)
+        .volume_id(&volume.id)
+        .device(&volume.device_name);
+    line.call(Api::Mutating, 0, || call.clone().send()).await?;
+    let until = Instant::now() + patience.volume;
+    while attachment(line, volume).await? != Some(VolumeAttachmentState::Attached) {
+        wait(until, patience, volume, "is not attached").await?;
+    }
+    Ok(())
+}
+
+/// Detaches a volume; unless that is to wait for nothing, waits until it has gone.
+pub(crate) async fn detach(
+    line: &Line,
+    machine: &str,
+    volume: &Volume,
+    mode: DetachMode,
+    patience: Patience,
+) -> Result<(), CallError> {
+    if attachment(line, volume).await?.is_none() {
+        return Ok(());
+    }
+    let call = line
+        .client
+        .detach_volume()
+        .instance_id(machine)
+        .volume_id(&volume.id)
+        .force(mode == DetachMode::Force);
+    let done = line.call(Api::Mutating, 0, || call.clone().send()).await;
+    unless(Meaning::Gone, done.map(drop))?;
+    if mode == DetachMode::Nowait {
+        return Ok(());
+    }
+    let until = Instant::now() + patience.volume;
+    while let Some(state) = attachment(line, volume).await? {
+        if state == VolumeAttachmentState::Busy {
+            let message = format!("the machine uses {}", volume.id);
+            return Err(CallError::told(Meaning::Busy, message));
+        }
+        wait(until, patience, volume, "does not go").await?;
+    }
+    Ok(())
+}
+
+/// How a volume is attached; `None` where it is not.
+pub(crate) async fn attachment(
+    line: &Line,
+    volume: &Volume,
+) -> Result<Option<VolumeAttachmentState>, CallError> {
+    let call = line.client.describe_volumes().volume_ids(&volume.id);
+    let answer = line.call(Api::Describe, 0, || call.clone().send()).await?;
+    let attachments = answer
+        .volumes()
+        .iter()
+        .flat_map(|volume| volume.attachments());
+    let state = attachments
+        .filter_map(|attachment| attachment.state())
+        .next();
+    Ok(state
+        .filter(|state| **state != VolumeAttachmentState::Detached)
+        .cloned())
+}
+
+async fn until_state(
+    line: &Line,
+    volume: &Volume,
+    states: &[VolumeState],
+    patience: Patience,
+) -> Result<(), CallError> {
+    let until = Instant::now() + patience.volume;
+    loop {
+        let call = line.client.describe_volumes().volume_ids(&volume.id);
+        let answer = line.call(Api::Describe, 0, || call.clone().send()).await;
+        match answer {
+            Ok(answer) => {
+                let seen = answer.volumes().first().and_then(|volume| volume.state());
+                if seen.is_some_and(|state| states.contains(state)) {
+                    return Ok(());
+                }
+            }
+            // It was made a moment ago.
+            Err(error) if error.meaning == Meaning::Gone => {}
+            Err(error) => return Err(error),
+        }
+        wait(until, patience, volume, "is not ready").await?;
+    }
+}
+
+async fn wait(
+    until: Instant,
+    patience: Patience,
+    volume: &Volume,
+    what: &str,
+) -> Result<(), CallError> {
+    if Instant::now() >= until {
+        let message = format!("the volume {} {what}", volume.id);
+        return Err(CallError::told(Meaning::Busy, message));
+    }
+    sleep(patience.poll).await;
+    Ok(())
+}
+
+/// Deletes all volumes with this tag, and returns when EC2 has taken note of it. For volumes whose machines have ended:
+/// one that is still attached is waited for.
+pub(crate) async fn delete_tagged(
+    line: &Line,
+    tag: (&str, &str),
+    patience: Patience,
+) -> Result<(), CallError> {
+    let (key, value) = tag;
+    let call = line
+        .client
+        .describe_volumes()
+        .filters(filter(&format!("tag:{key}"), value));
+    let answer = line.call(Api::Describe, 0, || call.clone().send()).await?;
+    for volume in answer.volumes() {
+        let is_going = [VolumeState::Deleting, VolumeState::Deleted];
+        if volume.state().is_some_and(|state| is_going.contains(state)) {
+            continue;
+        }
+        if let Some(id) = volume.volume_id() {
+            delete(line, id, patience).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn delete(line: &Line, id: &str, patience: Patience) -> Result<(), CallError> {
+    let until = Instant::now() + patience.volume;
+    loop {
+        let call = line.client.delete_volume().volume_id(id);
+        let done = line.call(Api::Mutating, 0, || call.clone().send()).await;
+        match unless(Meaning::Gone, done.map(drop)) {
+            Err(error) if error.meaning == Meaning::Busy && Instant::now() < until => {
+                sleep(patience.poll).await;
+            }
+            done => return done,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_is_found_by_its_serial_number_where_there_are_nvme_devices() {
+        let volume = Volume {
+            id: "vol-0123456789abcdef0".to_owned(),
+            device_name: "/dev/sdf".to_owned(),
+        };
+        assert_eq!(
+            device(&volume, true),
+            "/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_vol0123456789abcdef0"
+        );
+        assert_eq!(device(&volume, false), "/dev/xvdf");
+    }
+
+    #[test]
+    fn names_are_taken_in_order_until_there_are_no_more() {
+        let first = free_name(&BTreeSet::from(["/dev/sdf", "/dev/sdh"]));
+        assert_eq!(first.expect("a name"), "/dev/sdg");
+        let all: Vec<_> = (0..).map_while(device_name).collect();
+        let all = all.iter().map(String::as_str).collect();
+        let none = free_name(&all).expect_err("there is none");
+        assert_eq!(none.meaning, Meaning::Busy);
+    }
+}
