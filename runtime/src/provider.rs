@@ -191,6 +191,13 @@ impl MachineToken {
         life.parse::<u32>().ok().map(|life| Self::new(run, life))
     }
 
+    /// The number of the life.
+    #[must_use]
+    pub fn life(&self) -> u32 {
+        let number = self.0.rsplit_once('-').map(|(_, number)| number.parse());
+        number.and_then(Result::ok).unwrap_or_default()
+    }
+
     /// The token as text.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -105,6 +105,18 @@ impl Buckets {
         sleep_until(ready).await;
     }
 
+    /// Takes the tokens of machines alone, for a call that has its own, and returns when they have come.
+    ///
+    /// # Cancellation
+    /// As [`Buckets::take`].
+    pub async fn take_machines(&self, region: &str, api: Api, machines: u32) {
+        let ready = self.with(region, api, |levels, now| {
+            let of_machines = levels.machines.as_mut();
+            of_machines.map_or(now, |level| level.take(now, machines))
+        });
+        sleep_until(ready).await;
+    }
+
     /// Notes that EC2 refused a call for coming too often: somebody else uses the account too, and what was thought
     /// to be there is not.
     pub fn drain(&self, region: &str, api: Api) {

@@ -103,7 +103,29 @@ impl Line {
         E: ProvideErrorMetadata + Error + 'static,
         R: Debug + 'static,
     {
-        self.buckets.take(&self.region, api, machines).await;
+        self.turn(api).await;
+        self.in_turn(api, machines, send).await
+    }
+
+    /// Waits until a call may be made, and counts it.
+    pub(crate) async fn turn(&self, api: Api) {
+        self.buckets.take(&self.region, api, 0).await;
+    }
+
+    /// Makes a call whose turn has come, about so many machines.
+    pub(crate) async fn in_turn<T, E, R>(
+        &self,
+        api: Api,
+        machines: u32,
+        send: impl Future<Output = Result<T, SdkError<E, R>>>,
+    ) -> Result<T, CallError>
+    where
+        E: ProvideErrorMetadata + Error + 'static,
+        R: Debug + 'static,
+    {
+        self.buckets
+            .take_machines(&self.region, api, machines)
+            .await;
         send.await.map_err(|error| {
             let error = CallError::of(&error);
             if error.meaning == Meaning::Throttled {

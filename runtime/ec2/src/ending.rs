@@ -4,8 +4,10 @@
 //! be ended. What is remembered says how long to look for something that EC2 may not show yet.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use dva_runtime::provider::MachineToken;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use crate::bucket::Api;
@@ -14,7 +16,7 @@ use crate::config::Patience;
 use crate::error::Meaning;
 use crate::image::filter;
 use crate::instance::InstanceView;
-use crate::request::{RUN_TAG, TOKEN_TAG};
+use crate::request::{LIVES_TAG, RUN_TAG};
 use crate::site::{Site, unless};
 use crate::volume;
 
@@ -30,7 +32,7 @@ pub(crate) enum Whose {
 impl Whose {
     fn is(&self, machine: &InstanceView) -> bool {
         match self {
-            Self::Token(token) => machine.token.as_deref() == Some(token.as_str()),
+            Self::Token(token) => machine.token.as_ref() == Some(token),
             Self::Run => true,
         }
     }
@@ -49,7 +51,7 @@ pub(crate) enum Search {
 
 /// Ends machines and returns when EC2 shows none of them any more but as ended.
 pub(crate) async fn end_machines(
-    site: &Site,
+    site: &Arc<Site>,
     whose: &Whose,
     search: &Search,
     patience: Patience,
@@ -62,10 +64,10 @@ pub(crate) async fn end_machines(
             .iter()
             .filter(|machine| whose.is(machine))
             .collect();
-        let mut to_end: BTreeSet<&str> = mine
+        let mut to_end: BTreeSet<_> = mine
             .iter()
             .filter(|machine| !machine.is_ending())
-            .map(|machine| machine.id.as_str())
+            .map(|machine| machine.id.clone())
             .collect();
         let is_hidden = |id: &String| !mine.iter().any(|machine| machine.id == *id);
         let mut may_come = match search {
@@ -76,12 +78,10 @@ pub(crate) async fn end_machines(
         if let Search::Known(id) = search
             && may_come
         {
-            to_end.insert(id);
+            to_end.insert(id.clone());
         }
-        to_end.retain(|id| !asked.contains(*id));
-        if terminate(site, &to_end).await? {
-            asked.extend(to_end.into_iter().map(str::to_owned));
-        }
+        to_end.retain(|id| !asked.contains(id));
+        asked.extend(terminate(site, to_end).await?);
         may_come &= Instant::now() < until;
         if !may_come && mine.iter().all(|machine| machine.has_ended()) {
             return Ok(());
@@ -89,27 +89,15 @@ pub(crate) async fn end_machines(
     }
 }
 
-/// The most machines of one call. Source: EC2 API reference, *TerminateInstances*: 1,000, and fewer are advised.
-const AT_ONCE: usize = 100;
-
-/// Ends machines; whether EC2 knows them all.
-async fn terminate(site: &Site, ids: &BTreeSet<&str>) -> Result<bool, CallError> {
-    let ids: Vec<_> = ids.iter().map(|id| (*id).to_owned()).collect();
-    let mut all_known = true;
-    for ids in ids.chunks(AT_ONCE) {
-        let count = u32::try_from(ids.len()).unwrap_or(u32::MAX);
-        let call = site.line.client.terminate_instances();
-        let call = call.set_instance_ids(Some(ids.to_vec()));
-        let send = || call.clone().send();
-        let done = site.line.call(Api::TerminateInstances, count, send).await;
-        match done {
-            Ok(_) => {}
-            // EC2 does not know it yet, or not any more: the next look tells.
-            Err(error) if error.meaning == Meaning::Gone => all_known = false,
-            Err(error) => return Err(error),
-        }
+/// Ends machines; those of them that EC2 knows.
+async fn terminate(site: &Arc<Site>, ids: BTreeSet<String>) -> Result<BTreeSet<String>, CallError> {
+    let mut ends = JoinSet::new();
+    for id in ids {
+        let site = Arc::clone(site);
+        ends.spawn(async move { site.terminate(&id).await.map(|known| known.then_some(id)) });
     }
-    Ok(all_known)
+    let ended: Result<Vec<_>, _> = ends.join_all().await.into_iter().collect();
+    Ok(ended?.into_iter().flatten().collect())
 }
 
 /// Deletes the volumes that were made for a machine. Those that came with it have gone with it.
@@ -118,15 +106,18 @@ pub(crate) async fn end_volumes(
     whose: &Whose,
     patience: Patience,
 ) -> Result<(), CallError> {
-    let tag = match whose {
-        Whose::Token(token) => (TOKEN_TAG, token.as_str()),
-        Whose::Run => (RUN_TAG, site.run.as_str()),
+    let run = (RUN_TAG, site.run.as_str());
+    let life = match whose {
+        Whose::Token(token) => Some(token.life().to_string()),
+        Whose::Run => None,
     };
-    volume::delete_tagged(&site.line, tag, patience).await
+    let of_life = life.as_ref().map(|life| (LIVES_TAG, life.as_str()));
+    let tags: Vec<_> = [run].into_iter().chain(of_life).collect();
+    volume::delete_tagged(&site.line, &tags, patience).await
 }
 
 /// Ends all that a run has here: machines, volumes, key pairs, security groups.
-pub(crate) async fn end_run(site: &Site, patience: Patience) -> Result<(), CallError> {
+pub(crate) async fn end_run(site: &Arc<Site>, patience: Patience) -> Result<(), CallError> {
     end_machines(site, &Whose::Run, &Search::Shown, patience).await?;
     end_volumes(site, &Whose::Run, patience).await?;
     delete_keys(site).await?;

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use aws_sdk_ec2::types::{Instance, InstanceStateName};
+use dva_plan::RunId;
+use dva_runtime::provider::MachineToken;
 
 use crate::call::CallError;
 use crate::error::Meaning;
-use crate::request::{Addressing, TOKEN_TAG};
+use crate::request::{Addressing, LIVES_TAG, RUN_TAG, life_of};
 
 /// A machine.
 #[derive(Clone, Debug)]
@@ -15,7 +17,7 @@ pub(crate) struct InstanceView {
     /// EC2's name for it.
     pub(crate) id: String,
     /// The token it was started under.
-    pub(crate) token: Option<String>,
+    pub(crate) token: Option<MachineToken>,
     /// What it does.
     pub(crate) state: InstanceStateName,
     /// The code of why it does that, and EC2's words.
@@ -32,18 +34,13 @@ pub(crate) struct InstanceView {
 impl InstanceView {
     /// The view of `instance`; `None` where EC2 leaves out its id or state.
     pub(crate) fn of(instance: &Instance) -> Option<Self> {
-        let tags = instance.tags().iter();
-        let token = tags.filter(|tag| tag.key() == Some(TOKEN_TAG));
         let reason = instance.state_reason().and_then(|reason| {
             let words = reason.message().unwrap_or_default();
             Some((reason.code()?.to_owned(), words.to_owned()))
         });
         Some(Self {
             id: instance.instance_id()?.to_owned(),
-            token: token
-                .filter_map(|tag| tag.value())
-                .next()
-                .map(str::to_owned),
+            token: token(instance),
             state: instance.state()?.name()?.clone(),
             reason,
             zone: instance
@@ -91,6 +88,17 @@ impl InstanceView {
             ),
         }
     }
+}
+
+/// The token of a machine: its tags are those of all that were launched with it.
+fn token(instance: &Instance) -> Option<MachineToken> {
+    let tag = |key: &str| {
+        let mut tags = instance.tags().iter();
+        tags.find(|tag| tag.key() == Some(key))?.value()
+    };
+    let index = instance.ami_launch_index().unwrap_or_default();
+    let life = life_of(tag(LIVES_TAG)?, u32::try_from(index).ok()?)?;
+    Some(MachineToken::new(&RunId::new(tag(RUN_TAG)?), life))
 }
 
 fn volumes(instance: &Instance) -> BTreeMap<String, String> {

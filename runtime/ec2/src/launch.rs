@@ -6,9 +6,8 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use aws_sdk_ec2::operation::run_instances::builders::RunInstancesInputBuilder;
 use aws_sdk_ec2::types::InstanceStateName;
 use dva_plan::features::Hypervisor;
 use dva_plan::plan::DiskIx;
@@ -17,16 +16,14 @@ use dva_runtime::provider::{AcquiredMachine, AttachedDisk, MachineRequest};
 use dva_runtime::transport::{Credential, HostKeyCheck, Reach};
 use tokio::time::{Instant, sleep};
 
-use crate::bucket::Api;
 use crate::call::CallError;
-use crate::config::{Ec2Config, TimerUse};
+use crate::config::Ec2Config;
 use crate::console;
 use crate::error::Meaning;
 use crate::instance::InstanceView;
 use crate::reach::{self, MachineDialer};
-use crate::request::{Attempt, device_name, run_instances};
+use crate::request::{Wanted, device_name, shape};
 use crate::site::Site;
-use crate::user_data::Timer;
 use crate::volume::{self, Volume};
 
 /// What is known of a token's machine.
@@ -44,8 +41,6 @@ pub(crate) struct Held {
     pub(crate) dialer: Option<Arc<MachineDialer>>,
     /// What was given out.
     pub(crate) acquired: Option<AcquiredMachine>,
-    /// When nobody needs it any more: said once, for the same call must be the same.
-    expires: Option<SystemTime>,
     /// How many client tokens are used up.
     attempts: u8,
 }
@@ -81,7 +76,7 @@ pub(crate) enum Launch {
 /// # Errors
 /// [`CallError`]; a machine may be there then, as `held` says.
 pub(crate) async fn start(
-    site: &Site,
+    site: &Arc<Site>,
     config: &Ec2Config,
     request: &MachineRequest,
     held: &mut Held,
@@ -118,11 +113,20 @@ fn is_nitro(request: &MachineRequest) -> bool {
 
 /// Asks for the machine in one way after the other and waits until it runs.
 async fn run(
-    site: &Site,
+    site: &Arc<Site>,
     config: &Ec2Config,
     request: &MachineRequest,
     held: &mut Held,
 ) -> Result<InstanceView, CallError> {
+    if held.launch == Launch::Unknown {
+        held.launch = match shown(site, request).await? {
+            Some(id) => Launch::Is(id),
+            None => Launch::Never,
+        };
+    }
+    if let Launch::Is(id) = &held.launch {
+        return until(site, id, &InstanceStateName::Running).await;
+    }
     let mut refused: Option<CallError> = None;
     for (market, subnet) in choices(config, request) {
         match run_so(site, config, request, held, market, subnet).await {
@@ -185,7 +189,7 @@ fn another_may_do(meaning: Meaning) -> bool {
 }
 
 async fn run_so(
-    site: &Site,
+    site: &Arc<Site>,
     config: &Ec2Config,
     request: &MachineRequest,
     held: &mut Held,
@@ -193,73 +197,33 @@ async fn run_so(
     subnet: Option<&str>,
 ) -> Result<InstanceView, CallError> {
     let ground = site.ground(config, request, subnet).await?;
-    let expires = *held
-        .expires
-        .get_or_insert_with(|| SystemTime::now() + request.lifetime);
-    let timer = Timer {
-        at: expires,
-        lifetime: request.lifetime,
-    };
-    let attempt = Attempt {
-        number: held.attempts,
-        subnet: subnet.map(str::to_owned),
-        market,
-        expires,
-        timer: (config.timer == TimerUse::Set).then_some(timer),
-    };
-    let call = run_instances(request, &ground, &attempt)
+    let shape = shape(request, &ground, subnet, market)
         .map_err(|error| CallError::told(Meaning::Parameters, error.to_string()))?;
-    let id = ask(site, config, request, held, &call).await?;
+    let wanted = Wanted {
+        life: request.token.life(),
+        cell: request.cell.clone(),
+        attempt: held.attempts,
+    };
+    let before = std::mem::replace(&mut held.launch, Launch::Asked);
+    let id = match site.launch(&shape, wanted).await {
+        Ok(id) => id,
+        // Whoever asked before is not here any more.
+        Err(refused) if refused.error.meaning == Meaning::Mismatch => {
+            let found = launched_before(site, config, request).await?;
+            found.ok_or(refused.error)?
+        }
+        Err(refused) => {
+            if !refused.may_be_there {
+                held.launch = before;
+            }
+            return Err(refused.error);
+        }
+    };
     held.launch = Launch::Is(id.clone());
     until(site, &id, &InstanceStateName::Running).await
 }
 
-/// How often one call is made whose answer was lost, or came before EC2 knew what it had just made.
-const ASKED: u32 = 5;
-const ASK_AGAIN: Duration = Duration::from_secs(1);
-
-/// Makes the call; the same again where the answer was lost, for its client token makes it one launch. The name of the
-/// machine.
-async fn ask(
-    site: &Site,
-    config: &Ec2Config,
-    request: &MachineRequest,
-    held: &mut Held,
-    call: &RunInstancesInputBuilder,
-) -> Result<String, CallError> {
-    let before = std::mem::replace(&mut held.launch, Launch::Asked);
-    let mut may_be_there = false;
-    let mut asked = 1;
-    let error = loop {
-        let send = call.clone().send_with(&site.line.client);
-        let error = match site.line.once(Api::RunInstances, 1, send).await {
-            Ok(answer) => {
-                let machine = answer.instances().first();
-                let id = machine.and_then(|machine| machine.instance_id());
-                return id.map(str::to_owned).ok_or_else(|| {
-                    CallError::told(Meaning::Unknown, "EC2 names no machine that it launched")
-                });
-            }
-            Err(error) => error,
-        };
-        may_be_there |= error.meaning.may_have_worked();
-        if error.meaning == Meaning::Mismatch {
-            return launched_before(site, config, request).await?.ok_or(error);
-        }
-        let again = matches!(error.meaning, Meaning::Transient | Meaning::Gone);
-        if !again || asked == ASKED {
-            break error;
-        }
-        asked += 1;
-        sleep(ASK_AGAIN).await;
-    };
-    if !may_be_there {
-        held.launch = before;
-    }
-    Err(error)
-}
-
-/// The machine that was launched under the token before, by somebody who is not here any more.
+/// The machine that was launched under the token before, which EC2 may not show at once.
 async fn launched_before(
     site: &Site,
     config: &Ec2Config,
@@ -267,17 +231,19 @@ async fn launched_before(
 ) -> Result<Option<String>, CallError> {
     let until = Instant::now() + config.patience.settle;
     loop {
-        let machines = site.machines().await?;
-        let mine = machines.iter().find(|machine| {
-            machine.token.as_deref() == Some(request.token.as_str()) && !machine.is_ending()
-        });
-        if let Some(machine) = mine {
-            return Ok(Some(machine.id.clone()));
-        }
-        if Instant::now() >= until {
-            return Ok(None);
+        let found = shown(site, request).await?;
+        if found.is_some() || Instant::now() >= until {
+            return Ok(found);
         }
     }
+}
+
+/// The machine of a token, as far as EC2 shows one.
+async fn shown(site: &Site, request: &MachineRequest) -> Result<Option<String>, CallError> {
+    let machines = site.machines().await?;
+    let mut alive = machines.iter().filter(|machine| !machine.is_ending());
+    let mine = alive.find(|machine| machine.token.as_ref() == Some(&request.token));
+    Ok(mine.map(|machine| machine.id.clone()))
 }
 
 /// Waits until a machine is in a state, by looks that all share. One that EC2 does not show yet is waited for.

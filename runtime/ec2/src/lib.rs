@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`provider`] | starts machines and ends them: [`Ec2Provider`] |
 //! | [`config`] | says what machines are started with |
-//! | [`request`] | makes the call that launches a machine |
+//! | [`request`] | makes the call that launches machines |
 //! | [`user_data`](mod@user_data) | puts the timer that ends a machine beside the plan's own user data |
 //! | [`bucket`] | lets calls wait until EC2 takes them |
 //! | [`error`] | says what EC2's error codes mean for a run |
@@ -27,12 +27,14 @@ pub mod user_data;
 mod call;
 mod console;
 mod ending;
+mod gather;
 mod image;
 mod instance;
 mod launch;
 mod poll;
 mod reach;
 mod site;
+mod together;
 mod volume;
 
 pub use config::{Dial, Ec2Config, LoginKey, Patience, SourceRange, SourceRangeError, TimerUse};

@@ -270,7 +270,7 @@ impl Ec2Provider {
 }
 
 async fn end_in(
-    site: &Site,
+    site: &Arc<Site>,
     whose: &Whose,
     search: &Search,
     has_volumes: bool,
@@ -300,7 +300,8 @@ fn release_error(
             format!("`aws ec2 terminate-instances --region {region} --instance-ids {id}` ends it")
         }
         Launch::Unknown | Launch::Never | Launch::Asked => format!(
-            "`aws ec2 describe-instances --region {region} --filters Name=tag:dva:token,Values={token}` shows it"
+            "`aws ec2 describe-instances --region {region} --filters Name=tag:dva:run,Values={}` shows it",
+            run_of(token)
         ),
     };
     ReleaseError {
@@ -374,9 +375,6 @@ impl Provider for Ec2Provider {
         if let Some(machine) = &held.acquired {
             return Ok(machine.clone());
         }
-        if held.launch == Launch::Unknown {
-            held.launch = Launch::Never;
-        }
         held.region = Some(request.machine.region.clone());
         let site = self.site(&request.machine.region, &request.run);
         match launch::start(&site, &self.config, request, &mut held).await {
@@ -399,8 +397,7 @@ impl Provider for Ec2Provider {
         for region in &self.config.regions {
             let machines = self.site(region, run).machines().await.ok()?;
             let alive = machines.iter().filter(|machine| !machine.has_ended());
-            let of_machines = alive.filter_map(|machine| machine.token.as_deref());
-            tokens.extend(of_machines.filter_map(|token| MachineToken::of_run(run, token)));
+            tokens.extend(alive.filter_map(|machine| machine.token.clone()));
         }
         Some(tokens.into_iter().collect())
     }

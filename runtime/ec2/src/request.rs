@@ -1,11 +1,15 @@
-//! The call that launches one machine, made from what a run asks for.
+//! The call that launches machines, made from what a run asks for.
 //!
 //! It is made, not sent, and only of what is passed in: a call that is made again is the same call, which is what
 //! lets EC2 know it again by its client token. All that has to be right about a launch is said in it, so that
 //! nothing is left to do between the launch and the first login: tags (a machine is found by them, whatever becomes of
 //! us), what ends with the machine, and the timer.
+//!
+//! Machines that differ in nothing but whose they are come by one call ([`Shape`]). Its tags are those of all of
+//! them, so the lives stand in one tag, and EC2's launch index says which of them a machine is.
 
-use std::time::SystemTime;
+use std::collections::BTreeSet;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_sdk_ec2::operation::run_instances::builders::RunInstancesInputBuilder;
 use aws_sdk_ec2::primitives::{DateTime, DateTimeFormat};
@@ -17,17 +21,20 @@ use aws_sdk_ec2::types::{
 };
 use base64ct::{Base64, Encoding};
 use dva_plan::quote::Market;
-use dva_runtime::provider::{MachineRequest, MachineToken};
+use dva_plan::{CellId, RunId};
+use dva_runtime::provider::MachineRequest;
 use thiserror::Error;
 
-use crate::user_data::{Timer, UserDataError, user_data};
+use crate::config::TimerUse;
+use crate::user_data::{self, Timer, UserDataError};
 
 /// The tag of a machine's run.
 pub const RUN_TAG: &str = "dva:run";
-/// The tag of a machine's cell.
+/// The tag of a machine's cell, or of all that were asked for together, with commas.
 pub const CELL_TAG: &str = "dva:cell";
-/// The tag of a machine's token, which its volumes have as well.
-pub const TOKEN_TAG: &str = "dva:token";
+/// The tag of the lives that were asked for together, as [`lives_text`] has them: the machine with launch index `i` is
+/// that of life number `i` among them. A volume that was attached later has that of its machine alone.
+pub const LIVES_TAG: &str = "dva:lives";
 /// The tag of who started a machine.
 pub const OWNER_TAG: &str = "dva:owner";
 /// The tag of the time after which nobody needs a machine any more, in UTC: `2026-11-28T16:00:00Z`.
@@ -60,23 +67,38 @@ pub struct Ground {
     pub security_groups: Vec<String>,
     /// Which address it is reached at.
     pub addressing: Addressing,
+    /// Whether it ends itself.
+    pub timer: TimerUse,
     /// Who starts it.
     pub owner: String,
 }
 
-/// One try to launch a machine.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Attempt {
-    /// Which one of this machine's; each has a client token of its own, for no two are the same call.
-    pub number: u8,
-    /// The subnet; the region's usual one where there is none.
-    pub subnet: Option<String>,
-    /// How it is bought.
-    pub market: Market,
-    /// When nobody needs it any more.
-    pub expires: SystemTime,
-    /// When it ends itself, unless it is not to.
-    pub timer: Option<Timer>,
+/// What is asked for of machines that come by one call: all of them are alike.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Shape {
+    /// The call without what is the call's own: its number of machines, its client token, tags and user data.
+    pub call: RunInstancesInputBuilder,
+    /// The user data of the plan.
+    pub user_data: Option<Vec<u8>>,
+    /// How long each may live.
+    pub lifetime: Duration,
+    /// Whether they end themselves then.
+    pub timer: TimerUse,
+    /// The run.
+    pub run: RunId,
+    /// Who starts them.
+    pub owner: String,
+}
+
+/// One of the machines that are asked for by a call. They are ordered by their lives.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Wanted {
+    /// The number of its life in the run.
+    pub life: u32,
+    /// Its cell.
+    pub cell: CellId,
+    /// Which try to get it this is: no client token is used for two calls.
+    pub attempt: u8,
 }
 
 /// A machine that cannot be asked for.
@@ -106,51 +128,136 @@ pub fn device_name(position: usize) -> Option<String> {
     Some(format!("/dev/sd{letter}"))
 }
 
-/// The client token of a machine's attempt, 64 characters of ASCII at most.
-#[must_use]
-pub fn client_token(token: &MachineToken, attempt: u8) -> String {
-    format!("{token}.{attempt}")
-}
-
-/// The call for one machine.
+/// What is asked for of the machine of `request`, bought so and in this subnet; the region's usual one where there is
+/// none.
 ///
 /// # Errors
 /// [`RequestError`]: no call could be right.
-pub fn run_instances(
+pub fn shape(
     request: &MachineRequest,
     ground: &Ground,
-    attempt: &Attempt,
-) -> Result<RunInstancesInputBuilder, RequestError> {
-    let user_data = user_data(request.boot.user_data.as_deref(), attempt.timer)?;
+    subnet: Option<&str>,
+    market: Market,
+) -> Result<Shape, RequestError> {
     let mut call = RunInstancesInputBuilder::default()
         .image_id(&ground.image)
         .instance_type(InstanceType::from(request.machine.r#type.as_str()))
-        .min_count(1)
-        .max_count(1)
-        .client_token(client_token(&request.token, attempt.number))
         .key_name(&ground.key_name)
-        .network_interfaces(network_interface(ground, attempt))
+        .network_interfaces(network_interface(ground, subnet))
         .instance_initiated_shutdown_behavior(ShutdownBehavior::Terminate)
         .metadata_options(metadata_options())
-        .set_user_data(user_data.map(|bytes| Base64::encode_string(&bytes)))
-        .set_block_device_mappings(Some(block_devices(request, ground)?))
-        .set_tag_specifications(Some(tag_specifications(request, ground, attempt)));
+        .set_block_device_mappings(Some(block_devices(request, ground)?));
     if is_burstable(request) {
         let standard = CreditSpecificationRequest::builder().cpu_credits("standard");
         call = call.credit_specification(standard.build());
     }
-    if attempt.market == Market::Spot {
+    if market == Market::Spot {
         call = call.instance_market_options(spot());
     }
-    Ok(call)
+    let user_data = request.boot.user_data.clone();
+    // Said now: when the call is made nobody is there who could do something about it.
+    user_data::user_data(
+        user_data.as_deref(),
+        timer(ground.timer, request.lifetime, UNIX_EPOCH),
+    )?;
+    Ok(Shape {
+        call,
+        user_data,
+        lifetime: request.lifetime,
+        timer: ground.timer,
+        run: request.run.clone(),
+        owner: ground.owner.clone(),
+    })
 }
 
-fn network_interface(ground: &Ground, attempt: &Attempt) -> InstanceNetworkInterfaceSpecification {
+/// The call for all of `wanted`, in the order of their lives, as it is made at `now`. EC2 may launch fewer.
+///
+/// # Errors
+/// [`RequestError`]: no call could be right.
+pub fn run_instances(
+    shape: &Shape,
+    wanted: &[Wanted],
+    now: SystemTime,
+) -> Result<RunInstancesInputBuilder, RequestError> {
+    let expires = now + shape.lifetime;
+    let timer = timer(shape.timer, shape.lifetime, expires);
+    let user_data = user_data::user_data(shape.user_data.as_deref(), timer)?;
+    let client_token = wanted.first().map(|first| {
+        let (run, count) = (&shape.run, wanted.len());
+        // 64 characters of ASCII at most.
+        format!("{run}-{}.{}.{count}", first.life, first.attempt)
+    });
+    let call = shape.call.clone();
+    Ok(call
+        // What there is of them is taken; the others ask elsewhere.
+        .min_count(1)
+        .set_max_count(i32::try_from(wanted.len()).ok())
+        .set_client_token(client_token)
+        .set_user_data(user_data.map(|bytes| Base64::encode_string(&bytes)))
+        .set_tag_specifications(Some(tag_specifications(shape, wanted, expires))))
+}
+
+fn timer(used: TimerUse, lifetime: Duration, at: SystemTime) -> Option<Timer> {
+    match used {
+        TimerUse::Set => Some(Timer { at, lifetime }),
+        TimerUse::Never => None,
+    }
+}
+
+/// The most characters of a tag's value. Source: EC2 user guide, *Tag restrictions*.
+const MOST_OF_A_TAG: usize = 256;
+
+/// Whether one call can be about all of these: whether its tags hold them.
+#[must_use]
+pub fn fit_together(wanted: &[Wanted]) -> bool {
+    let lives: Vec<_> = wanted.iter().map(|of| of.life).collect();
+    lives_text(&lives).len() <= MOST_OF_A_TAG && cells_text(wanted).len() <= MOST_OF_A_TAG
+}
+
+/// The numbers of lives, ascending, as their tag has them: `3-5,9`.
+#[must_use]
+pub fn lives_text(lives: &[u32]) -> String {
+    let runs = lives.chunk_by(|one, next| one.checked_add(1) == Some(*next));
+    let texts = runs.filter_map(|run| match (run.first()?, run.last()?) {
+        (first, last) if first == last => Some(first.to_string()),
+        (first, last) => Some(format!("{first}-{last}")),
+    });
+    texts.collect::<Vec<_>>().join(",")
+}
+
+/// The life of the machine with this launch index, of those of a tag.
+#[must_use]
+pub fn life_of(lives: &str, launch_index: u32) -> Option<u32> {
+    let mut before = 0;
+    for run in lives.split(',') {
+        let (first, last) = run.split_once('-').unwrap_or((run, run));
+        let (first, last): (u32, u32) = (first.parse().ok()?, last.parse().ok()?);
+        let life = first.checked_add(launch_index.checked_sub(before)?)?;
+        if life <= last {
+            return Some(life);
+        }
+        before = before
+            .checked_add(last.checked_sub(first)?)?
+            .checked_add(1)?;
+    }
+    None
+}
+
+/// The cells of machines, each once: EC2 allows commas.
+fn cells_text(wanted: &[Wanted]) -> String {
+    let cells: BTreeSet<_> = wanted.iter().map(|of| of.cell.as_str()).collect();
+    cells.into_iter().collect::<Vec<_>>().join(",")
+}
+
+fn network_interface(
+    ground: &Ground,
+    subnet: Option<&str>,
+) -> InstanceNetworkInterfaceSpecification {
     let interface = InstanceNetworkInterfaceSpecification::builder()
         .device_index(0)
         .delete_on_termination(true)
         .set_groups(Some(ground.security_groups.clone()))
-        .set_subnet_id(attempt.subnet.clone())
+        .set_subnet_id(subnet.map(str::to_owned))
         .associate_public_ip_address(ground.addressing == Addressing::Public);
     match ground.addressing {
         Addressing::Ipv6 => interface.ipv6_address_count(1).build(),
@@ -221,16 +328,17 @@ pub(crate) fn gibibytes(bytes: u64) -> Result<i32, RequestError> {
 }
 
 fn tag_specifications(
-    request: &MachineRequest,
-    ground: &Ground,
-    attempt: &Attempt,
+    shape: &Shape,
+    wanted: &[Wanted],
+    expires: SystemTime,
 ) -> Vec<TagSpecification> {
+    let lives: Vec<_> = wanted.iter().map(|of| of.life).collect();
     let tags = [
-        (RUN_TAG, request.run.to_string()),
-        (CELL_TAG, request.cell.to_string()),
-        (TOKEN_TAG, request.token.to_string()),
-        (OWNER_TAG, ground.owner.clone()),
-        (EXPIRES_TAG, timestamp(attempt.expires)),
+        (RUN_TAG, shape.run.to_string()),
+        (CELL_TAG, cells_text(wanted)),
+        (LIVES_TAG, lives_text(&lives)),
+        (OWNER_TAG, shape.owner.clone()),
+        (EXPIRES_TAG, timestamp(expires)),
     ];
     [ResourceType::Instance, ResourceType::Volume]
         .into_iter()

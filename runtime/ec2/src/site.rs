@@ -16,10 +16,12 @@ use crate::bucket::Api;
 use crate::call::{CallError, Line};
 use crate::config::Ec2Config;
 use crate::error::Meaning;
+use crate::gather::Gather;
 use crate::image::{self, FoundImage, filter};
 use crate::instance::InstanceView;
 use crate::poll::Poll;
-use crate::request::{Ground, OWNER_TAG, RUN_TAG, tagged};
+use crate::request::{Ground, OWNER_TAG, RUN_TAG, Shape, Wanted, tagged};
+use crate::together::NotLaunched;
 
 /// The port of a machine's SSH server.
 pub(crate) const SSH_PORT: u16 = 22;
@@ -35,6 +37,10 @@ pub(crate) struct Site {
     /// By the network they are of; where that is the region's usual one, by nothing.
     groups: Mutex<BTreeMap<Option<String>, Vec<String>>>,
     images: Mutex<BTreeMap<(ImageSourceKey, String), FoundImage>>,
+    /// Those who wait to be launched, by what they want.
+    pub(crate) launches: Gather<Shape, Wanted, Result<String, NotLaunched>>,
+    /// Those who wait to be ended.
+    pub(crate) ends: Gather<(), String, Result<bool, CallError>>,
 }
 
 /// An image source as a key of a table: its text.
@@ -49,6 +55,8 @@ impl Site {
             key_name: OnceCell::new(),
             groups: Mutex::default(),
             images: Mutex::default(),
+            launches: Gather::default(),
+            ends: Gather::default(),
         }
     }
 
@@ -100,6 +108,7 @@ impl Site {
             key_name: self.key_name(config).await?.to_owned(),
             security_groups: self.security_groups(config, subnet).await?,
             addressing: config.addressing,
+            timer: config.timer,
             owner: config.owner.clone(),
         })
     }

@@ -11,7 +11,7 @@ use crate::call::{CallError, Line};
 use crate::config::Patience;
 use crate::error::Meaning;
 use crate::image::filter;
-use crate::request::{RUN_TAG, TOKEN_TAG, device_name, gibibytes, tagged};
+use crate::request::{LIVES_TAG, RUN_TAG, device_name, gibibytes, tagged};
 use crate::site::{Site, unless};
 
 /// A volume of a machine.
@@ -48,7 +48,7 @@ pub(crate) async fn create(
         .map_err(|error| CallError::told(Meaning::Parameters, error.to_string()))?;
     let tags = [
         (RUN_TAG, site.run.to_string()),
-        (TOKEN_TAG, token.to_string()),
+        (LIVES_TAG, token.life().to_string()),
     ];
     let call = site
         .line
@@ -193,18 +193,20 @@ async fn wait(
     Ok(())
 }
 
-/// Deletes all volumes with this tag, and returns when EC2 has taken note of it. For volumes whose machines have ended:
+/// Deletes all volumes with these tags, and returns when EC2 has taken note of it. For volumes whose machines have ended:
 /// one that is still attached is waited for.
 pub(crate) async fn delete_tagged(
     line: &Line,
-    tag: (&str, &str),
+    tags: &[(&str, &str)],
     patience: Patience,
 ) -> Result<(), CallError> {
-    let (key, value) = tag;
+    let filters = tags
+        .iter()
+        .map(|(key, value)| filter(&format!("tag:{key}"), value));
     let call = line
         .client
         .describe_volumes()
-        .filters(filter(&format!("tag:{key}"), value));
+        .set_filters(Some(filters.collect()));
     let answer = line.call(Api::Describe, 0, || call.clone().send()).await?;
     for volume in answer.volumes() {
         let is_going = [VolumeState::Deleting, VolumeState::Deleted];

@@ -6,7 +6,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use dva_plan::features::Features;
 use dva_plan::plan::{DiskIx, ImageSource, Machine};
 use dva_plan::{CellId, RunId};
-use dva_runtime::provider::{BootRequest, DiskRequest};
+use dva_runtime::provider::{BootRequest, DiskRequest, MachineToken};
 
 use super::*;
 
@@ -45,22 +45,28 @@ fn ground() -> Ground {
         key_name: "dva-20261128-150000-4f2a".to_owned(),
         security_groups: vec!["sg-0123456789abcdef0".to_owned()],
         addressing: Addressing::Public,
+        timer: TimerUse::Set,
         owner: "ci".to_owned(),
     }
 }
 
-fn attempt() -> Attempt {
-    let expires = UNIX_EPOCH + Duration::from_secs(1_795_885_200);
-    Attempt {
-        number: 0,
-        subnet: None,
-        market: Market::OnDemand,
-        expires,
-        timer: Some(Timer {
-            at: expires,
-            lifetime: Duration::from_secs(3_600),
-        }),
+fn wanted(life: u32, attempt: u8) -> Wanted {
+    Wanted {
+        life,
+        cell: CellId::new("0123456789abcdef0123"),
+        attempt,
     }
+}
+
+/// The call for one machine.
+fn call(request: &MachineRequest, ground: &Ground) -> RunInstancesInputBuilder {
+    let shape = shape(request, ground, None, Market::OnDemand).expect("it can be asked for");
+    made(&shape, &[wanted(7, 0)])
+}
+
+fn made(shape: &Shape, wanted: &[Wanted]) -> RunInstancesInputBuilder {
+    let now = UNIX_EPOCH + Duration::from_secs(1_795_881_600);
+    run_instances(shape, wanted, now).expect("it can be asked for")
 }
 
 fn disk(row: u32, size_bytes: u64) -> DiskRequest {
@@ -91,7 +97,7 @@ fn shown(call: &RunInstancesInputBuilder) -> String {
 
 #[test]
 fn the_simplest_machine() {
-    let call = run_instances(&request(), &ground(), &attempt()).expect("it can be asked for");
+    let call = call(&request(), &ground());
     insta::assert_snapshot!(shown(&call));
 }
 
@@ -110,20 +116,63 @@ fn a_machine_with_all_there_is() {
         addressing: Addressing::Ipv6,
         ..ground()
     };
-    let attempt = Attempt {
-        number: 3,
-        subnet: Some("subnet-0123456789abcdef0".to_owned()),
-        market: Market::Spot,
-        ..attempt()
+    let subnet = Some("subnet-0123456789abcdef0");
+    let shape = shape(&request, &ground, subnet, Market::Spot).expect("it can be asked for");
+    insta::assert_snapshot!(shown(&made(&shape, &[wanted(7, 3)])));
+}
+
+#[test]
+fn alike_machines_come_by_one_call_and_are_told_apart_by_their_lives() {
+    let alike = |life| MachineRequest {
+        token: MachineToken::new(&request().run, life),
+        cell: CellId::new(format!("{life:020x}")),
+        ..request()
     };
-    let call = run_instances(&request, &ground, &attempt).expect("it can be asked for");
-    insta::assert_snapshot!(shown(&call));
+    let shape_of = |life| shape(&alike(life), &ground(), None, Market::OnDemand);
+    assert_eq!(shape_of(3), shape_of(4));
+    let other = MachineRequest {
+        lifetime: Duration::from_secs(60),
+        ..request()
+    };
+    let other = shape(&other, &ground(), None, Market::OnDemand);
+    assert_ne!(shape_of(3), other, "its timer is another one");
+    let lives = [3, 4, 5, 9];
+    let shape = shape_of(3).expect("it can be asked for");
+    let call = made(&shape, &lives.map(|life| wanted(life, 0)));
+    assert_eq!(call.get_max_count(), &Some(4));
+    let specifications = call.get_tag_specifications().as_deref();
+    let tags = specifications.expect("there are some")[0].tags();
+    let tag = tags.iter().find(|tag| tag.key() == Some(LIVES_TAG));
+    let text = tag.and_then(|tag| tag.value()).expect("it is there");
+    assert_eq!(text, "3-5,9");
+    let told: Vec<_> = (0..5).map(|index| life_of(text, index)).collect();
+    assert_eq!(told, [Some(3), Some(4), Some(5), Some(9), None]);
+    assert_eq!(life_of("7", 0), Some(7));
+    assert_eq!(life_of("", 0), None);
+    assert_eq!(life_of("9-3", 1), None);
+}
+
+#[test]
+fn a_call_is_about_no_more_machines_than_its_tags_hold() {
+    let of_one_cell: Vec<_> = (0..1_000).map(|life| wanted(life, 0)).collect();
+    assert!(fit_together(&of_one_cell));
+    let scattered: Vec<_> = (0..100).map(|life| wanted(life * 2, 0)).collect();
+    assert!(!fit_together(&scattered));
+    let of_cells = |count: u32| -> Vec<_> {
+        let of_cell = |life| Wanted {
+            cell: CellId::new(format!("{life:020x}")),
+            ..wanted(life, 0)
+        };
+        (0..count).map(of_cell).collect()
+    };
+    assert!(fit_together(&of_cells(12)));
+    assert!(!fit_together(&of_cells(13)));
 }
 
 #[test]
 fn the_same_request_is_the_same_call() {
-    let call = || run_instances(&request(), &ground(), &attempt()).expect("it can be asked for");
-    assert_eq!(call(), call());
+    let once = call(&request(), &ground());
+    assert_eq!(once, call(&request(), &ground()));
 }
 
 #[test]
@@ -132,7 +181,7 @@ fn a_private_machine_has_no_public_address() {
         addressing: Addressing::Private,
         ..ground()
     };
-    let call = run_instances(&request(), &ground, &attempt()).expect("it can be asked for");
+    let call = call(&request(), &ground);
     let interfaces = call.get_network_interfaces().as_deref();
     let interface = &interfaces.expect("there is one")[0];
     assert_eq!(interface.associate_public_ip_address(), Some(false));
@@ -141,22 +190,26 @@ fn a_private_machine_has_no_public_address() {
 
 #[test]
 fn without_a_timer_nothing_is_put_onto_the_machine() {
-    let attempt = Attempt {
-        timer: None,
-        ..attempt()
+    let ground = Ground {
+        timer: TimerUse::Never,
+        ..ground()
     };
-    let call = run_instances(&request(), &ground(), &attempt).expect("it can be asked for");
-    assert_eq!(call.get_user_data(), &None);
+    assert_eq!(call(&request(), &ground).get_user_data(), &None);
 }
 
 #[test]
-fn a_client_token_is_short_enough_for_ec2_and_differs_by_attempt() {
-    // The longest run id that a token may be made of.
-    let run = RunId::new("a".repeat(60 - "-4294967295".len()));
-    let token = MachineToken::new(&run, u32::MAX);
-    let text = client_token(&token, u8::MAX);
+fn a_client_token_is_short_enough_for_ec2_and_differs_by_attempt_and_number() {
+    let run = RunId::new("20261128-150000-4f2a");
+    let request = MachineRequest { run, ..request() };
+    let shape = shape(&request, &ground(), None, Market::OnDemand).expect("it can be asked for");
+    let token = |wanted: &[Wanted]| {
+        let call = made(&shape, wanted);
+        call.get_client_token().clone().expect("there is one")
+    };
+    let text = token(&vec![wanted(u32::MAX, u8::MAX); 1_000]);
     assert!(text.len() <= 64 && text.is_ascii(), "{text}");
-    assert_ne!(client_token(&token, 0), client_token(&token, 1));
+    assert_ne!(token(&[wanted(1, 0)]), token(&[wanted(1, 1)]));
+    assert_ne!(token(&[wanted(1, 0)]), token(&[wanted(1, 0), wanted(2, 0)]));
 }
 
 #[test]
@@ -166,7 +219,7 @@ fn disks_have_names_until_there_are_no_more() {
     assert_eq!(device_name(MOST_DISKS), None);
     let mut request = request();
     request.disks = (0..12).map(|row| disk(row, 1 << 30)).collect();
-    let refused = run_instances(&request, &ground(), &attempt());
+    let refused = shape(&request, &ground(), None, Market::OnDemand);
     assert_eq!(refused, Err(RequestError::TooManyDisks(12)));
 }
 

@@ -158,8 +158,8 @@ impl Ground {
     /// How many machines of a token have not ended.
     async fn alive(&self, token: &MachineToken) -> usize {
         let of_token = Filter::builder()
-            .name("tag:dva:token")
-            .values(token.as_str());
+            .name("tag:dva:lives")
+            .values(token.life().to_string());
         let call = self.client.describe_instances().filters(of_token.build());
         let answer = call.send().await.expect("an answer");
         let machines = answer
@@ -205,9 +205,9 @@ async fn a_machine_is_launched_once_found_again_and_ended_with_all_it_had() {
     let wanted = [
         "dva:cell",
         "dva:expires",
+        "dva:lives",
         "dva:owner",
         "dva:run",
-        "dva:token",
     ];
     assert_eq!(tags, BTreeSet::from(wanted));
     assert_eq!(shown.key_name(), Some("dva-20261128-150000-4f2a"));
