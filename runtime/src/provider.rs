@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use dva_plan::plan::{BootMode, Capability, DiskIx, ImageSource, Machine};
+use dva_plan::plan::{BootMode, Capability, DiskIx, ImageSource, Machine, Network};
 use dva_plan::quote::Market;
 use dva_plan::{CellId, RunId};
 use thiserror::Error;
@@ -230,6 +230,10 @@ pub struct MachineRequest {
     pub disks: Vec<DiskRequest>,
     /// What it needs at its launch. Only of a provider whose machines can be given all of it.
     pub boot: BootRequest,
+    /// What its network must be.
+    pub network: Network,
+    /// The value of the cell's axis `network`, where it has one: what people call the network that is wanted.
+    pub network_name: Option<String>,
     /// How it may be bought, the best way first; empty for on demand.
     pub market: Vec<Market>,
     /// How long it may live at most; it ends itself then, whoever is still there.

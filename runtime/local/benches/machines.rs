@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dva_local::{HostInventory, LocalConfig, LocalProvider};
-use dva_plan::plan::{ImageSource, Machine};
+use dva_plan::plan::{ImageSource, Machine, Network};
 use dva_plan::{CellId, RunId};
 use dva_runtime::provider::{MachineRequest, MachineToken, Provider};
 use dva_runtime::transport::{ExecRequest, ExecStatus, Purpose, StreamPlan, Transport};
@@ -110,6 +110,8 @@ async fn first_command(provider: &LocalProvider, token: &MachineToken) {
         },
         disks: Vec::new(),
         boot: Default::default(),
+        network: Network::default(),
+        network_name: None,
         market: Vec::new(),
         lifetime: Duration::from_secs(600),
     };

@@ -106,6 +106,8 @@ fn request(life: &Life) -> Option<MachineRequest> {
             .map(|disk| disk_request(plan, disk))
             .collect(),
         boot: boot(life).ok()?,
+        network: cell.network,
+        network_name: cell.axes.get("network").cloned(),
         market: plan.policy.market.clone(),
         lifetime: life.lifetime,
     })

@@ -8,7 +8,7 @@ use std::time::Duration;
 use dva_plan::document::Loaded;
 use dva_plan::exit::ExitCode;
 use dva_plan::expr::{Comparison, MachineFact, Node};
-use dva_plan::plan::{ImageSource, Setup};
+use dva_plan::plan::{ImageSource, Network, Setup};
 use dva_plan::quote::Market;
 use dva_plan::step::StepKind;
 use dva_plan::table::Table;
@@ -290,6 +290,8 @@ impl Direct {
             machine: body.machines.iter().next().unwrap().clone(),
             disks: Vec::new(),
             boot: BootRequest::default(),
+            network: Network::default(),
+            network_name: None,
             market: vec![Market::OnDemand],
             lifetime: Duration::from_secs(3_600),
         };

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::time::{Duration, UNIX_EPOCH};
 
 use dva_plan::features::Features;
-use dva_plan::plan::{DiskIx, ImageSource, Machine};
+use dva_plan::plan::{DiskIx, ImageSource, Machine, Network};
 use dva_plan::{CellId, RunId};
 use dva_runtime::provider::{BootRequest, DiskRequest, MachineToken};
 
@@ -32,6 +32,8 @@ fn request() -> MachineRequest {
         },
         disks: Vec::new(),
         boot: BootRequest::default(),
+        network: Network::default(),
+        network_name: None,
         market: Vec::new(),
         lifetime: Duration::from_secs(3_600),
     }

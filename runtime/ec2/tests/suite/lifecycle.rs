@@ -14,7 +14,7 @@ use aws_sdk_ec2::config::{Credentials, SharedCredentialsProvider};
 use aws_sdk_ec2::types::{Filter, InstanceStateName};
 use dva_ec2::request::Addressing;
 use dva_ec2::{Ec2Config, Ec2Provider, LoginKey, Patience, SourceRange, TimerUse};
-use dva_plan::plan::{DiskIx, ImageSource, Machine};
+use dva_plan::plan::{DiskIx, ImageSource, Machine, Network};
 use dva_plan::{CellId, RunId};
 use dva_runtime::provider::{
     AcquireErrorKind, BootRequest, ControlErrorKind, DetachMode, DiskRequest, MachineRequest,
@@ -119,6 +119,8 @@ impl Ground {
             },
             disks: Vec::new(),
             boot: BootRequest::default(),
+            network: Network::default(),
+            network_name: None,
             market: Vec::new(),
             lifetime: Duration::from_secs(3_600),
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dva_local::{HostInventory, LocalConfig, LocalProvider, leftovers};
-use dva_plan::plan::{DiskIx, ImageSource, Machine};
+use dva_plan::plan::{DiskIx, ImageSource, Machine, Network};
 use dva_plan::{CellId, RunId};
 use dva_runtime::provider::{
     AcquireError, AcquiredMachine, DiskRequest, MachineRequest, MachineToken, Provider,
@@ -127,6 +127,8 @@ pub(crate) fn request(life: u32) -> MachineRequest {
         },
         disks: Vec::new(),
         boot: Default::default(),
+        network: Network::default(),
+        network_name: None,
         market: Vec::new(),
         lifetime: Duration::from_secs(600),
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use dva_plan::plan::{DiskIx, ImageSource, Machine};
+use dva_plan::plan::{DiskIx, ImageSource, Machine, Network};
 use dva_plan::{CellId, RunId};
 use dva_runtime::provider::{
     AcquireErrorKind, DiskRequest, MachineRequest, MachineToken, Provider,
@@ -42,6 +42,8 @@ fn request(life: u32) -> MachineRequest {
         machine: machine(),
         disks: Vec::new(),
         boot: Default::default(),
+        network: Network::default(),
+        network_name: None,
         market: Vec::new(),
         lifetime: Duration::from_secs(60),
     }
