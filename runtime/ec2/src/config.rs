@@ -9,7 +9,7 @@ use std::time::Duration;
 use dva_runtime::transport::Dialer;
 use thiserror::Error;
 
-use crate::request::Addressing;
+use crate::request::{Addressing, OWNER_TAG};
 
 /// Makes the way to an address. The command gives TCP or a jump host; tests give ways of their own.
 pub type Dial = Arc<dyn Fn(SocketAddr) -> Arc<dyn Dialer> + Send + Sync>;
@@ -17,24 +17,20 @@ pub type Dial = Arc<dyn Fn(SocketAddr) -> Arc<dyn Dialer> + Send + Sync>;
 /// How EC2 is used.
 #[derive(Clone)]
 pub struct Ec2Config {
-    /// Where to call EC2, for clouds that do as EC2 does; `AWS_ENDPOINT_URL` and what a profile says hold where
-    /// there is none.
-    pub endpoint_url: Option<String>,
-    /// The profile of the AWS configuration; `AWS_PROFILE` and `default` hold where there is none.
-    pub profile: Option<String>,
-    /// The regions in which a run may have machines. What is left of a run is looked for in all of them.
-    pub regions: Vec<String>,
-    /// Subnets by region, the best first; a region without any has those of its default network.
-    pub subnets: BTreeMap<String, Vec<String>>,
-    /// Security groups by region that machines get instead of one that is made for the run.
-    pub security_groups: BTreeMap<String, Vec<String>>,
+    /// The accounts by partition; a partition without one has that of the environment.
+    pub accounts: BTreeMap<String, Account>,
+    /// The regions in which a run may have machines, with their partitions. What is left of a run is looked for in all
+    /// of them.
+    pub regions: BTreeMap<String, String>,
+    /// What machines are launched into, by what the plan calls their network.
+    pub networks: BTreeMap<String, NetworkUse>,
+    /// What they are launched into where the plan calls it nothing, or something that is not among those.
+    pub usual_network: NetworkUse,
     /// Which addresses may reach the SSH port of machines.
     pub ssh_from: Vec<SourceRange>,
-    /// At which address machines are reached.
-    pub addressing: Addressing,
-    /// The key pair of the run.
+    /// The key pair of this process.
     pub key: LoginKey,
-    /// The account to log in to.
+    /// The account to log in to where the image names none.
     pub user: String,
     /// Who starts the machines; becomes a tag.
     pub owner: String,
@@ -46,6 +42,72 @@ pub struct Ec2Config {
     pub patience: Patience,
 }
 
+impl Ec2Config {
+    /// What a network of this name means.
+    #[must_use]
+    pub fn network(&self, name: Option<&str>) -> &NetworkUse {
+        let known = name.and_then(|name| self.networks.get(name));
+        known.unwrap_or(&self.usual_network)
+    }
+
+    /// The account of a region.
+    pub(crate) fn account(&self, region: &str) -> Option<&Account> {
+        self.accounts.get(self.regions.get(region)?)
+    }
+
+    /// The tags of everything that a run makes in a region: who made it, and what the account wants on all.
+    pub(crate) fn tags(&self, region: &str) -> Vec<(String, String)> {
+        let own = (OWNER_TAG.to_owned(), self.owner.clone());
+        let of_account = self.account(region).map(|account| account.tags.clone());
+        let of_account = of_account.unwrap_or_default();
+        [own].into_iter().chain(of_account).collect()
+    }
+}
+
+/// An account of a partition.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Account {
+    /// The profile of the AWS configuration; `AWS_PROFILE` and `default` hold where there is none.
+    pub profile: Option<String>,
+    /// Where to call EC2, for clouds that do as EC2 does; `AWS_ENDPOINT_URL` and what a profile says hold where
+    /// there is none.
+    pub endpoint_url: Option<String>,
+    /// Tags of everything that is made.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// What machines of a network are launched into, and how they are reached.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NetworkUse {
+    /// At which address machines are reached.
+    pub addressing: Addressing,
+    /// What there is for them, by region; a region without has its default network.
+    pub places: BTreeMap<String, Place>,
+}
+
+impl NetworkUse {
+    /// What there is in a region.
+    #[must_use]
+    pub fn place(&self, region: &str) -> Option<&Place> {
+        self.places.get(region)
+    }
+
+    /// The subnets of a region, the best first; none where it is the region's usual one.
+    #[must_use]
+    pub fn subnets(&self, region: &str) -> &[String] {
+        self.place(region).map_or(&[], |place| &place.subnets)
+    }
+}
+
+/// What there is for machines in a region.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// Subnets, the best first; the default network's where there is none.
+    pub subnets: Vec<String>,
+    /// Security groups that machines get instead of one that is made for the run; one is made where there is none.
+    pub security_groups: Vec<String>,
+}
+
 /// A key pair to log in with, in OpenSSH's text forms. EC2 is given the public half alone.
 #[derive(Clone)]
 pub struct LoginKey {
@@ -53,6 +115,15 @@ pub struct LoginKey {
     pub private: Arc<str>,
     /// The public key on one line.
     pub public: String,
+}
+
+impl LoginKey {
+    /// What tells this key, and the process that has it, from others: eight letters and digits of its public half.
+    pub(crate) fn process(&self) -> String {
+        let data = self.public.split_whitespace().nth(1).unwrap_or_default();
+        let plain = data.chars().filter(char::is_ascii_alphanumeric).rev();
+        plain.take(8).collect()
+    }
 }
 
 /// Shows the public key alone.

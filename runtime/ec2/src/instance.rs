@@ -22,6 +22,8 @@ pub(crate) struct InstanceView {
     pub(crate) state: InstanceStateName,
     /// The code of why it does that, and EC2's words.
     pub(crate) reason: Option<(String, String)>,
+    /// The name of the key pair that it lets in.
+    pub(crate) key_name: Option<String>,
     /// Its availability zone.
     pub(crate) zone: Option<String>,
     /// Its volumes by the device names they are attached under.
@@ -43,6 +45,7 @@ impl InstanceView {
             token: token(instance),
             state: instance.state()?.name()?.clone(),
             reason,
+            key_name: instance.key_name().map(str::to_owned),
             zone: instance
                 .placement()
                 .and_then(|placement| placement.availability_zone())

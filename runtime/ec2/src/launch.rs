@@ -22,7 +22,7 @@ use crate::console;
 use crate::error::Meaning;
 use crate::instance::InstanceView;
 use crate::reach::{self, MachineDialer};
-use crate::request::{Wanted, device_name, shape};
+use crate::request::{Addressing, Wanted, device_name, shape};
 use crate::site::Site;
 use crate::volume::{self, Volume};
 
@@ -37,6 +37,8 @@ pub(crate) struct Held {
     pub(crate) volumes: BTreeMap<DiskIx, Volume>,
     /// Whether it is one of EC2's newer machines: their consoles are shown as they are, and their disks are NVMe.
     pub(crate) is_nitro: bool,
+    /// Which of its addresses it is reached at.
+    pub(crate) addressing: Addressing,
     /// The way to it.
     pub(crate) dialer: Option<Arc<MachineDialer>>,
     /// What was given out.
@@ -83,7 +85,9 @@ pub(crate) async fn start(
 ) -> Result<AcquiredMachine, CallError> {
     held.is_nitro = is_nitro(request);
     let machine = run(site, config, request, held).await?;
-    let address = machine.address(config.addressing).ok_or_else(|| {
+    let addressing = config.network(request.network_name.as_deref()).addressing;
+    held.addressing = addressing;
+    let address = machine.address(addressing).ok_or_else(|| {
         let message = format!("{} has no address of the kind that is wanted", machine.id);
         CallError::told(Meaning::Parameters, message)
     })?;
@@ -119,10 +123,7 @@ async fn run(
     held: &mut Held,
 ) -> Result<InstanceView, CallError> {
     if held.launch == Launch::Unknown {
-        held.launch = match shown(site, request).await? {
-            Some(id) => Launch::Is(id),
-            None => Launch::Never,
-        };
+        held.launch = taken_over(site, config, request).await?;
     }
     if let Launch::Is(id) = &held.launch {
         return until(site, id, &InstanceStateName::Running).await;
@@ -156,13 +157,9 @@ async fn run(
 /// The ways to ask for a machine: every market that is wanted, and in it every subnet, from another one on for each
 /// machine, so that not all of them ask the same zone first.
 fn choices<'c>(config: &'c Ec2Config, request: &MachineRequest) -> Vec<(Market, Option<&'c str>)> {
-    let mut subnets: Vec<_> = config
-        .subnets
-        .get(&request.machine.region)
-        .into_iter()
-        .flatten()
-        .map(|subnet| Some(subnet.as_str()))
-        .collect();
+    let network = config.network(request.network_name.as_deref());
+    let subnets = network.subnets(&request.machine.region).iter();
+    let mut subnets: Vec<_> = subnets.map(|subnet| Some(subnet.as_str())).collect();
     if subnets.is_empty() {
         subnets.push(None);
     }
@@ -207,11 +204,6 @@ async fn run_so(
     let before = std::mem::replace(&mut held.launch, Launch::Asked);
     let id = match site.launch(&shape, wanted).await {
         Ok(id) => id,
-        // Whoever asked before is not here any more.
-        Err(refused) if refused.error.meaning == Meaning::Mismatch => {
-            let found = launched_before(site, config, request).await?;
-            found.ok_or(refused.error)?
-        }
         Err(refused) => {
             if !refused.may_be_there {
                 held.launch = before;
@@ -223,27 +215,23 @@ async fn run_so(
     until(site, &id, &InstanceStateName::Running).await
 }
 
-/// The machine that was launched under the token before, which EC2 may not show at once.
-async fn launched_before(
-    site: &Site,
+/// What a process that is not here any more has launched under the token, as far as EC2 shows it. A machine that lets
+/// in a key which nobody has any more is ended.
+async fn taken_over(
+    site: &Arc<Site>,
     config: &Ec2Config,
     request: &MachineRequest,
-) -> Result<Option<String>, CallError> {
-    let until = Instant::now() + config.patience.settle;
-    loop {
-        let found = shown(site, request).await?;
-        if found.is_some() || Instant::now() >= until {
-            return Ok(found);
-        }
-    }
-}
-
-/// The machine of a token, as far as EC2 shows one.
-async fn shown(site: &Site, request: &MachineRequest) -> Result<Option<String>, CallError> {
+) -> Result<Launch, CallError> {
     let machines = site.machines().await?;
     let mut alive = machines.iter().filter(|machine| !machine.is_ending());
-    let mine = alive.find(|machine| machine.token.as_ref() == Some(&request.token));
-    Ok(mine.map(|machine| machine.id.clone()))
+    let Some(mine) = alive.find(|machine| machine.token.as_ref() == Some(&request.token)) else {
+        return Ok(Launch::Never);
+    };
+    if mine.key_name.as_deref() == Some(site.key_name(config).await?) {
+        return Ok(Launch::Is(mine.id.clone()));
+    }
+    site.terminate(&mine.id).await?;
+    Ok(Launch::Never)
 }
 
 /// Waits until a machine is in a state, by looks that all share. One that EC2 does not show yet is waited for.

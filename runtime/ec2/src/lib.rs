@@ -24,6 +24,7 @@ pub mod provider;
 pub mod request;
 pub mod user_data;
 
+mod account;
 mod call;
 mod console;
 mod ending;
@@ -37,5 +38,8 @@ mod site;
 mod together;
 mod volume;
 
-pub use config::{Dial, Ec2Config, LoginKey, Patience, SourceRange, SourceRangeError, TimerUse};
+pub use config::{
+    Account, Dial, Ec2Config, LoginKey, NetworkUse, Patience, Place, SourceRange, SourceRangeError,
+    TimerUse,
+};
 pub use provider::{Ec2Provider, EndRunError};

@@ -2,12 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use async_trait::async_trait;
-use aws_config::retry::RetryConfig;
-use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_config::SdkConfig;
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::types::{InstanceStateName, VolumeAttachmentState};
 use dva_plan::RunId;
@@ -22,6 +19,7 @@ use tokio::sync::Mutex as AsyncMutex;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
+use crate::account;
 use crate::bucket::{Api, Buckets};
 use crate::call::{CallError, Line};
 use crate::config::Ec2Config;
@@ -31,12 +29,9 @@ use crate::error::Meaning;
 use crate::instance::InstanceView;
 use crate::launch::{self, Held, Launch};
 use crate::reach::MachineDialer;
+use crate::request::Addressing;
 use crate::site::Site;
 use crate::volume::{self, Volume};
-
-/// How long one call may take with all that belongs to it, and how long it may take to reach EC2.
-const CALL_LIMIT: Duration = Duration::from_secs(60);
-const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
 /// Starts machines of EC2, and ends them.
 ///
@@ -44,7 +39,8 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// another one, or until the machines' timers end them.
 pub struct Ec2Provider {
     config: Ec2Config,
-    sdk: SdkConfig,
+    /// By partition.
+    accounts: BTreeMap<String, SdkConfig>,
     buckets: Arc<Buckets>,
     sites: Mutex<BTreeMap<(String, RunId), Arc<Site>>>,
     /// A machine is behind a lock of its own, so that two calls about one token wait for each other and
@@ -69,31 +65,30 @@ struct Running {
     site: Arc<Site>,
     id: String,
     dialer: Arc<MachineDialer>,
+    addressing: Addressing,
     is_nitro: bool,
 }
 
 impl Ec2Provider {
-    /// A provider that has no machines yet, with the account that the environment, a profile, single sign-on or
-    /// the machine that this runs on gives. Nothing is asked of EC2.
+    /// A provider that has no machines yet. Each partition has the account that its profile, the environment, single
+    /// sign-on or the machine that this runs on gives. Nothing is asked of EC2.
     pub async fn connect(config: Ec2Config) -> Self {
-        let mut loader = aws_config::defaults(BehaviorVersion::latest());
-        if let Some(profile) = &config.profile {
-            loader = loader.profile_name(profile);
+        let mut accounts = BTreeMap::new();
+        for (region, partition) in &config.regions {
+            if !accounts.contains_key(partition) {
+                let sdk = account::load(config.accounts.get(partition), region).await;
+                accounts.insert(partition.clone(), sdk);
+            }
         }
-        // Named so that nobody goes looking for one; each client has its own.
-        if let Some(region) = config.regions.first() {
-            loader = loader.region(Region::new(region.clone()));
-        }
-        let sdk = loader.load().await;
-        Self::with_sdk(config, sdk)
+        Self::with_accounts(config, accounts)
     }
 
-    /// A provider that has no machines yet, with this account.
+    /// A provider that has no machines yet, with these accounts by partition.
     #[must_use]
-    pub fn with_sdk(config: Ec2Config, sdk: SdkConfig) -> Self {
+    pub fn with_accounts(config: Ec2Config, accounts: BTreeMap<String, SdkConfig>) -> Self {
         Self {
             config,
-            sdk,
+            accounts,
             buckets: Arc::default(),
             sites: Mutex::default(),
             held: Mutex::default(),
@@ -109,7 +104,7 @@ impl Ec2Provider {
     pub async fn end_run(&self, run: &RunId) -> Result<(), EndRunError> {
         let patience = self.config.patience;
         let mut regions = JoinSet::new();
-        for region in &self.config.regions {
+        for region in self.config.regions.keys() {
             let site = self.site(region, run);
             regions.spawn(async move {
                 let ended = ending::end_run(&site, patience).await;
@@ -140,19 +135,9 @@ impl Ec2Provider {
     }
 
     fn client(&self, region: &str) -> Client {
-        let limits = TimeoutConfig::builder()
-            .operation_timeout(CALL_LIMIT)
-            .connect_timeout(CONNECT_LIMIT)
-            .build();
-        let mut config = aws_sdk_ec2::config::Builder::from(&self.sdk)
-            .region(Region::new(region.to_owned()))
-            // A call that the SDK makes again comes out of the same bucket, and nobody counts it.
-            .retry_config(RetryConfig::disabled())
-            .timeout_config(limits);
-        if let Some(url) = &self.config.endpoint_url {
-            config = config.endpoint_url(url);
-        }
-        Client::from_conf(config.build())
+        let partition = self.config.regions.get(region);
+        let sdk = partition.and_then(|partition| self.accounts.get(partition));
+        account::client(sdk, region)
     }
 
     fn held(&self, token: &MachineToken) -> Arc<AsyncMutex<Held>> {
@@ -167,9 +152,9 @@ impl Ec2Provider {
             Launch::Unknown | Launch::Asked => Search::MayCome,
             Launch::Is(id) => Search::Known(id.clone()),
         };
-        let regions = match &held.region {
-            Some(region) => std::slice::from_ref(region),
-            None => &self.config.regions[..],
+        let regions: Vec<_> = match &held.region {
+            Some(region) => vec![region],
+            None => self.config.regions.keys().collect(),
         };
         // Volumes that came with a machine go with it; there are others where somebody attached one.
         let has_volumes = held.launch == Launch::Unknown || !held.volumes.is_empty();
@@ -199,6 +184,7 @@ impl Ec2Provider {
                 site: self.site(region, &run_of(token)),
                 id: id.clone(),
                 dialer: Arc::clone(dialer),
+                addressing: held.addressing,
                 is_nitro: held.is_nitro,
             }),
             _ => Err(ControlError {
@@ -213,7 +199,7 @@ impl Ec2Provider {
     async fn until_back(&self, machine: &Running) -> Result<(), CallError> {
         let Running { site, id, .. } = machine;
         let back = launch::until(site, id, &InstanceStateName::Running).await?;
-        if let Some(address) = back.address(self.config.addressing) {
+        if let Some(address) = back.address(machine.addressing) {
             machine.dialer.moved(address);
         }
         launch::until_answers(site, &self.config, id, &machine.dialer).await
@@ -247,7 +233,8 @@ impl Ec2Provider {
             Some(id) => id,
             None => {
                 let zone = machine.zone.as_deref().unwrap_or_default();
-                volume::create(site, token, zone, disk).await?
+                let tags = self.config.tags(&site.line.region);
+                volume::create(site, token, zone, disk, tags).await?
             }
         };
         let mut taken: BTreeSet<_> = machine.volumes.keys().map(String::as_str).collect();
@@ -352,7 +339,7 @@ impl Provider for Ec2Provider {
             ImageSource::LocalHost | ImageSource::LocalRootfs { .. } => false,
         };
         is_of_ec2
-            && self.config.regions.contains(&machine.region)
+            && self.config.regions.contains_key(&machine.region)
             && image.serves(&machine.region, &machine.partition)
     }
 
@@ -394,7 +381,7 @@ impl Provider for Ec2Provider {
 
     async fn of_run(&self, run: &RunId) -> Option<Vec<MachineToken>> {
         let mut tokens = BTreeSet::new();
-        for region in &self.config.regions {
+        for region in self.config.regions.keys() {
             let machines = self.site(region, run).machines().await.ok()?;
             let alive = machines.iter().filter(|machine| !machine.has_ended());
             tokens.extend(alive.filter_map(|machine| machine.token.clone()));

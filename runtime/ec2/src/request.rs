@@ -20,6 +20,7 @@ use aws_sdk_ec2::types::{
     ShutdownBehavior, SpotInstanceType, SpotMarketOptions, Tag, TagSpecification, VolumeType,
 };
 use base64ct::{Base64, Encoding};
+use dva_plan::plan::Network;
 use dva_plan::quote::Market;
 use dva_plan::{CellId, RunId};
 use dva_runtime::provider::MachineRequest;
@@ -67,10 +68,14 @@ pub struct Ground {
     pub security_groups: Vec<String>,
     /// Which address it is reached at.
     pub addressing: Addressing,
+    /// What else its network must be.
+    pub network: Network,
     /// Whether it ends itself.
     pub timer: TimerUse,
-    /// Who starts it.
-    pub owner: String,
+    /// Tags that everything has.
+    pub tags: Vec<(String, String)>,
+    /// What no two processes have alike: part of client tokens, since two processes make two calls.
+    pub process: String,
 }
 
 /// What is asked for of machines that come by one call: all of them are alike.
@@ -86,8 +91,10 @@ pub struct Shape {
     pub timer: TimerUse,
     /// The run.
     pub run: RunId,
-    /// Who starts them.
-    pub owner: String,
+    /// Tags that everything has.
+    pub tags: Vec<(String, String)>,
+    /// As in [`Ground`].
+    pub process: String,
 }
 
 /// One of the machines that are asked for by a call. They are ordered by their lives.
@@ -166,7 +173,8 @@ pub fn shape(
         lifetime: request.lifetime,
         timer: ground.timer,
         run: request.run.clone(),
-        owner: ground.owner.clone(),
+        tags: ground.tags.clone(),
+        process: ground.process.clone(),
     })
 }
 
@@ -183,9 +191,9 @@ pub fn run_instances(
     let timer = timer(shape.timer, shape.lifetime, expires);
     let user_data = user_data::user_data(shape.user_data.as_deref(), timer)?;
     let client_token = wanted.first().map(|first| {
-        let (run, count) = (&shape.run, wanted.len());
+        let (run, process, count) = (&shape.run, &shape.process, wanted.len());
         // 64 characters of ASCII at most.
-        format!("{run}-{}.{}.{count}", first.life, first.attempt)
+        format!("{run}-{}.{}.{count}.{process}", first.life, first.attempt)
     });
     let call = shape.call.clone();
     Ok(call
@@ -259,10 +267,10 @@ fn network_interface(
         .set_groups(Some(ground.security_groups.clone()))
         .set_subnet_id(subnet.map(str::to_owned))
         .associate_public_ip_address(ground.addressing == Addressing::Public);
-    match ground.addressing {
-        Addressing::Ipv6 => interface.ipv6_address_count(1).build(),
-        Addressing::Public | Addressing::Private => interface.build(),
-    }
+    let has_ipv6 = ground.network.ipv6 || ground.addressing == Addressing::Ipv6;
+    interface
+        .set_ipv6_address_count(has_ipv6.then_some(1))
+        .build()
 }
 
 /// Version 2 alone: what runs on the machine cannot be tricked into giving the credentials of its role away.
@@ -333,13 +341,14 @@ fn tag_specifications(
     expires: SystemTime,
 ) -> Vec<TagSpecification> {
     let lives: Vec<_> = wanted.iter().map(|of| of.life).collect();
-    let tags = [
+    let own = [
         (RUN_TAG, shape.run.to_string()),
         (CELL_TAG, cells_text(wanted)),
         (LIVES_TAG, lives_text(&lives)),
-        (OWNER_TAG, shape.owner.clone()),
         (EXPIRES_TAG, timestamp(expires)),
     ];
+    let own = own.map(|(key, value)| (key.to_owned(), value));
+    let tags: Vec<_> = own.into_iter().chain(shape.tags.clone()).collect();
     [ResourceType::Instance, ResourceType::Volume]
         .into_iter()
         .map(|resource| tagged(resource, &tags))
@@ -347,10 +356,10 @@ fn tag_specifications(
 }
 
 /// The tags of something that is made.
-pub(crate) fn tagged(resource: ResourceType, tags: &[(&str, String)]) -> TagSpecification {
+pub(crate) fn tagged(resource: ResourceType, tags: &[(String, String)]) -> TagSpecification {
     let tags = tags
         .iter()
-        .map(|(key, value)| Tag::builder().key(*key).value(value).build());
+        .map(|(key, value)| Tag::builder().key(key).value(value).build());
     TagSpecification::builder()
         .resource_type(resource)
         .set_tags(Some(tags.collect()))

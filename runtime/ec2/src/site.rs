@@ -20,7 +20,7 @@ use crate::gather::Gather;
 use crate::image::{self, FoundImage, filter};
 use crate::instance::InstanceView;
 use crate::poll::Poll;
-use crate::request::{Ground, OWNER_TAG, RUN_TAG, Shape, Wanted, tagged};
+use crate::request::{Ground, RUN_TAG, Shape, Wanted, tagged};
 use crate::together::NotLaunched;
 
 /// The port of a machine's SSH server.
@@ -34,8 +34,8 @@ pub(crate) struct Site {
     pub(crate) run: RunId,
     poll: Poll<Vec<InstanceView>>,
     key_name: OnceCell<String>,
-    /// By the network they are of; where that is the region's usual one, by nothing.
-    groups: Mutex<BTreeMap<Option<String>, Vec<String>>>,
+    /// By the subnet they are for, none where that is the region's usual one, and whether they let nothing out.
+    groups: Mutex<BTreeMap<(Option<String>, bool), Vec<String>>>,
     images: Mutex<BTreeMap<(ImageSourceKey, String), FoundImage>>,
     /// Those who wait to be launched, by what they want.
     pub(crate) launches: Gather<Shape, Wanted, Result<String, NotLaunched>>,
@@ -101,15 +101,18 @@ impl Site {
         subnet: Option<&str>,
     ) -> Result<Ground, CallError> {
         let image = self.image(request).await?;
+        let network = config.network(request.network_name.as_deref());
         Ok(Ground {
             image: image.id,
             root_device: image.root_device,
             root_gibibytes: image.root_gibibytes,
             key_name: self.key_name(config).await?.to_owned(),
-            security_groups: self.security_groups(config, subnet).await?,
-            addressing: config.addressing,
+            security_groups: self.security_groups(config, request, subnet).await?,
+            addressing: network.addressing,
+            network: request.network,
             timer: config.timer,
-            owner: config.owner.clone(),
+            tags: config.tags(&self.line.region),
+            process: config.key.process(),
         })
     }
 
@@ -124,26 +127,26 @@ impl Site {
         Ok(found)
     }
 
-    /// The name of everything that is made for the run.
+    /// How the names of all begin that is made for the run.
     fn name(&self) -> String {
         format!("dva-{}", self.run)
     }
 
-    fn tags<'t>(&self, config: &Ec2Config) -> [(&'t str, String); 2] {
-        [
-            (RUN_TAG, self.run.to_string()),
-            (OWNER_TAG, config.owner.clone()),
-        ]
+    fn tags(&self, config: &Ec2Config) -> Vec<(String, String)> {
+        let of_run = (RUN_TAG.to_owned(), self.run.to_string());
+        let others = config.tags(&self.line.region);
+        [of_run].into_iter().chain(others).collect()
     }
 
     /// The key pair, which EC2 is given the public half of.
-    async fn key_name(&self, config: &Ec2Config) -> Result<&str, CallError> {
+    pub(crate) async fn key_name(&self, config: &Ec2Config) -> Result<&str, CallError> {
         let made = self.key_name.get_or_try_init(|| self.import_key(config));
         made.await.map(String::as_str)
     }
 
     async fn import_key(&self, config: &Ec2Config) -> Result<String, CallError> {
-        let name = self.name();
+        // A process that takes a run over has a key of its own: the other one was never written down.
+        let name = format!("{}-{}", self.name(), config.key.process());
         let call = self
             .line
             .client
@@ -155,7 +158,7 @@ impl Site {
             .line
             .call(Api::Expensive, 0, || call.clone().send())
             .await;
-        // It is there after a call whose answer was lost, or where the run is taken up again.
+        // It is there after a call whose answer was lost.
         unless(Meaning::Exists, made.map(drop))?;
         Ok(name)
     }
@@ -163,14 +166,18 @@ impl Site {
     async fn security_groups(
         &self,
         config: &Ec2Config,
+        request: &MachineRequest,
         subnet: Option<&str>,
     ) -> Result<Vec<String>, CallError> {
-        if let Some(given) = config.security_groups.get(&self.line.region) {
-            return Ok(given.clone());
+        let network = config.network(request.network_name.as_deref());
+        let place = network.place(&self.line.region);
+        if let Some(place) = place.filter(|place| !place.security_groups.is_empty()) {
+            return Ok(place.security_groups.clone());
         }
         // Held while a group is made: two machines that come at once want the same one.
         let mut groups = self.groups.lock().await;
-        let key = subnet.map(str::to_owned);
+        let is_closed = request.network.closed;
+        let key = (subnet.map(str::to_owned), is_closed);
         if let Some(known) = groups.get(&key) {
             return Ok(known.clone());
         }
@@ -178,10 +185,36 @@ impl Site {
             Some(subnet) => Some(self.network_of(subnet).await?),
             None => None,
         };
-        let group = self.make_group(config, network.as_deref()).await?;
+        let name = match is_closed {
+            true => format!("{}-closed", self.name()),
+            false => self.name(),
+        };
+        let group = self.make_group(config, &name, network.as_deref()).await?;
         self.let_in(config, &group).await?;
+        if is_closed {
+            self.let_nothing_out(&group).await?;
+        }
         groups.insert(key, vec![group.clone()]);
         Ok(vec![group])
+    }
+
+    /// Takes away the rule that EC2 gives every group, by which machines reach whatever they like. Answers to those who
+    /// were let in still go out.
+    async fn let_nothing_out(&self, group: &str) -> Result<(), CallError> {
+        let anywhere = IpPermission::builder()
+            .ip_protocol("-1")
+            .ip_ranges(IpRange::builder().cidr_ip("0.0.0.0/0").build());
+        let call = self
+            .line
+            .client
+            .revoke_security_group_egress()
+            .group_id(group)
+            .ip_permissions(anywhere.build());
+        let done = self
+            .line
+            .call(Api::Expensive, 0, || call.clone().send())
+            .await;
+        unless(Meaning::Gone, done.map(drop))
     }
 
     /// The network that a subnet is of.
@@ -201,13 +234,14 @@ impl Site {
     async fn make_group(
         &self,
         config: &Ec2Config,
+        name: &str,
         network: Option<&str>,
     ) -> Result<String, CallError> {
         let call = self
             .line
             .client
             .create_security_group()
-            .group_name(self.name())
+            .group_name(name)
             .description("SSH to the machines of a run of dva")
             .set_vpc_id(network.map(str::to_owned))
             .tag_specifications(tagged(ResourceType::SecurityGroup, &self.tags(config)));
@@ -219,7 +253,9 @@ impl Site {
             Ok(made) => made.group_id.ok_or_else(|| {
                 CallError::told(Meaning::Unknown, "EC2 names no security group that it made")
             }),
-            Err(error) if error.meaning == Meaning::Exists => self.find_group(network, error).await,
+            Err(error) if error.meaning == Meaning::Exists => {
+                self.find_group(name, network, error).await
+            }
             Err(error) => Err(error),
         }
     }
@@ -227,6 +263,7 @@ impl Site {
     /// The group that exists already.
     async fn find_group(
         &self,
+        name: &str,
         network: Option<&str>,
         exists: CallError,
     ) -> Result<String, CallError> {
@@ -234,7 +271,7 @@ impl Site {
             .line
             .client
             .describe_security_groups()
-            .filters(filter("group-name", &self.name()));
+            .filters(filter("group-name", name));
         if let Some(network) = network {
             call = call.filters(filter("vpc-id", network));
         }

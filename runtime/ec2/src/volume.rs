@@ -43,13 +43,16 @@ pub(crate) async fn create(
     token: &MachineToken,
     zone: &str,
     disk: &DiskRequest,
+    tags: Vec<(String, String)>,
 ) -> Result<String, CallError> {
     let size = gibibytes(disk.size_bytes)
         .map_err(|error| CallError::told(Meaning::Parameters, error.to_string()))?;
-    let tags = [
+    let own = [
         (RUN_TAG, site.run.to_string()),
         (LIVES_TAG, token.life().to_string()),
     ];
+    let own = own.map(|(key, value)| (key.to_owned(), value));
+    let tags: Vec<_> = own.into_iter().chain(tags).collect();
     let call = site
         .line
         .client

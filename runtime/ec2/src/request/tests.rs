@@ -47,8 +47,10 @@ fn ground() -> Ground {
         key_name: "dva-20261128-150000-4f2a".to_owned(),
         security_groups: vec!["sg-0123456789abcdef0".to_owned()],
         addressing: Addressing::Public,
+        network: Network::default(),
         timer: TimerUse::Set,
-        owner: "ci".to_owned(),
+        tags: vec![(OWNER_TAG.to_owned(), "ci".to_owned())],
+        process: "0a1b2c3d".to_owned(),
     }
 }
 
