@@ -25,6 +25,7 @@
 //! | boots | [`boot`] |
 //! | limits, waivers, setups of plans | [`policy`] |
 
+pub mod ami;
 pub mod arithmetic;
 pub mod boot;
 pub mod branch;

@@ -56,6 +56,13 @@ pub fn describe(compilation: &Compilation) -> Vec<String> {
                     let owners: String = owners.collect();
                     format!("image {} from ami named {name} of{owners}", image.name)
                 }
+                ImageSource::Ec2AmiParameter { parameters } => {
+                    let names = parameters
+                        .iter()
+                        .map(|(part, name)| format!(" {part}={name}"));
+                    let names: String = names.collect();
+                    format!("image {} from ami of parameter{names}", image.name)
+                }
             });
         }
         if let Some(login) = &image.login {

@@ -62,6 +62,10 @@ async fn describe(
             .filters(filter("name", name))
             .filters(filter("architecture", &machine.arch))
             .filters(filter("state", "available")),
+        ImageSource::Ec2AmiParameter { .. } => {
+            let message = "images by parameter are not looked up yet".to_owned();
+            return Err(CallError::told(Meaning::Unsupported, message));
+        }
         ImageSource::LocalHost | ImageSource::LocalRootfs { .. } => return Ok(Vec::new()),
     };
     let answer = line.call(Api::Describe, 0, || call.clone().send()).await?;
@@ -106,6 +110,12 @@ fn named(source: &ImageSource, machine: &Machine) -> String {
         ImageSource::Ec2AmiNamed { name, owners } => {
             let owner = owners.get(&machine.partition).map_or("?", String::as_str);
             format!("`{name}` of {owner}")
+        }
+        ImageSource::Ec2AmiParameter { parameters } => {
+            let name = parameters
+                .get(&machine.partition)
+                .map_or("?", String::as_str);
+            format!("of the parameter `{name}`")
         }
         ImageSource::LocalHost | ImageSource::LocalRootfs { .. } => "of this host".to_owned(),
     }

@@ -335,7 +335,9 @@ impl Provider for Ec2Provider {
 
     fn serves(&self, image: &ImageSource, machine: &Machine) -> bool {
         let is_of_ec2 = match image {
-            ImageSource::Ec2Ami { .. } | ImageSource::Ec2AmiNamed { .. } => true,
+            ImageSource::Ec2Ami { .. }
+            | ImageSource::Ec2AmiNamed { .. }
+            | ImageSource::Ec2AmiParameter { .. } => true,
             ImageSource::LocalHost | ImageSource::LocalRootfs { .. } => false,
         };
         is_of_ec2

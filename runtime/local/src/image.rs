@@ -28,7 +28,9 @@ pub(crate) fn resolve(config: &LocalConfig, image: &ImageSource) -> Result<Lower
     let path = match image {
         ImageSource::LocalHost => return Ok(Lower::Host),
         ImageSource::LocalRootfs { path } => Path::new(path),
-        ImageSource::Ec2Ami { .. } | ImageSource::Ec2AmiNamed { .. } => {
+        ImageSource::Ec2Ami { .. }
+        | ImageSource::Ec2AmiNamed { .. }
+        | ImageSource::Ec2AmiParameter { .. } => {
             return Err(Trouble::new("an image of EC2 does not run on this host"));
         }
     };

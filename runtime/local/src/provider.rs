@@ -146,7 +146,9 @@ impl Provider for LocalProvider {
     fn serves(&self, image: &ImageSource, machine: &Machine) -> bool {
         match image {
             ImageSource::LocalHost | ImageSource::LocalRootfs { .. } => machine.region == REGION,
-            ImageSource::Ec2Ami { .. } | ImageSource::Ec2AmiNamed { .. } => false,
+            ImageSource::Ec2Ami { .. }
+            | ImageSource::Ec2AmiNamed { .. }
+            | ImageSource::Ec2AmiParameter { .. } => false,
         }
     }
 

@@ -145,6 +145,11 @@ pub enum ImageSource {
         /// `amazon`, `aws-marketplace` and `self`.
         owners: BTreeMap<String, String>,
     },
+    /// The machine image of EC2 whose id is in a public parameter of AWS Systems Manager.
+    Ec2AmiParameter {
+        /// The name of the parameter, by partition: `/aws/service/debian/release/12/latest/arm64` by `aws`.
+        parameters: BTreeMap<String, String>,
+    },
 }
 
 impl ImageSource {
@@ -155,6 +160,7 @@ impl ImageSource {
             Self::LocalHost | Self::LocalRootfs { .. } => partition == "local",
             Self::Ec2Ami { ids } => ids.contains_key(region),
             Self::Ec2AmiNamed { owners, .. } => owners.contains_key(partition),
+            Self::Ec2AmiParameter { parameters } => parameters.contains_key(partition),
         }
     }
 }

@@ -167,6 +167,12 @@ pub fn plan() -> ExecutionPlan {
                     name: "RHEL-9.4*".into(),
                     owners: BTreeMap::from([("aws".into(), "309956199498".into())]),
                 },
+                ImageSource::Ec2AmiParameter {
+                    parameters: BTreeMap::from([(
+                        "aws".into(),
+                        "/aws/service/debian/release/12/latest/arm64".into(),
+                    )]),
+                },
             ],
             login: Some("ec2-user".into()),
             facts: BTreeMap::from([("product".into(), Value::Name("cloud".into()))]),
