@@ -10,7 +10,7 @@ use aws_sdk_ec2::Client;
 use crate::config::Account;
 
 /// How long one call may take with all that belongs to it, and how long it may take to reach EC2.
-const CALL_LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const CALL_LIMIT: Duration = Duration::from_secs(60);
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
 /// What the environment, a profile, single sign-on or the machine that this runs on says of an account. Nothing is
@@ -29,16 +29,12 @@ pub(crate) async fn load(account: Option<&Account>, region: &str) -> SdkConfig {
 }
 
 /// A client of a region.
-pub(crate) fn client(account: Option<&SdkConfig>, region: &str) -> Client {
+pub(crate) fn client(account: &SdkConfig, region: &str) -> Client {
     let limits = TimeoutConfig::builder()
         .operation_timeout(CALL_LIMIT)
         .connect_timeout(CONNECT_LIMIT)
         .build();
-    let config = match account {
-        Some(account) => aws_sdk_ec2::config::Builder::from(account),
-        None => aws_sdk_ec2::config::Builder::new().behavior_version(BehaviorVersion::latest()),
-    };
-    let config = config
+    let config = aws_sdk_ec2::config::Builder::from(account)
         .region(Region::new(region.to_owned()))
         // A call that the SDK makes again comes out of the same bucket, and nobody counts it.
         .retry_config(RetryConfig::disabled())

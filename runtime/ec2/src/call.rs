@@ -6,12 +6,15 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use tokio::time::sleep;
 
+use crate::account;
 use crate::bucket::{Api, Buckets};
 use crate::error::Meaning;
+use crate::service::Caller;
 
 /// A call that did not go well.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -76,7 +79,25 @@ impl CallError {
 pub(crate) struct Line {
     pub(crate) client: Client,
     pub(crate) region: String,
+    account: Arc<AccountOf>,
     buckets: Arc<Buckets>,
+}
+
+/// The account of a partition.
+pub(crate) struct AccountOf {
+    pub(crate) partition: String,
+    pub(crate) sdk: SdkConfig,
+}
+
+impl AccountOf {
+    /// Without credentials.
+    pub(crate) fn nobody() -> Self {
+        let sdk = SdkConfig::builder().behavior_version(BehaviorVersion::latest());
+        Self {
+            partition: String::new(),
+            sdk: sdk.build(),
+        }
+    }
 }
 
 /// How often a call that may be made again is made.
@@ -84,11 +105,21 @@ const TRIES: u32 = 6;
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 
 impl Line {
-    pub(crate) fn new(client: Client, region: &str, buckets: Arc<Buckets>) -> Self {
+    pub(crate) fn new(account: &Arc<AccountOf>, region: &str, buckets: &Arc<Buckets>) -> Self {
         Self {
-            client,
+            client: account::client(&account.sdk, region),
             region: region.to_owned(),
-            buckets,
+            account: Arc::clone(account),
+            buckets: Arc::clone(buckets),
+        }
+    }
+
+    /// Who calls other services of the region.
+    pub(crate) fn caller(&self) -> Caller<'_> {
+        Caller {
+            sdk: &self.account.sdk,
+            region: &self.region,
+            partition: &self.account.partition,
         }
     }
 

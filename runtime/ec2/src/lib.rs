@@ -34,6 +34,7 @@ mod instance;
 mod launch;
 mod poll;
 mod reach;
+mod service;
 mod site;
 mod together;
 mod volume;

@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use aws_config::SdkConfig;
-use aws_sdk_ec2::Client;
 use aws_sdk_ec2::types::{InstanceStateName, VolumeAttachmentState};
 use dva_plan::RunId;
 use dva_plan::plan::{Capability, DiskIx, ImageSource, Machine};
@@ -21,7 +20,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::account;
 use crate::bucket::{Api, Buckets};
-use crate::call::{CallError, Line};
+use crate::call::{AccountOf, CallError, Line};
 use crate::config::Ec2Config;
 use crate::console;
 use crate::ending::{self, Search, Whose};
@@ -40,7 +39,7 @@ use crate::volume::{self, Volume};
 pub struct Ec2Provider {
     config: Ec2Config,
     /// By partition.
-    accounts: BTreeMap<String, SdkConfig>,
+    accounts: BTreeMap<String, Arc<AccountOf>>,
     buckets: Arc<Buckets>,
     sites: Mutex<BTreeMap<(String, RunId), Arc<Site>>>,
     /// A machine is behind a lock of its own, so that two calls about one token wait for each other and
@@ -86,9 +85,17 @@ impl Ec2Provider {
     /// A provider that has no machines yet, with these accounts by partition.
     #[must_use]
     pub fn with_accounts(config: Ec2Config, accounts: BTreeMap<String, SdkConfig>) -> Self {
+        let partitions = accounts.into_iter();
+        let accounts = partitions.map(|(partition, sdk)| {
+            let account = AccountOf {
+                partition: partition.clone(),
+                sdk,
+            };
+            (partition, Arc::new(account))
+        });
         Self {
             config,
-            accounts,
+            accounts: accounts.collect(),
             buckets: Arc::default(),
             sites: Mutex::default(),
             held: Mutex::default(),
@@ -128,16 +135,17 @@ impl Ec2Provider {
         let mut sites = self.sites.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (region.to_owned(), run.clone());
         let site = sites.entry(key).or_insert_with(|| {
-            let line = Line::new(self.client(region), region, Arc::clone(&self.buckets));
+            let line = Line::new(&self.account(region), region, &self.buckets);
             Arc::new(Site::new(line, run, &self.config))
         });
         Arc::clone(site)
     }
 
-    fn client(&self, region: &str) -> Client {
+    /// The account of a region. One of a region that is not configured can do nothing.
+    fn account(&self, region: &str) -> Arc<AccountOf> {
         let partition = self.config.regions.get(region);
-        let sdk = partition.and_then(|partition| self.accounts.get(partition));
-        account::client(sdk, region)
+        let known = partition.and_then(|partition| self.accounts.get(partition));
+        known.map_or_else(|| Arc::new(AccountOf::nobody()), Arc::clone)
     }
 
     fn held(&self, token: &MachineToken) -> Arc<AsyncMutex<Held>> {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use aws_sdk_ec2::primitives::Blob;
 use aws_sdk_ec2::types::{IpPermission, IpRange, Ipv6Range, ResourceType};
 use dva_plan::RunId;
-use dva_plan::plan::ImageSource;
+use dva_plan::plan::{ImageSource, Machine};
 use dva_runtime::provider::MachineRequest;
 use tokio::sync::{Mutex, OnceCell};
 
@@ -100,7 +100,8 @@ impl Site {
         request: &MachineRequest,
         subnet: Option<&str>,
     ) -> Result<Ground, CallError> {
-        let image = self.image(request).await?;
+        let image = self.image(&request.image, &request.machine).await?;
+        image.fits(&request.machine)?;
         let network = config.network(request.network_name.as_deref());
         Ok(Ground {
             image: image.id,
@@ -116,13 +117,19 @@ impl Site {
         })
     }
 
-    async fn image(&self, request: &MachineRequest) -> Result<FoundImage, CallError> {
-        let key = (source_key(&request.image), request.machine.arch.clone());
+    /// The image of `source` for machines like `machine`, looked up once.
+    pub(crate) async fn image(
+        &self,
+        source: &ImageSource,
+        machine: &Machine,
+    ) -> Result<FoundImage, CallError> {
+        let key = (source_key(source), machine.arch.clone());
+        // Held while it is looked up: those who come at once want the same one.
         let mut images = self.images.lock().await;
         if let Some(found) = images.get(&key) {
             return Ok(found.clone());
         }
-        let found = image::find(&self.line, &request.image, &request.machine).await?;
+        let found = image::find(&self.line, source, machine).await?;
         images.insert(key, found.clone());
         Ok(found)
     }
