@@ -86,7 +86,8 @@ pub enum Command {
     #[command(after_help = "Examples:\n  dva run examples/storage.plan\n  \
                       dva run plan.json --json report.json --junit junit.xml\n  \
                       dva run examples/failing.plan --provider sim\n  \
-                      dva run plan.json --hosts root@198.51.100.7,root@198.51.100.8:2222\n\n\
+                      dva run plan.json --hosts root@198.51.100.7,root@198.51.100.8:2222\n  \
+                      dva run examples/release.plan --provider ec2 --max-cost 1.00\n\n\
                       Ctrl-C once starts nothing more, lets running tests end and ends all machines; \
                       twice ends them at once.")]
     Run(RunArguments),
@@ -134,10 +135,23 @@ pub enum Command {
                       hosts took is used only where `--history FILE` names it. `dva runs prune` leaves the history as it is."
     )]
     History(HistoryArguments),
-    #[cfg(feature = "local")]
-    /// Finds what crashed runs have left on this host, and removes it with --yes
-    #[command(after_help = "Examples:\n  dva gc\n  dva gc --yes\n  dva gc --older-than 2h --yes")]
+    /// Finds what crashed runs have left on this host or in EC2, and ends it with --yes
+    #[command(
+        after_help = "Examples:\n  dva gc\n  dva gc --yes\n  dva gc --older-than 2h --yes\n  \
+                      dva gc --provider ec2\n  dva gc --provider ec2 --older-than 2h --yes\n\n\
+                      In EC2 it finds what has the tag of a run, in all regions that the account has. A run whose machines \
+                      are still wanted may go on somewhere else: it is ended only where --run or --older-than means it."
+    )]
     Gc(GcArguments),
+    #[cfg(feature = "ec2")]
+    /// Looks at what a plan needs of an account, before anything is launched
+    #[command(
+        after_help = "Examples:\n  dva doctor --provider ec2 examples/release.plan\n  \
+                      dva doctor --provider ec2 examples/release.plan --policy > policy.json\n\n\
+                      Images, networks, types, permissions and quotas of every region that the plan names. Permissions are \
+                      tried by calls that EC2 does not carry out. Nothing is made, and nothing costs."
+    )]
+    Doctor(DoctorArguments),
     #[cfg(feature = "local")]
     /// Logs in to a machine that was kept
     #[command(
@@ -500,6 +514,9 @@ pub struct RunArguments {
     /// did not pass, or all
     #[arg(long, value_enum, num_args = 0..=1, default_missing_value = "always", require_equals = true)]
     pub keep: Option<KeepWhich>,
+    /// Puts no timer onto machines of EC2: one that is lost costs until somebody ends it
+    #[arg(long, conflicts_with = "hosts")]
+    pub no_deadman: bool,
     /// What it may come to.
     #[command(flatten)]
     pub bounds: BoundArguments,
@@ -657,6 +674,19 @@ pub enum ProviderName {
     Local,
     /// A simulator: nothing runs, time is virtual
     Sim,
+    /// Instances of EC2; costs money
+    Ec2,
+}
+
+impl ProviderName {
+    /// As it is written.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Sim => "sim",
+            Self::Ec2 => "ec2",
+        }
+    }
 }
 
 /// Which machines are kept.
@@ -687,9 +717,42 @@ pub struct SshArguments {
     pub state: PathBuf,
 }
 
+/// `dva doctor`.
+#[cfg(feature = "ec2")]
+#[derive(Debug, Args)]
+pub struct DoctorArguments {
+    /// What is to be run.
+    #[command(flatten)]
+    pub input: InputArguments,
+    /// Whose account is looked at
+    #[arg(long, value_enum, required = true)]
+    pub provider: ProviderName,
+    /// How it is to be packed.
+    #[command(flatten)]
+    pub packing: PackingArguments,
+    /// Prints the least policy of IAM that a run of the plan needs, and looks at nothing
+    #[arg(long)]
+    pub policy: bool,
+    /// Prints JSON
+    #[arg(long, conflicts_with = "policy")]
+    pub json: bool,
+    /// The configuration; `./dva.toml`, over the user's own, where not given
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The folder that keeps what runs leave behind, and what they took
+    #[arg(long, value_name = "DIR", default_value = ".dva")]
+    pub state: PathBuf,
+}
+
 /// `dva gc`.
 #[derive(Debug, Args)]
 pub struct GcArguments {
+    /// Where to look
+    #[arg(long, value_enum, default_value_t)]
+    pub provider: ProviderName,
+    /// Only in this region of EC2; several with commas
+    #[arg(long, value_name = "REGION", value_delimiter = ',')]
+    pub region: Vec<String>,
     /// Removes what is found
     #[arg(long)]
     pub yes: bool,

@@ -4,9 +4,10 @@ pub mod catalog;
 pub mod check;
 pub mod config;
 pub mod diagnose;
+#[cfg(feature = "ec2")]
+pub mod doctor;
 pub mod estimate;
 pub mod explain;
-#[cfg(feature = "local")]
 pub mod gc;
 pub mod graph;
 pub mod history;

@@ -26,6 +26,20 @@ pub struct Config {
     /// The most that a run may cost, in dollars: `"5.00"`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_cost: Option<Amount>,
+    /// The addresses from which machines of EC2 may be reached by SSH: `["198.51.100.7/32"]`. That which AWS sees us
+    /// at where nothing is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ssh_from: Option<Vec<String>>,
+    /// Who starts machines, for a tag of theirs; the user of this host where nothing is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// Accounts by partition: `[account.aws]`. That of the environment where nothing is said.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub account: BTreeMap<String, Account>,
+    /// What machines are launched into, by the values of the plan's axis `network`: `[network.dualstack]`; and as
+    /// [`USUAL_NETWORK`] for all that are not named.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub network: BTreeMap<String, Network>,
     /// How machines are reached.
     pub ssh: Ssh,
     /// Machines that are sandboxes of this host.
@@ -41,6 +55,66 @@ pub struct Config {
 /// The key of `[input]` below which the values of single regions stand: `[input.region.cn-north-1]`. No input
 /// can have this name.
 pub const REGIONS: &str = "region";
+
+/// The name of the network that holds where the plan's has no table of its own.
+pub const USUAL_NETWORK: &str = "default";
+
+/// The partitions of AWS.
+const PARTITIONS: [&str; 3] = ["aws", "aws-cn", "aws-us-gov"];
+
+/// `[account.PARTITION]`: whose account is used.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Account {
+    /// The profile of the AWS configuration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+    /// The regions in which machines may be started; all that a plan names where nothing is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub regions: Option<Vec<String>>,
+    /// Where to call EC2, for clouds that do as EC2 does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoint_url: Option<String>,
+    /// Tags of everything that is made.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
+}
+
+/// `[network.NAME]`: what machines are launched into.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Network {
+    /// At which address they are reached.
+    pub connect: Connect,
+    /// What there is for them, by region: `[network.NAME.region.eu-west-1]`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub region: BTreeMap<String, Place>,
+}
+
+/// At which address machines are reached.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Connect {
+    /// A public one of IPv4, which is billed.
+    #[default]
+    Public,
+    /// The private one of IPv4.
+    Private,
+    /// One of IPv6.
+    Ipv6,
+}
+
+/// What there is for machines in a region.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Place {
+    /// Subnets, the best first: one a zone. The default network's where nothing is said.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub subnets: Vec<String>,
+    /// Security groups; one that is made for the run where nothing is said.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub security_groups: Vec<String>,
+}
 
 /// `[ssh]`: how machines are reached.
 #[derive(Debug, Default, Deserialize, Serialize)]
@@ -184,6 +258,7 @@ impl Config {
             let table = text.parse().map_err(|error| wrong(&file, &error))?;
             refuse_secrets(&file, &table)?;
             refuse_regions(&file, &table)?;
+            refuse_partitions(&file, &table)?;
             // Each file is judged alone, so a message names the file and the line that is wrong.
             toml::from_str::<Self>(&text).map_err(|error| wrong(&file, &error))?;
             merge(&mut merged, table);
@@ -233,6 +308,25 @@ fn refuse_secrets(path: &Path, table: &Table) -> Result<(), Failure> {
             path.display()
         ),
     ))
+}
+
+/// Refuses accounts of partitions that AWS has not.
+fn refuse_partitions(path: &Path, table: &Table) -> Result<(), Failure> {
+    let accounts = table.get("account").and_then(toml::Value::as_table);
+    let mut names = accounts.into_iter().flat_map(Table::keys);
+    match names.find(|name| !PARTITIONS.contains(&name.as_str())) {
+        None => Ok(()),
+        Some(name) => Err(Failure::new(
+            ExitCode::Invocation,
+            format!(
+                "{}: `account.{name}` is no account. There is one for each partition of AWS: {}.",
+                path.display(),
+                PARTITIONS
+                    .map(|known| format!("[account.{known}]"))
+                    .join(", ")
+            ),
+        )),
+    }
 }
 
 /// Refuses values of regions that are not in the table of a region.

@@ -71,7 +71,8 @@ fn run(arguments: &Arguments) -> ExitCode {
         Command::Runs(arguments) => commands::runs::run(arguments),
         Command::Show(arguments) => commands::show::run(arguments),
         Command::History(arguments) => commands::history::run(arguments),
-        #[cfg(feature = "local")]
+        #[cfg(feature = "ec2")]
+        Command::Doctor(arguments) => commands::doctor::run(arguments),
         Command::Gc(arguments) => commands::gc::run(arguments),
         #[cfg(feature = "local")]
         Command::Ssh(arguments) => commands::ssh::run(arguments),

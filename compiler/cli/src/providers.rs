@@ -23,7 +23,7 @@ pub fn assumptions(provider: ProviderName) -> Assumptions {
             boot_ms: LOCAL_BOOT_MS,
             ..Assumptions::default()
         },
-        ProviderName::Sim => Assumptions::default(),
+        ProviderName::Sim | ProviderName::Ec2 => Assumptions::default(),
     }
 }
 
@@ -44,6 +44,7 @@ pub fn assumptions_for(plan: &ExecutionPlan, provider: Option<ProviderName>) -> 
 pub fn history_for(plan: &ExecutionPlan, provider: Option<ProviderName>) -> Option<&'static str> {
     match provider {
         Some(ProviderName::Local) => Some("local"),
+        Some(ProviderName::Ec2) => Some("ec2"),
         Some(ProviderName::Sim) => None,
         None if plan.machines.iter().all(Machine::is_of_this_host) => Some("local"),
         None => Some("ec2"),
@@ -52,28 +53,38 @@ pub fn history_for(plan: &ExecutionPlan, provider: Option<ProviderName>) -> Opti
 
 /// Machines that exist already.
 pub fn hosts(config: &Config, addresses: &[String]) -> Result<Backend, Failure> {
-    let parse = |text: &String| {
-        HostAddress::parse(text)
-            .map_err(|error| Failure::new(ExitCode::Invocation, format!("{text}: {error}.")))
-    };
-    let ssh = &config.ssh;
+    let addresses = addresses.iter().map(|text| host_address(text));
     let config = HostsConfig {
-        hosts: addresses.iter().map(parse).collect::<Result<_, _>>()?,
-        identities: ssh.identities.clone().unwrap_or_default(),
-        known_hosts: ssh.known_hosts.clone().unwrap_or_default(),
-        jump: ssh.jump.as_ref().map(parse).transpose()?,
-        proxy_command: ssh.proxy_command.clone(),
-        algorithms: if ssh.legacy_algorithms {
-            Algorithms::Legacy
-        } else {
-            Algorithms::default()
-        },
+        hosts: addresses.collect::<Result<_, _>>()?,
+        ..hosts_config(config)?
     };
     let provider = HostsProvider::new(config);
     Ok(Backend {
         transport: Arc::new(provider.transport()),
         provider: Arc::new(provider),
     })
+}
+
+/// How hosts are reached, without any of them.
+fn hosts_config(config: &Config) -> Result<HostsConfig, Failure> {
+    let ssh = &config.ssh;
+    Ok(HostsConfig {
+        hosts: Vec::new(),
+        identities: ssh.identities.clone().unwrap_or_default(),
+        known_hosts: ssh.known_hosts.clone().unwrap_or_default(),
+        jump: ssh.jump.as_deref().map(host_address).transpose()?,
+        proxy_command: ssh.proxy_command.clone(),
+        algorithms: if ssh.legacy_algorithms {
+            Algorithms::Legacy
+        } else {
+            Algorithms::default()
+        },
+    })
+}
+
+fn host_address(text: &str) -> Result<HostAddress, Failure> {
+    HostAddress::parse(text)
+        .map_err(|error| Failure::new(ExitCode::Invocation, format!("{text}: {error}.")))
 }
 
 /// A simulator that follows `script`.
@@ -109,8 +120,22 @@ mod local {
     }
 }
 
+#[cfg(feature = "ec2")]
+mod ec2;
+
+#[cfg(feature = "ec2")]
+pub use ec2::{Callers, connect, ec2, ec2_config, on_a_runtime, regions_of};
 #[cfg(feature = "local")]
 pub use local::{local, local_config};
+
+/// Without the feature there are no machines of EC2.
+#[cfg(not(feature = "ec2"))]
+pub fn ec2(_: &Config, _: &ExecutionPlan, _: bool) -> Result<Backend, Failure> {
+    Err(Failure::new(
+        ExitCode::Invocation,
+        "This dva was built without machines of EC2 (feature `ec2`). `cargo build --release` builds it with them.",
+    ))
+}
 
 /// Without the feature there are no machines of this host.
 #[cfg(not(feature = "local"))]

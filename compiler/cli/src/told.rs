@@ -36,6 +36,9 @@ pub struct Told {
     pub max_cost: Option<Money>,
     #[serde(default)]
     pub max_failures_per_image: Option<NonZeroUsize>,
+    /// Whether machines of EC2 get no timer.
+    #[serde(default)]
+    pub no_deadman: bool,
     /// Whether the script was written for a plan of which this is a part.
     #[serde(default)]
     pub is_part: bool,
@@ -97,6 +100,7 @@ impl Told {
         }
         match self.provider {
             ProviderName::Local => providers::local(config),
+            ProviderName::Ec2 => providers::ec2(config, &basis.plan.body, self.no_deadman),
             ProviderName::Sim => {
                 let plan = Arc::new(basis.plan.body.clone());
                 let script = self.script(&plan)?;

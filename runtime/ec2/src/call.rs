@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_ec2::Client;
+use aws_sdk_ec2::config::ProvideCredentials;
 use aws_sdk_ec2::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use tokio::time::sleep;
 
@@ -97,6 +98,17 @@ impl AccountOf {
             partition: String::new(),
             sdk: sdk.build(),
         }
+    }
+
+    /// Whether there are credentials; else why not.
+    pub(crate) async fn check_credentials(&self) -> Result<(), String> {
+        let Some(provider) = self.sdk.credentials_provider() else {
+            return Err("nobody gives any".to_owned());
+        };
+        let credentials = provider.provide_credentials().await;
+        credentials
+            .map(drop)
+            .map_err(|error| DisplayErrorContext(error).to_string())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -199,7 +199,7 @@ impl SourceRange {
     pub fn parse(text: &str) -> Result<Self, SourceRangeError> {
         let no_range = || SourceRangeError::NoRange(text.to_owned());
         let (address, length) = text.split_once('/').ok_or_else(no_range)?;
-        let address: std::net::IpAddr = address.parse().map_err(|_| no_range())?;
+        let address: IpAddr = address.parse().map_err(|_| no_range())?;
         let length: u8 = length.parse().map_err(|_| no_range())?;
         let most = if address.is_ipv4() { 32 } else { 128 };
         match length {
@@ -207,6 +207,13 @@ impl SourceRange {
             length if length <= most => Ok(Self(text.to_owned())),
             _ => Err(no_range()),
         }
+    }
+
+    /// That of one address alone.
+    #[must_use]
+    pub fn of(address: IpAddr) -> Self {
+        let length = if address.is_ipv4() { 32 } else { 128 };
+        Self(format!("{address}/{length}"))
     }
 
     /// The range as text.

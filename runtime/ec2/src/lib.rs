@@ -6,6 +6,9 @@
 //! | [`config`] | says what machines are started with |
 //! | [`request`] | makes the call that launches machines |
 //! | [`user_data`](mod@user_data) | puts the timer that ends a machine beside the plan's own user data |
+//! | [`doctor`] | looks at what a plan needs of an account, before anything is launched |
+//! | [`policy`](mod@policy) | says what whoever runs a plan has to be allowed |
+//! | [`left`] | finds what runs have left |
 //! | [`bucket`] | lets calls wait until EC2 takes them |
 //! | [`error`] | says what EC2's error codes mean for a run |
 //!
@@ -19,7 +22,10 @@
 
 pub mod bucket;
 pub mod config;
+pub mod doctor;
 pub mod error;
+pub mod left;
+pub mod policy;
 pub mod provider;
 pub mod request;
 pub mod user_data;
@@ -39,8 +45,11 @@ mod site;
 mod together;
 mod volume;
 
+pub use call::CallError;
 pub use config::{
     Account, Dial, Ec2Config, LoginKey, NetworkUse, Patience, Place, SourceRange, SourceRangeError,
     TimerUse,
 };
-pub use provider::{Ec2Provider, EndRunError};
+pub use policy::policy;
+pub use provider::{Ec2Provider, EndRunError, NoCredentials};
+pub use service::own_address;

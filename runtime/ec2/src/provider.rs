@@ -59,6 +59,16 @@ pub struct EndRunError {
     pub message: String,
 }
 
+/// Nobody says who we are in a partition.
+#[derive(Clone, Debug, Error)]
+#[error("there are no credentials for the partition `{partition}`: {message}")]
+pub struct NoCredentials {
+    /// The partition.
+    pub partition: String,
+    /// What was found instead.
+    pub message: String,
+}
+
 /// A machine that runs, as the calls that change it need it.
 struct Running {
     site: Arc<Site>,
@@ -102,6 +112,21 @@ impl Ec2Provider {
         }
     }
 
+    /// Whether there are credentials for all partitions. What they are good for is not asked.
+    ///
+    /// # Errors
+    /// [`NoCredentials`] of the first partition without.
+    pub async fn check_credentials(&self) -> Result<(), NoCredentials> {
+        for account in self.accounts.values() {
+            let checked = account.check_credentials().await;
+            checked.map_err(|message| NoCredentials {
+                partition: account.partition.clone(),
+                message,
+            })?;
+        }
+        Ok(())
+    }
+
     /// Ends all that a run has in any region, whoever started it: machines, volumes, key pairs and security groups.
     /// Idempotent. To be called when the last machine of the run has been released, and when a run that broke off
     /// is cleared away.
@@ -130,8 +155,13 @@ impl Ec2Provider {
         Ok(())
     }
 
+    /// What it was told.
+    pub(crate) fn config(&self) -> &Ec2Config {
+        &self.config
+    }
+
     /// What a run has in a region.
-    fn site(&self, region: &str, run: &RunId) -> Arc<Site> {
+    pub(crate) fn site(&self, region: &str, run: &RunId) -> Arc<Site> {
         let mut sites = self.sites.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (region.to_owned(), run.clone());
         let site = sites.entry(key).or_insert_with(|| {

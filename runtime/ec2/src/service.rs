@@ -158,7 +158,7 @@ pub(crate) async fn parameter(caller: &Caller<'_>, name: &str) -> Result<String,
 ///
 /// # Errors
 /// [`CallError`]: nobody could tell.
-pub(crate) async fn own_address() -> Result<IpAddr, CallError> {
+pub async fn own_address() -> Result<IpAddr, CallError> {
     const ASKED: &str = "https://checkip.amazonaws.com/";
     let wrong = |error: String| CallError::told(Meaning::Transient, format!("{ASKED}: {error}"));
     let request = HttpRequest::get(ASKED).map_err(|error| wrong(error.to_string()))?;

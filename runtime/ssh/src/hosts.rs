@@ -102,7 +102,13 @@ impl HostsProvider {
     /// The way to a host.
     #[must_use]
     pub fn reach(&self, host: &HostAddress) -> Reach {
-        let dialer: Arc<dyn Dialer> = match (&self.config.proxy_command, &self.config.jump) {
+        self.reach_by(host, self.dialer(host))
+    }
+
+    /// The way to the SSH port of a host: straight, through the command or through the jump host.
+    #[must_use]
+    pub fn dialer(&self, host: &HostAddress) -> Arc<dyn Dialer> {
+        match (&self.config.proxy_command, &self.config.jump) {
             (Some(command), _) => Arc::new(CommandDialer::new(
                 command,
                 host.host(),
@@ -120,8 +126,7 @@ impl HostsProvider {
                 ))
             }
             (None, None) => Arc::new(TcpDialer::of_host(host.host(), host.port())),
-        };
-        self.reach_by(host, dialer)
+        }
     }
 
     fn reach_by(&self, host: &HostAddress, dialer: Arc<dyn Dialer>) -> Reach {

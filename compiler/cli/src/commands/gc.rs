@@ -1,72 +1,49 @@
-//! `dva gc`: finds what crashed runs have left on this host.
+//! `dva gc`: finds what crashed runs have left, and ends it.
 
-use std::io::{Write, stdout};
+#[cfg(feature = "ec2")]
+mod ec2;
+#[cfg(feature = "local")]
+mod local;
+
 use std::time::SystemTime;
 
-use dva_local::{end_kept, leftovers, remove};
 use dva_plan::ExitCode;
 use dva_runtime::clock::WallTime;
 
-use crate::args::GcArguments;
+use crate::args::{GcArguments, ProviderName};
 use crate::config::Config;
 use crate::failure::Failure;
-use crate::providers::local_config;
 
 /// Lists what is left; with `--yes` removes it. Exits with 6 while something may still be there.
 pub fn run(arguments: &GcArguments) -> Result<ExitCode, Failure> {
     let config = Config::load(arguments.config.as_deref())?;
-    let mut found = leftovers(&local_config(&config)?);
     let meant = Meant {
         run: arguments.run.as_deref(),
         begun_before: arguments.older_than.map(begun_before),
     };
-    found.retain(|leftover| meant.is(&leftover.token));
-    let mut out = stdout();
-    if found.is_empty() {
-        let such = match meant {
-            Meant::ALL => "Nothing",
-            _ => "Nothing of the kind",
-        };
-        let _ = writeln!(out, "{such} is left on this host.");
-        return Ok(ExitCode::Ok);
+    match arguments.provider {
+        #[cfg(feature = "local")]
+        ProviderName::Local => local::run(arguments, &config, &meant),
+        #[cfg(feature = "ec2")]
+        ProviderName::Ec2 => ec2::run(arguments, &config, &meant),
+        #[expect(unreachable_patterns, reason = "a build may be without one of them")]
+        provider => {
+            let (_, _) = (config, meant);
+            let message = format!(
+                "Machines of `{}` leave nothing behind here.",
+                provider.word()
+            );
+            Err(Failure::new(ExitCode::Invocation, message))
+        }
     }
-    let mut remaining = 0;
-    for leftover in &found {
-        let fate = if let Some(kept) = leftover.kept.as_ref().filter(|_| !leftover.dead) {
-            if arguments.kept {
-                match end_kept(leftover) {
-                    Ok(()) => "ended".to_owned(),
-                    Err(error) => {
-                        remaining += 1;
-                        format!("not ended: {}", error.message)
-                    }
-                }
-            } else {
-                format!(
-                    "kept for {} more; `dva gc --yes --kept` ends it",
-                    minutes(kept.until)
-                )
-            }
-        } else if !leftover.dead {
-            "in use".to_owned()
-        } else if !arguments.yes {
-            remaining += 1;
-            format!("left behind: {}", leftover.remains.join(", "))
-        } else if let Err(error) = remove(leftover) {
-            remaining += 1;
-            format!("not removed: {}", error.message)
-        } else {
-            "removed".to_owned()
-        };
-        let _ = writeln!(out, "{}: {fate}", leftover.token);
+}
+
+/// What is said where nothing is left.
+fn none_left(meant: &Meant<'_>) -> &'static str {
+    match *meant {
+        Meant::ALL => "Nothing",
+        _ => "Nothing of the kind",
     }
-    if remaining == 0 {
-        return Ok(ExitCode::Ok);
-    }
-    if !arguments.yes {
-        let _ = writeln!(out, "`dva gc --yes` removes them.");
-    }
-    Ok(ExitCode::MachinesLeft)
 }
 
 /// Which machines are meant.

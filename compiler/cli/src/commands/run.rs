@@ -100,8 +100,8 @@ fn basis(
 fn told(arguments: &RunArguments, config: &Config, plan: &ExecutionPlan) -> Result<Told, Failure> {
     let script = match (arguments.provider, &arguments.script) {
         (ProviderName::Sim, _) => script(arguments)?,
-        (ProviderName::Local, None) => None,
-        (ProviderName::Local, Some(_)) => {
+        (ProviderName::Local | ProviderName::Ec2, None) => None,
+        (ProviderName::Local | ProviderName::Ec2, Some(_)) => {
             return Err(Failure::new(
                 ExitCode::Invocation,
                 "A script is for the simulator. Add `--provider sim`, or leave `--script` out.",
@@ -117,6 +117,26 @@ fn told(arguments: &RunArguments, config: &Config, plan: &ExecutionPlan) -> Resu
             "Faults are for the simulator. Add `--provider sim`, or leave `--faults` out.",
         ));
     }
+    if arguments.provider == ProviderName::Ec2 && arguments.keep.is_some() {
+        return Err(Failure::new(
+            ExitCode::Invocation,
+            "Machines of EC2 are not kept: the key that they let in is gone with this process. Leave `--keep` out; \
+             the console of a machine on which a test failed is kept with its output.",
+        ));
+    }
+    if arguments.provider != ProviderName::Ec2 && arguments.no_deadman {
+        return Err(Failure::new(
+            ExitCode::Invocation,
+            "Timers are on machines of EC2. Add `--provider ec2`, or leave `--no-deadman` out.",
+        ));
+    }
+    let max_cost = arguments.bounds.max_cost.or_else(|| config.max_cost());
+    if arguments.no_deadman && (max_cost.is_some() || plan.policy.limits.cost_nano_usd.is_some()) {
+        return Err(Failure::new(
+            ExitCode::Invocation,
+            "A limit on cost holds because machines end themselves. Leave `--no-deadman` out, or the limit.",
+        ));
+    }
     let told = Told {
         provider: arguments.provider,
         hosts: arguments.hosts.clone(),
@@ -126,6 +146,7 @@ fn told(arguments: &RunArguments, config: &Config, plan: &ExecutionPlan) -> Resu
         max_failures: None,
         max_cost: None,
         max_failures_per_image: None,
+        no_deadman: arguments.no_deadman,
         is_part: false,
     }
     .bounded(&arguments.bounds, config);
@@ -201,7 +222,7 @@ pub fn execute(
     goes_on: impl AsyncFnOnce(RunOptions) -> Result<RunOutcome, Failure>,
 ) -> Result<RunOutcome, Failure> {
     let runtime = match provider {
-        ProviderName::Local => tokio::runtime::Builder::new_multi_thread()
+        ProviderName::Local | ProviderName::Ec2 => tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build(),
         ProviderName::Sim => tokio::runtime::Builder::new_current_thread()

@@ -1,5 +1,7 @@
 //! Addresses of hosts as users write them.
 
+use std::net::SocketAddr;
+
 use std::fmt;
 use std::net::Ipv6Addr;
 use std::str::FromStr;
@@ -61,6 +63,16 @@ impl HostAddress {
             host: host.to_owned(),
             port,
         })
+    }
+
+    /// That of an address.
+    #[must_use]
+    pub fn of(user: &str, address: SocketAddr) -> Self {
+        Self {
+            user: user.to_owned(),
+            host: address.ip().to_string(),
+            port: address.port(),
+        }
     }
 
     /// The user to log in as.
