@@ -4,11 +4,13 @@
 //! next. Lives run as tasks of their own (`executor`) and talk to it by messages alone. Every
 //! event is recorded before the call it announces.
 
+mod candidate;
 mod crash;
 mod failures;
 mod held;
 mod log;
 mod purse;
+mod run_end;
 pub(crate) mod setup;
 mod takeover;
 
@@ -24,7 +26,7 @@ use dva_plan::plan::TestIx;
 use dva_plan::schedule::LifeIx;
 use dva_plan::table::Index;
 use dva_plan::verdict::SkipReason;
-use dva_plan::{ExecutionPlan, FailureClass, Schedule};
+use dva_plan::{ExecutionPlan, FailureClass, RunId, Schedule};
 use tokio::sync::mpsc;
 use tokio::task::{self, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -35,7 +37,7 @@ use crate::clock;
 use crate::entries::{WithoutEntry, without_entry};
 use crate::environment::RunMark;
 use crate::event::{Ending, Event, Record, StopCause, Stopping};
-use crate::executor::{Life, Message, Order};
+use crate::executor::{Ask, Life, Message, Order};
 use crate::inputs::Inputs;
 use crate::journal::Journal;
 use crate::mask::Mask;
@@ -115,6 +117,7 @@ async fn guarded(
     let mut task = JoinSet::new();
     task.spawn(async move {
         dispatcher.dispatch(inbox).await;
+        dispatcher.end_at_provider().await;
         dispatcher.end().await
     });
     match task.join_next().await {
@@ -122,7 +125,7 @@ async fn guarded(
         Some(Err(error)) => {
             let tokens = 0..lives.load(Ordering::SeqCst);
             let tokens = tokens.map(|life| MachineToken::new(&run, life)).collect();
-            release_all(&provider, tokens, limit).await;
+            release_all(&provider, tokens, &run, limit).await;
             match error.try_into_panic() {
                 Ok(payload) => resume_unwind(payload),
                 Err(error) => panic!("nobody else ends the dispatcher's task: {error}"),
@@ -133,8 +136,13 @@ async fn guarded(
 }
 
 /// Releases what a dispatcher that has panicked may have started. Tokens of machines that never were
-/// do no harm.
-async fn release_all(provider: &Arc<dyn Provider>, tokens: Vec<MachineToken>, limit: Duration) {
+/// do no harm. What the run has made beside them is ended where no machine is left.
+async fn release_all(
+    provider: &Arc<dyn Provider>,
+    tokens: Vec<MachineToken>,
+    run: &RunId,
+    limit: Duration,
+) {
     let mut releases = JoinSet::new();
     for token in tokens {
         let provider = Arc::clone(provider);
@@ -142,10 +150,25 @@ async fn release_all(provider: &Arc<dyn Provider>, tokens: Vec<MachineToken>, li
             let released = timeout(limit, provider.release_token(&token)).await;
             if !matches!(released, Ok(Ok(()))) {
                 error!(%token, "a machine may still be there");
+                return false;
             }
+            true
         });
     }
-    while releases.join_next().await.is_some() {}
+    let mut are_gone = true;
+    while let Some(is_gone) = releases.join_next().await {
+        are_gone &= is_gone.unwrap_or(false);
+    }
+    if !are_gone {
+        return;
+    }
+    // A task of its own, so that a provider that panics does not hide why we are here.
+    let (provider, run) = (Arc::clone(provider), run.clone());
+    let mut end = JoinSet::new();
+    end.spawn(async move { run_end::end_run(&*provider, &run, limit).await });
+    if let Some(Ok(Err(message))) = end.join_next().await {
+        error!(message, "something of the run may still be there");
+    }
 }
 
 struct Dispatcher {
@@ -181,6 +204,8 @@ struct Dispatcher {
     known_lives: Arc<AtomicU32>,
     /// Machines of this run that no record told of, and that could not be ended.
     strays: Vec<MachineLeft>,
+    /// Whether there were such.
+    found_strays: bool,
     /// What is left of the limit on cost, where there is one.
     purse: Option<Purse>,
     /// Whether a life that could be launched waits until another one has ended, whose cost is known then.
@@ -241,6 +266,7 @@ impl Dispatcher {
             base_ms: 0,
             known_lives: Arc::new(AtomicU32::new(lives)),
             strays: Vec::new(),
+            found_strays: false,
             purse: None,
             waits_for_money: false,
             endings: BTreeSet::new(),
@@ -390,6 +416,7 @@ impl Dispatcher {
                 }
             })
             .collect();
+        let left_at_provider = self.state.left_at_provider().map(str::to_owned);
         #[expect(clippy::expect_used, reason = "the first event was recorded")]
         let report = into_report(self.state).expect("the run has started");
         if let Some(folder) = &self.options.folder
@@ -401,6 +428,7 @@ impl Dispatcher {
         RunOutcome {
             report,
             machines_left,
+            left_at_provider,
             kept,
             folder_problem: self.folder_problem,
         }
@@ -531,7 +559,10 @@ impl Dispatcher {
         let again = again.filter(|test| self.state.has_run(planned.cell, *test));
         let life = Arc::new(Life {
             index,
-            lifetime,
+            first: Ask {
+                machine: self.state.lives()[index].asked(),
+                lifetime,
+            },
             again: again.collect(),
             plan: Arc::clone(&self.with_setup),
             setup: self.setup,
@@ -567,19 +598,25 @@ impl Dispatcher {
         let releasing = phase == LifePhase::Releasing;
         match message {
             // Said before the order to end the life had arrived.
-            Message::Acquired { .. }
+            Message::Refused { .. }
+            | Message::Acquired { .. }
             | Message::SetUp(_)
             | Message::Ready
             | Message::Failed { .. }
                 if releasing => {}
             Message::Acquired { id, machine } => {
                 self.record(Event::LifeAcquired { life, id, machine });
+                self.know_cost(life);
             }
             Message::SetUp(steps) => self.record(Event::LifeSetUp { life, steps }),
             Message::Ready => self.record(Event::LifeReady { life }),
             // It was ended for its cost, and its machine has gone in the same moment.
-            Message::Failed { .. } if self.state.lives()[life].trouble().is_some() => {}
-            Message::Failed { .. } if self.is_out_of_time(life) => self.end_early(life),
+            Message::Failed { .. } | Message::Refused { .. }
+                if self.state.lives()[life].trouble().is_some() => {}
+            Message::Failed { .. } | Message::Refused { .. } if self.is_out_of_time(life) => {
+                self.end_early(life);
+            }
+            Message::Refused { trouble, message } => self.ask_another(life, trouble, message),
             Message::Failed { trouble, message } => self.record(Event::LifeFailed {
                 life,
                 trouble,

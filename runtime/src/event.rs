@@ -88,6 +88,21 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         within_ms: Option<u64>,
     },
+    /// There was no machine like the one that was asked for, and another candidate of the cell is about to be asked
+    /// for. The life counts as launched only now: nothing was started before.
+    CandidateRefused {
+        /// The life.
+        life: LifeIx,
+        /// Why there was none.
+        trouble: LifeTrouble,
+        /// The same in a sentence.
+        message: String,
+        /// What is asked for now.
+        next: MachineIx,
+        /// As in [`Event::LifeLaunching`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        within_ms: Option<u64>,
+    },
     /// The provider has started the machine.
     LifeAcquired {
         /// The life.
@@ -226,6 +241,11 @@ pub enum Event {
         /// What happened, and the command that ends it.
         message: String,
     },
+    /// What the run has made beside its machines may still be there.
+    EndRunFailed {
+        /// What happened, and what ends it.
+        message: String,
+    },
     /// The run is over. Always the last event.
     RunEnded {
         /// How it ended.
@@ -241,6 +261,8 @@ impl Event {
             Self::TestSkipped { message, .. }
             | Self::LifeFailed { message, .. }
             | Self::LifeCrashed { message, .. }
+            | Self::CandidateRefused { message, .. }
+            | Self::EndRunFailed { message }
             | Self::ReleaseFailed { message, .. }
             | Self::CellBlocked { message, .. }
             | Self::LifeBlocked { message, .. }

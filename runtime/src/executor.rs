@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use dva_plan::plan::{Machine, TestIx};
+use dva_plan::plan::{Machine, MachineIx, TestIx};
 use dva_plan::schedule::{LifeIx, PlannedLife};
 use dva_plan::table::Index;
 use dva_plan::{ExecutionPlan, FailureClass, RunId};
@@ -31,9 +31,10 @@ use crate::guest::{self, Guest, Witness};
 use crate::inputs::Inputs;
 use crate::mask::Mask;
 use crate::options::Limits;
-use crate::provider::{Backend, MachineToken};
+use crate::provider::{AcquiredMachine, Backend, MachineToken};
 use crate::secrets::Secrets;
-pub(crate) use machine::longest;
+use machine::NotAcquired;
+pub(crate) use machine::{RELEASE_ATTEMPTS, RELEASE_PAUSE, longest, source};
 
 /// How many working directories are removed by one command: each one alone would cost the machine as much
 /// as a short test.
@@ -63,8 +64,8 @@ pub(crate) struct Life {
     pub mark: RunMark,
     pub backend: Backend,
     pub limits: Limits,
-    /// After how long its machine ends itself.
-    pub lifetime: Duration,
+    /// What is asked for first.
+    pub first: Ask,
     /// What is looked for on its console.
     pub patterns: Arc<ConsolePatterns>,
     /// The run folder.
@@ -89,9 +90,20 @@ impl Life {
     }
 }
 
+/// What a provider is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ask {
+    /// The machine.
+    pub machine: MachineIx,
+    /// After how long it ends itself.
+    pub lifetime: Duration,
+}
+
 /// What an executor is told.
 #[derive(Debug)]
 pub(crate) enum Order {
+    /// Ask for this machine. Only after [`Message::Refused`].
+    Ask(Ask),
     /// Run this test. Only after [`Message::Ready`], and not after a cut.
     Start(TestIx),
     /// Cut short what runs; it ends like this.
@@ -106,6 +118,11 @@ pub(crate) enum Order {
 /// What an executor says.
 #[derive(Debug)]
 pub(crate) enum Message {
+    /// There is no machine like the one that was asked for. Waits for the next one to ask for.
+    Refused {
+        trouble: LifeTrouble,
+        message: String,
+    },
     /// The machine was started.
     Acquired { id: String, machine: Box<Machine> },
     /// What the steps of the setup did.
@@ -213,8 +230,23 @@ impl Orders {
         loop {
             match self.0.recv().await {
                 Some(Order::End { keep }) => return keep,
-                Some(Order::Start(_) | Order::Cut(_)) => {}
+                Some(Order::Ask(_) | Order::Start(_) | Order::Cut(_)) => {}
                 None => return None,
+            }
+        }
+    }
+
+    /// Returns what to ask for next.
+    ///
+    /// # Errors
+    /// As [`Orders::ended`], where there is no next.
+    async fn next_ask(&mut self) -> Result<Ask, Option<Duration>> {
+        loop {
+            match self.0.recv().await {
+                Some(Order::Ask(ask)) => return Ok(ask),
+                Some(Order::End { keep }) => return Err(keep),
+                Some(Order::Start(_) | Order::Cut(_)) => {}
+                None => return Err(None),
             }
         }
     }
@@ -228,11 +260,11 @@ impl Executor {
 
     /// Starts the machine and logs in, unless the life is ended before.
     async fn begin(&self, orders: &mut Orders) -> Begun {
+        let machine = match self.acquire(orders).await {
+            Ok(machine) => machine,
+            Err(begun) => return begun,
+        };
         let begin = async {
-            let machine = match machine::acquire(&self.life).await {
-                Ok(machine) => machine,
-                Err((trouble, message)) => return Begun::NoMachine(trouble, message),
-            };
             self.say(Message::Acquired {
                 id: machine.id.clone(),
                 machine: Box::new(machine.machine.clone()),
@@ -247,6 +279,30 @@ impl Executor {
             biased;
             keep = orders.ended() => Begun::Cancelled(keep),
             begun = begin => begun,
+        }
+    }
+
+    /// Starts the machine: the first of those it is told to ask for that is to be had.
+    async fn acquire(&self, orders: &mut Orders) -> Result<AcquiredMachine, Begun> {
+        let mut ask = self.life.first;
+        loop {
+            let acquired = tokio::select! {
+                biased;
+                keep = orders.ended() => return Err(Begun::Cancelled(keep)),
+                acquired = machine::acquire(&self.life, ask) => acquired,
+            };
+            let refused = match acquired {
+                Ok(machine) => return Ok(machine),
+                Err(refused) => refused,
+            };
+            let NotAcquired {
+                trouble, message, ..
+            } = refused;
+            if !refused.is_of_its_kind {
+                return Err(Begun::NoMachine(trouble, message));
+            }
+            self.say(Message::Refused { trouble, message });
+            ask = orders.next_ask().await.map_err(Begun::Cancelled)?;
         }
     }
 
@@ -346,6 +402,7 @@ impl Executor {
             tokio::select! {
                 biased;
                 order = orders.0.recv() => match order {
+                    Some(Order::Ask(_)) => {}
                     Some(Order::Start(test)) => work.start(test),
                     Some(Order::Cut(ending)) => {
                         work.cut.send_replace(Some(ending));

@@ -142,6 +142,9 @@ pub struct RunOutcome {
     pub report: RunReport,
     /// Machines that may still be there; empty unless the report's exit code is 6 or 101.
     pub machines_left: Vec<MachineLeft>,
+    /// What else of the run its provider may still have, with what ends it, in a sentence. Its machines have ended then,
+    /// and the report's exit code is 6 or 101.
+    pub left_at_provider: Option<String>,
     /// Machines that live on because that was asked for.
     pub kept: Vec<MachineKept>,
     /// Why the run folder is not complete, in a sentence, where it is not.

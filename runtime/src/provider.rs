@@ -37,7 +37,8 @@ pub trait Provider: Send + Sync {
 
     /// Starts a machine and returns once its SSH port can be dialled; the machine may still refuse.
     ///
-    /// Idempotent by token: asked twice with one token it gives the machine it gave before.
+    /// Idempotent by token: asked twice with one token it gives the machine it gave before. Where that is none, for a
+    /// reason of its kind ([`AcquireErrorKind::is_of_its_kind`]), another machine may be asked for with the same token.
     ///
     /// # Errors
     /// [`AcquireError`]; whatever was started for the token has been ended again.
@@ -57,6 +58,19 @@ pub trait Provider: Send + Sync {
     async fn of_run(&self, run: &RunId) -> Option<Vec<MachineToken>> {
         let _ = run;
         None
+    }
+
+    /// Ends all that a run has made beside its machines, such as key pairs and security groups, whoever made it: called
+    /// when its machines have ended and none is kept. Idempotent; a run that has made nothing is no error.
+    ///
+    /// # Errors
+    /// [`EndRunError`]: something may still be there.
+    ///
+    /// # Cancellation
+    /// Dropping the future leaves what is there; it is to be called again.
+    async fn end_run(&self, run: &RunId) -> Result<(), EndRunError> {
+        let _ = run;
+        Ok(())
     }
 
     /// Restarts a machine's system: every process on it ends, its disks and its host key stay, and its
@@ -330,6 +344,17 @@ pub enum AcquireErrorKind {
     Broken,
 }
 
+impl AcquireErrorKind {
+    /// Whether it is the machine's type or region that keeps it from being started, so that another one may be had.
+    #[must_use]
+    pub fn is_of_its_kind(self) -> bool {
+        match self {
+            Self::Capacity | Self::Quota | Self::Unsupported => true,
+            Self::Throttled | Self::Broken => false,
+        }
+    }
+}
+
 /// A machine that may still be there.
 #[derive(Clone, Debug, Error)]
 #[error("end machine {token}: {message}")]
@@ -337,6 +362,18 @@ pub struct ReleaseError {
     /// The machine.
     pub token: MachineToken,
     /// What happened, and the command that ends it.
+    pub message: String,
+}
+
+/// What a run has made beside its machines may still be there.
+#[derive(Clone, Debug, Error)]
+#[error("end run {run} in {region}: {message}")]
+pub struct EndRunError {
+    /// The run.
+    pub run: RunId,
+    /// Where it may still be.
+    pub region: String,
+    /// What may still be there, and what ends it.
     pub message: String,
 }
 

@@ -72,7 +72,17 @@ fn joined(
         exit: state.exit(),
         bill: None,
         diagnoses: Vec::new(),
-        warnings: [state.warnings(), state.console_warnings()].concat(),
+        warnings: [
+            state.warnings(),
+            state.candidate_warnings(),
+            state.console_warnings(),
+            state
+                .left_at_provider()
+                .map(str::to_owned)
+                .into_iter()
+                .collect(),
+        ]
+        .concat(),
         lives: state
             .lives()
             .indices()

@@ -6,6 +6,7 @@
 
 mod account;
 mod breaker;
+mod candidate;
 mod console;
 mod edges;
 mod excerpts;
@@ -29,7 +30,7 @@ use dva_plan::verdict::Verdict;
 use dva_plan::{ExecutionPlan, RunId, Schedule};
 
 pub use illegal::{IllegalEvent, IllegalKind};
-pub use life::{ConsoleSaid, ExecutionState, LifePhase, LifeState};
+pub use life::{ConsoleSaid, ExecutionState, LifePhase, LifeState, Refusal};
 
 use crate::event::{Ending, Record, Stopping};
 use breaker::Breakers;
@@ -69,6 +70,8 @@ pub struct RunState {
     /// The time that the plan allows, in milliseconds, where the run is stopped because it is over.
     over_limit: Option<u64>,
     crashed: bool,
+    /// What its provider may still have of the run, beside its machines.
+    left_at_provider: Option<String>,
     exit: Option<ExitCode>,
 }
 
@@ -163,6 +166,7 @@ impl RunState {
             failures: BTreeMap::new(),
             over_limit: None,
             crashed: false,
+            left_at_provider: None,
             exit: None,
         }
     }
@@ -322,7 +326,7 @@ impl RunState {
             |life: &LifeState| life.phase().holds_machine() || life.phase() == LifePhase::Left;
         if self.crashed {
             ExitCode::Bug
-        } else if self.lives.iter().any(machine_left) {
+        } else if self.left_at_provider.is_some() || self.lives.iter().any(machine_left) {
             ExitCode::MachinesLeft
         } else {
             let open = self.verdicts.len() < self.plan.test_runs();
@@ -349,6 +353,12 @@ impl RunState {
     pub(crate) fn take_executions(&mut self) -> Vec<Vec<ExecutionState>> {
         let lives = self.lives.iter_mut();
         lives.map(LifeState::take_executions).collect()
+    }
+
+    /// What the provider may still have of the run beside its machines, in a sentence.
+    #[must_use]
+    pub fn left_at_provider(&self) -> Option<&str> {
+        self.left_at_provider.as_deref()
     }
 
     pub(crate) fn start(&self) -> Option<&Start> {
@@ -387,9 +397,9 @@ impl RunState {
     }
 }
 
-/// The machine a life has, or was to have.
+/// The machine a life has, or was to have at last.
 pub(crate) fn machine_of(state: &RunState, life: LifeIx) -> &Machine {
     state.lives[life]
         .machine()
-        .unwrap_or(&state.plan.machines[state.schedule.lives[life].machine])
+        .unwrap_or(&state.plan.machines[state.lives[life].asked()])
 }

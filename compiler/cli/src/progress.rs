@@ -153,6 +153,16 @@ fn sentence(names: &Names, event: &Event) -> Option<(Option<LifeIx>, String)> {
             },
         )),
         Event::LifeReady { life } => Some((Some(*life), "ready".to_owned())),
+        Event::CandidateRefused {
+            life,
+            message,
+            next,
+            ..
+        } => {
+            let next = &names.plan.machines[*next];
+            let asked = format!("{} in {} is asked for", next.r#type, next.region);
+            Some((Some(*life), format!("{message} {asked}")))
+        }
         Event::LifeFailed { life, message, .. } | Event::LifeCrashed { life, message } => {
             Some((Some(*life), message.clone()))
         }
@@ -182,6 +192,7 @@ fn sentence(names: &Names, event: &Event) -> Option<(Option<LifeIx>, String)> {
         Event::ReleaseFailed { life, message } => {
             Some((Some(*life), format!("may still be running: {message}")))
         }
+        Event::EndRunFailed { message } => Some((None, message.clone())),
         Event::ExecutionStarted { life, test, .. } => {
             Some((Some(*life), format!("{} …", names.test(*life, *test))))
         }
@@ -346,11 +357,13 @@ impl Observer for Bars {
             | Event::LifeAdded { .. }
             | Event::CellBlocked { .. }
             | Event::LifeBlocked { .. }
+            | Event::CandidateRefused { .. }
             | Event::ImageStopped { .. }
             | Event::MachineGivenUp { .. }
             | Event::LifeFailed { .. }
             | Event::LifeCrashed { .. }
             | Event::ReleaseFailed { .. }
+            | Event::EndRunFailed { .. }
             | Event::ProcessesLeft { .. } => {
                 if let Some((life, text)) = sentence(&self.names, event) {
                     let place =

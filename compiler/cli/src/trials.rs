@@ -206,6 +206,9 @@ impl Trials<'_> {
                 left.token
             ));
         }
+        if let Some(left) = &outcome.left_at_provider {
+            self.tell(&format!("error: {left}"));
+        }
         let report = outcome.report;
         Ok(Ok(Tried {
             heard: heard(self.plan, suspicion, &report),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::config::ProvideCredentials;
-use aws_sdk_ec2::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 use tokio::time::sleep;
 
 use crate::account;
@@ -52,7 +52,7 @@ impl CallError {
         Self {
             meaning,
             code: None,
-            message: DisplayErrorContext(error).to_string(),
+            message: told(error),
         }
     }
 
@@ -73,6 +73,21 @@ impl CallError {
             message: message.into(),
         }
     }
+}
+
+/// An error and what brought it about, in one line, what says the same once.
+fn told(error: &(dyn Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error as &dyn Error), |error| (*error).source());
+    let mut told = String::new();
+    for cause in causes.map(ToString::to_string) {
+        let cause = cause.lines().map(str::trim).collect::<Vec<_>>().join(" ");
+        if !told.contains(&cause) {
+            let separator = if told.is_empty() { "" } else { ": " };
+            told.push_str(separator);
+            told.push_str(&cause);
+        }
+    }
+    told
 }
 
 /// The API of a region. Its calls are never made again by the SDK, which knows nothing of the buckets.
@@ -106,9 +121,7 @@ impl AccountOf {
             return Err("nobody gives any".to_owned());
         };
         let credentials = provider.provide_credentials().await;
-        credentials
-            .map(drop)
-            .map_err(|error| DisplayErrorContext(error).to_string())
+        credentials.map(drop).map_err(|error| told(&error))
     }
 }
 

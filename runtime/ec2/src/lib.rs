@@ -18,7 +18,7 @@
 //! shut down from within, and has a timer that shuts it down. A launch whose answer is lost is made again under its
 //! client token, which makes it one launch; one that stays without an answer is looked for by its tags. What a run
 //! makes beside its machines (volumes, a key pair, a security group in each region) carries the run's tag, and
-//! [`Ec2Provider::end_run`] ends all that does, whichever process made it.
+//! [`Provider::end_run`](dva_runtime::provider::Provider::end_run) ends all that does, whichever process made it.
 
 pub mod bucket;
 pub mod config;
@@ -51,5 +51,5 @@ pub use config::{
     TimerUse,
 };
 pub use policy::policy;
-pub use provider::{Ec2Provider, EndRunError, NoCredentials};
+pub use provider::{Ec2Provider, NoCredentials};
 pub use service::own_address;

@@ -10,8 +10,8 @@ use dva_plan::RunId;
 use dva_plan::plan::{Capability, DiskIx, ImageSource, Machine};
 use dva_plan::quote::Market;
 use dva_runtime::provider::{
-    AcquireError, AcquiredMachine, AttachedDisk, ControlError, ControlErrorKind, DetachMode,
-    DiskRequest, MachineRequest, MachineToken, Provider, ReleaseError,
+    AcquireError, AcquireErrorKind, AcquiredMachine, AttachedDisk, ControlError, ControlErrorKind,
+    DetachMode, DiskRequest, EndRunError, MachineRequest, MachineToken, Provider, ReleaseError,
 };
 use thiserror::Error;
 use tokio::sync::Mutex as AsyncMutex;
@@ -34,7 +34,7 @@ use crate::volume::{self, Volume};
 
 /// Starts machines of EC2, and ends them.
 ///
-/// What it still runs when it is dropped goes on running, until [`Ec2Provider::end_run`] is called, by this process or
+/// What it still runs when it is dropped goes on running, until [`Provider::end_run`] is called, by this process or
 /// another one, or until the machines' timers end them.
 pub struct Ec2Provider {
     config: Ec2Config,
@@ -45,18 +45,6 @@ pub struct Ec2Provider {
     /// A machine is behind a lock of its own, so that two calls about one token wait for each other and
     /// for nobody else.
     held: Mutex<BTreeMap<MachineToken, Arc<AsyncMutex<Held>>>>,
-}
-
-/// What a run has made may still be there.
-#[derive(Clone, Debug, Error)]
-#[error("end run {run} in {region}: {message}")]
-pub struct EndRunError {
-    /// The run.
-    pub run: RunId,
-    /// The region.
-    pub region: String,
-    /// What happened.
-    pub message: String,
 }
 
 /// Nobody says who we are in a partition.
@@ -122,34 +110,6 @@ impl Ec2Provider {
             checked.map_err(|message| NoCredentials {
                 partition: account.partition.clone(),
                 message,
-            })?;
-        }
-        Ok(())
-    }
-
-    /// Ends all that a run has in any region, whoever started it: machines, volumes, key pairs and security groups.
-    /// Idempotent. To be called when the last machine of the run has been released, and when a run that broke off
-    /// is cleared away.
-    ///
-    /// # Errors
-    /// [`EndRunError`] of the first region in which something may be left; the other regions are ended all the same.
-    pub async fn end_run(&self, run: &RunId) -> Result<(), EndRunError> {
-        let patience = self.config.patience;
-        let mut regions = JoinSet::new();
-        for region in self.config.regions.keys() {
-            let site = self.site(region, run);
-            regions.spawn(async move {
-                let ended = ending::end_run(&site, patience).await;
-                (site.line.region.clone(), ended)
-            });
-        }
-        let mut ended = regions.join_all().await;
-        ended.sort_by(|(one, _), (other, _)| one.cmp(other));
-        for (region, ended) in ended {
-            ended.map_err(|error| EndRunError {
-                run: run.clone(),
-                region,
-                message: error.message,
             })?;
         }
         Ok(())
@@ -387,7 +347,11 @@ impl Provider for Ec2Provider {
         let failed = |error: CallError, left: Option<ReleaseError>| AcquireError {
             machine_type: request.machine.r#type.clone(),
             region: request.machine.region.clone(),
-            kind: error.meaning.of_acquire(),
+            kind: match left {
+                None => error.meaning.of_acquire(),
+                // Nobody may ask for another machine under a token that may have one.
+                Some(_) => AcquireErrorKind::Broken,
+            },
             message: match left {
                 None => error.message,
                 Some(left) => format!("{}; {left}", error.message),
@@ -417,6 +381,37 @@ impl Provider for Ec2Provider {
         let held = self.held(token);
         let mut held = held.lock().await;
         self.end(token, &mut held).await
+    }
+
+    /// Ends all that a run has in any region, whoever started it: machines, volumes, key pairs and security groups.
+    /// To be called as well when a run that broke off is cleared away.
+    ///
+    /// # Errors
+    /// [`EndRunError`] of the first region in which something may be left; the other regions are ended all the same.
+    async fn end_run(&self, run: &RunId) -> Result<(), EndRunError> {
+        let patience = self.config.patience;
+        let mut regions = JoinSet::new();
+        for region in self.config.regions.keys() {
+            let site = self.site(region, run);
+            regions.spawn(async move {
+                let ended = ending::end_run(&site, patience).await;
+                (site.line.region.clone(), ended)
+            });
+        }
+        let mut ended = regions.join_all().await;
+        ended.sort_by(|(one, _), (other, _)| one.cmp(other));
+        for (region, ended) in ended {
+            ended.map_err(|error| EndRunError {
+                run: run.clone(),
+                message: format!(
+                    "{}; `aws ec2 describe-tags --region {region} --filters Name=tag:dva:run,Values={run}` shows what \
+                     is left",
+                    error.message
+                ),
+                region,
+            })?;
+        }
+        Ok(())
     }
 
     async fn of_run(&self, run: &RunId) -> Option<Vec<MachineToken>> {

@@ -36,7 +36,7 @@ impl Dispatcher {
                     Held::Begin(life, orders) => self.begin_life(life, orders),
                     Held::Release(life) => self.release_life(life),
                     Held::Order(life, order) => {
-                        if let Some(live) = self.live.get_mut(&life) {
+                        if let (Some(live), Order::Start(_)) = (self.live.get_mut(&life), &order) {
                             live.in_use = true;
                         }
                         self.order(life, order);

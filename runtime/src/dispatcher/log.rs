@@ -18,9 +18,20 @@ pub(super) fn tell(event: &Event) {
         Event::ReleaseFailed { life, message } => {
             error!(target: "dva", life = life.row(), message, "a machine may still be there");
         }
+        Event::EndRunFailed { message } => {
+            error!(target: "dva", message, "something of the run may still be there");
+        }
         Event::Stopping { how, why } => info!(target: "dva", ?how, ?why, "the run is stopped"),
         Event::LifeLaunching { life, token, .. } => {
             info!(target: "dva", life = life.row(), token, "a machine is asked for");
+        }
+        Event::CandidateRefused {
+            life,
+            message,
+            next,
+            ..
+        } => {
+            warn!(target: "dva", life = life.row(), message, next = next.row(), "another candidate is asked for");
         }
         Event::LifeAcquired { life, id, .. } => {
             info!(target: "dva", life = life.row(), id, "a machine was started");

@@ -7,12 +7,15 @@
 //! where even that is not left, it waits for others to end before their time. The last one makes do with what
 //! is left, if that is what it is expected to cost.
 //!
+//! Where another candidate than the planned machine is asked for, what was reserved for that one has to do.
+//!
 //! A machine that got less than the worst is ended a little before its time, so that what it did is still known.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use dva_plan::money::Money;
+use dva_plan::plan::MachineIx;
 use dva_plan::schedule::{LifeIx, PlannedLife};
 use dva_plan::unit::display_duration;
 use dva_plan::verdict::Blocker;
@@ -158,6 +161,29 @@ impl Purse {
         self.taken = Money::from_nano_usd(self.taken.nano_usd().saturating_add(change));
     }
 
+    /// How long `machine` may last for what `life` has reserved; `None` where that is less than the life is expected
+    /// to take.
+    pub(super) fn pays_for_candidate(
+        &self,
+        state: &RunState,
+        life: LifeIx,
+        machine: MachineIx,
+    ) -> Option<u64> {
+        let of_life = &state.lives()[life];
+        if of_life.is_adopted() {
+            return None;
+        }
+        let planned = PlannedLife {
+            machine,
+            ..state.schedule().lives[life].clone()
+        };
+        let reserved = *self.of_lives.get(&life)?;
+        let most_ms = of_life.ends_itself_ms()?;
+        let longest_ms = longest_within(state.plan(), &planned, reserved, most_ms);
+        let expected_ms = planned.end_ms.saturating_sub(planned.launch_ms);
+        longest_ms.ok().flatten().filter(|ms| *ms >= expected_ms)
+    }
+
     /// Whether what is left pays for a machine that lives on for so long.
     pub(super) fn pays_for_keeping(
         &self,
@@ -167,8 +193,8 @@ impl Purse {
     ) -> bool {
         let alive_ms = alive_ms(state, life).saturating_add(milliseconds(keep_for));
         let own = self.of_lives.get(&life).copied().unwrap_or(Money::ZERO);
-        let planned = &state.schedule().lives[life];
-        let Ok(Some(amount)) = cost_within(state.plan(), planned, alive_ms) else {
+        let planned = state.planned_as_asked(life);
+        let Ok(Some(amount)) = cost_within(state.plan(), &planned, alive_ms) else {
             return false;
         };
         let others = self.taken.checked_sub(own);
@@ -179,7 +205,7 @@ impl Purse {
     /// The most that a life can come to as things stand; all there is where that cannot be counted.
     fn most(&self, state: &RunState, life: LifeIx) -> Money {
         let of_life = &state.lives()[life];
-        let planned = &state.schedule().lives[life];
+        let planned = state.planned_as_asked(life);
         let until_ms = match of_life.phase() {
             LifePhase::Planned => return Money::ZERO,
             LifePhase::Ended => alive_ms(state, life),
@@ -189,11 +215,12 @@ impl Purse {
             | LifePhase::Ready
             | LifePhase::Releasing
             | LifePhase::Left => {
-                let worst = || milliseconds(executor::longest(state.plan(), planned, &self.limits));
+                let worst =
+                    || milliseconds(executor::longest(state.plan(), &planned, &self.limits));
                 of_life.ends_itself_ms().unwrap_or_else(worst)
             }
         };
-        let most = cost_within(state.plan(), planned, until_ms);
+        let most = cost_within(state.plan(), &planned, until_ms);
         most.ok().flatten().unwrap_or(self.limit)
     }
 
@@ -278,6 +305,13 @@ impl Dispatcher {
             }
         }
         self.purse = Some(purse);
+    }
+
+    /// A life has its machine: what that can come to is known, and may be less than what was reserved.
+    pub(super) fn know_cost(&mut self, life: LifeIx) {
+        if !self.state.lives()[life].refusals().is_empty() {
+            self.settle_cost(life);
+        }
     }
 
     /// A life is over: what it has cost is known, and may leave enough for others.

@@ -74,6 +74,7 @@ impl Dispatcher {
             .map(|(index, _)| token(&self.options, index))
             .collect();
         for token in found.into_iter().filter(|token| !known.contains(token)) {
+            self.found_strays = true;
             let released = timeout(self.options.limits.release, provider.release_token(&token));
             let problem = match released.await {
                 Ok(Ok(())) => continue,

@@ -5,30 +5,49 @@ use std::time::Duration;
 
 use base64ct::{Base64, Encoding};
 use dva_plan::FailureClass;
-use dva_plan::plan::{DiskIx, ExecutionPlan, Resource};
+use dva_plan::plan::{CellIx, DiskIx, ExecutionPlan, ImageSource, MachineIx, Resource};
 use dva_plan::schedule::PlannedLife;
 use dva_plan::unit::display_duration;
 use tokio::time::{sleep, timeout};
 
-use super::{Life, throttle};
+use super::{Ask, Life, throttle};
 use crate::event::LifeTrouble;
 use crate::guest::disk_request;
 use crate::options::Limits;
-use crate::provider::{AcquireErrorKind, AcquiredMachine, BootRequest, MachineRequest};
+use crate::provider::{AcquireErrorKind, AcquiredMachine, BootRequest, MachineRequest, Provider};
 
 /// How often a machine is asked to end, and the pause in between.
-const RELEASE_ATTEMPTS: u32 = 3;
-const RELEASE_PAUSE: Duration = Duration::from_secs(2);
+pub(crate) const RELEASE_ATTEMPTS: u32 = 3;
+pub(crate) const RELEASE_PAUSE: Duration = Duration::from_secs(2);
 
-/// Starts the life's machine.
-pub(super) async fn acquire(life: &Life) -> Result<AcquiredMachine, (LifeTrouble, String)> {
-    let broken = LifeTrouble::Class(FailureClass::MachineAcquire);
-    let Some(request) = request(life) else {
+/// A machine that was not started.
+pub(super) struct NotAcquired {
+    pub trouble: LifeTrouble,
+    /// Why, in a sentence.
+    pub message: String,
+    /// Whether it is of its kind, so that another one may be had.
+    pub is_of_its_kind: bool,
+}
+
+impl NotAcquired {
+    fn broken(message: String) -> Self {
+        Self {
+            trouble: LifeTrouble::Class(FailureClass::MachineAcquire),
+            message,
+            is_of_its_kind: false,
+        }
+    }
+}
+
+/// Starts the machine that is asked for.
+pub(super) async fn acquire(life: &Life, ask: Ask) -> Result<AcquiredMachine, NotAcquired> {
+    let Some(request) = request(life, ask) else {
         let provider = life.backend.provider.name();
-        return Err((
-            broken,
-            format!("The provider `{provider}` cannot start this image on this machine."),
-        ));
+        let message = format!("The provider `{provider}` cannot start this image on this machine.");
+        return Err(NotAcquired {
+            is_of_its_kind: true,
+            ..NotAcquired::broken(message)
+        });
     };
     let acquire = throttle::acquire(&*life.backend.provider, &request);
     match timeout(life.limits.acquire, acquire).await {
@@ -39,27 +58,25 @@ pub(super) async fn acquire(life: &Life) -> Result<AcquiredMachine, (LifeTrouble
                 AcquireErrorKind::Quota => LifeTrouble::Quota,
                 AcquireErrorKind::Unsupported
                 | AcquireErrorKind::Throttled
-                | AcquireErrorKind::Broken => broken,
+                | AcquireErrorKind::Broken => LifeTrouble::Class(FailureClass::MachineAcquire),
             };
-            Err((
+            Err(NotAcquired {
                 trouble,
-                format!(
+                message: format!(
                     "The machine {} in {} could not be started: {}.",
                     error.machine_type, error.region, error.message
                 ),
-            ))
+                is_of_its_kind: error.kind.is_of_its_kind(),
+            })
         }
         Err(_) => {
             let limit = milliseconds(life.limits.acquire);
-            Err((
-                broken,
-                format!(
-                    "The machine {} in {} was not started within {}.",
-                    request.machine.r#type,
-                    request.machine.region,
-                    display_duration(limit)
-                ),
-            ))
+            Err(NotAcquired::broken(format!(
+                "The machine {} in {} was not started within {}.",
+                request.machine.r#type,
+                request.machine.region,
+                display_duration(limit)
+            )))
         }
     }
 }
@@ -86,14 +103,16 @@ pub(super) async fn release(life: &Life) -> Result<(), String> {
 }
 
 /// What to ask the provider for; `None` where it cannot start the image.
-fn request(life: &Life) -> Option<MachineRequest> {
+fn request(life: &Life, ask: Ask) -> Option<MachineRequest> {
     let plan = &*life.plan;
     let cell = &plan.cells[life.planned.cell];
-    let machine = &plan.machines[life.planned.machine];
-    let image = plan.images[cell.image]
-        .sources
-        .iter()
-        .find(|source| life.backend.provider.serves(source, machine))?;
+    let machine = &plan.machines[ask.machine];
+    let image = source(
+        plan,
+        life.planned.cell,
+        ask.machine,
+        &*life.backend.provider,
+    )?;
     Some(MachineRequest {
         token: life.token.clone(),
         run: life.run.clone(),
@@ -109,8 +128,21 @@ fn request(life: &Life) -> Option<MachineRequest> {
         network: cell.network,
         network_name: cell.axes.get("network").cloned(),
         market: plan.policy.market.clone(),
-        lifetime: life.lifetime,
+        lifetime: ask.lifetime,
     })
+}
+
+/// From where the provider can start the image of a cell on a machine, if it can.
+pub(crate) fn source<'p>(
+    plan: &'p ExecutionPlan,
+    cell: CellIx,
+    machine: MachineIx,
+    provider: &dyn Provider,
+) -> Option<&'p ImageSource> {
+    let sources = &plan.images[plan.cells[cell].image].sources;
+    let machine = &plan.machines[machine];
+    let mut sources = sources.iter();
+    sources.find(|source| provider.serves(source, machine))
 }
 
 /// What the life needs at its launch.

@@ -1,6 +1,8 @@
 //! What goes wrong in a simulation: of a life, of a command. What each does is in the tables of
 //! [`super`].
 
+use dva_plan::plan::Machine;
+
 use super::chance::Chance;
 use crate::provider::AcquireErrorKind;
 use crate::transport::ConnectErrorKind;
@@ -131,9 +133,18 @@ pub(super) struct RandomFaults {
 }
 
 impl RandomFaults {
-    /// That of a life: any that leaves no machine.
-    pub(super) fn of_life(self, cell: &str, life: u32) -> Option<LifeFault> {
-        let chance = Chance::new(self.seed).of("life").of(cell).number(life);
+    /// That of a life: any that leaves no machine. Drawn anew for each `other` machine that is asked for once the
+    /// first one was not to be had.
+    pub(super) fn of_life(
+        self,
+        cell: &str,
+        life: u32,
+        other: Option<&Machine>,
+    ) -> Option<LifeFault> {
+        let mut chance = Chance::new(self.seed).of("life").of(cell).number(life);
+        if let Some(other) = other {
+            chance = chance.of(&other.region).of(&other.r#type);
+        }
         let faults = LifeFault::ALL.map(|(_, fault)| fault).into_iter();
         let faults: Vec<_> = faults
             .filter(|fault| *fault != LifeFault::Release)

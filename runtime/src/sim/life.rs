@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use dva_plan::TestId;
-use dva_plan::plan::{CellIx, DiskIx};
+use dva_plan::plan::{CellIx, DiskIx, Machine};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -36,6 +36,8 @@ pub(super) struct SimLife {
     /// Which of the lives of its cell it is, from 0.
     pub(super) number: u32,
     pub(super) told: Life,
+    /// What is asked for.
+    of: Machine,
     /// How often it was asked for.
     asked: u32,
     /// When its machine was started.
@@ -75,6 +77,8 @@ pub(super) struct SimMachine {
 pub struct SimSpan {
     /// What it was asked for under.
     pub token: String,
+    /// What it was.
+    pub machine: Machine,
     /// From when.
     pub started: Instant,
     /// Until when, unless it is there still.
@@ -103,13 +107,13 @@ pub(super) enum Parting {
 
 impl SimLives {
     /// Starts the machine of a token where that is wanted: `told` says what is told about life number so
-    /// and so of the cell.
+    /// and so of the cell, and whether it is asked for the first machine under its token.
     pub(super) fn begin(
         &mut self,
         token: &str,
         cell: CellIx,
-        lifetime: Duration,
-        told: impl FnOnce(u32) -> Life,
+        (of, lifetime): (&Machine, Duration),
+        told: impl Fn(u32, bool) -> Life,
     ) -> Result<Begun, (AcquireErrorKind, &'static str)> {
         let Self { lives, of_cells } = self;
         let life = lives.entry(token.to_owned()).or_insert_with(|| {
@@ -119,7 +123,8 @@ impl SimLives {
             SimLife {
                 cell,
                 number,
-                told: told(number),
+                told: told(number, true),
+                of: of.clone(),
                 asked: 0,
                 started: None,
                 ended: None,
@@ -128,6 +133,10 @@ impl SimLives {
                 machine: None,
             }
         });
+        if life.of != *of && life.started.is_none() {
+            (life.of, life.asked) = (of.clone(), 0);
+            life.told = told(life.number, false);
+        }
         life.asked += 1;
         let (number, told) = (life.number, life.told);
         if life.machine.is_some() {
@@ -193,6 +202,7 @@ impl SimLives {
         let spans = lives.filter_map(|(token, life)| {
             Some(SimSpan {
                 token: token.clone(),
+                machine: life.of.clone(),
                 started: life.started?,
                 ended: life.ended,
             })

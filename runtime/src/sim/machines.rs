@@ -177,8 +177,10 @@ impl Provider for SimMachines {
             ));
         };
         let token = request.token.to_string();
-        let told = |number| self.script.life(&self.plan.cells[cell], number);
-        let begun = self.lock().begin(&token, cell, request.lifetime, told);
+        let (row, machine) = (&self.plan.cells[cell], &request.machine);
+        let told = |number, is_first| self.script.life(row, number, machine, is_first);
+        let wanted = (machine, request.lifetime);
+        let begun = self.lock().begin(&token, cell, wanted, told);
         let Begun {
             number,
             told,
@@ -191,7 +193,7 @@ impl Provider for SimMachines {
             std::future::pending::<()>().await;
         }
         if is_new {
-            if let Some(text) = self.script.boot_console(&self.plan.cells[cell], number) {
+            if let Some(text) = self.script.boot_console(row, number, machine) {
                 self.misbehave(&token, |machine| machine.says(text));
             }
             sleep(told.boot + told.late).await;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use dva_plan::TestId;
-use dva_plan::plan::{Cell, ExecutionPlan};
+use dva_plan::plan::{Cell, ExecutionPlan, Machine};
 use thiserror::Error;
 use toml::Table;
 
@@ -33,9 +33,9 @@ pub struct SimScript {
     spread: u32,
     faults: Option<RandomFaults>,
     tests: Vec<ToldCommand>,
-    lives: Vec<(Lives, ToldLife)>,
+    lives: Vec<(Machines, ToldLife)>,
     /// What machines say on their consoles while they start.
-    consoles: Vec<(Lives, String)>,
+    consoles: Vec<(Machines, String)>,
 }
 
 /// A script that cannot be used.
@@ -80,7 +80,8 @@ pub enum ScriptErrorKind {
 impl ScriptError {
     /// Whether it names a test or an axis value that the plan does not have.
     fn is_of_the_plan(&self) -> bool {
-        let of_plan = |what| ["test", "axis", "axis value"].contains(&what);
+        let of_plan =
+            |what| ["test", "axis", "axis value", "machine type", "region"].contains(&what);
         matches!(self.kind, ScriptErrorKind::Unknown { what, .. } if of_plan(what))
     }
 }
@@ -98,6 +99,25 @@ struct Lives {
     cells: BTreeMap<String, String>,
     /// Of each cell only this one, in the order of their launch; all of them where it is absent.
     number: Option<u32>,
+}
+
+/// Which machines an entry about lives is for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Machines {
+    lives: Lives,
+    /// Only those of this type.
+    r#type: Option<String>,
+    /// Only those of this region.
+    region: Option<String>,
+}
+
+impl Machines {
+    fn fit(&self, cell: &Cell, number: u32, machine: &Machine) -> bool {
+        let fits = |own: &Option<String>, other| own.as_ref().is_none_or(|own| own == other);
+        self.lives.fit(cell, number)
+            && fits(&self.r#type, &machine.r#type)
+            && fits(&self.region, &machine.region)
+    }
 }
 
 impl Lives {
@@ -286,12 +306,14 @@ impl SimScript {
         command
     }
 
-    /// What is said about life number `life` of a cell.
-    pub(super) fn life(&self, cell: &Cell, life: u32) -> Life {
+    /// What is said about life number `life` of a cell, on this machine, which is the first that is asked for where
+    /// `is_first`.
+    pub(super) fn life(&self, cell: &Cell, life: u32, machine: &Machine, is_first: bool) -> Life {
         let mut lives = self.lives.iter();
-        let told = lives.rfind(|(lives, _)| lives.fit(cell, life));
+        let told = lives.rfind(|(lives, _)| lives.fit(cell, life, machine));
         let told = told.map(|(_, told)| *told).unwrap_or_default();
-        let at_random = |faults: RandomFaults| faults.of_life(cell.id.as_str(), life);
+        let other = (!is_first).then_some(machine);
+        let at_random = |faults: RandomFaults| faults.of_life(cell.id.as_str(), life, other);
         let fault = told.fault.or_else(|| self.faults.and_then(at_random));
         let usual_ms = || {
             let chance = Chance::new(self.seed).of("boot").of(cell.id.as_str());
@@ -310,9 +332,9 @@ impl SimScript {
     }
 
     /// What the machine of life number `life` of a cell says on its console while it starts.
-    pub(super) fn boot_console(&self, cell: &Cell, life: u32) -> Option<&str> {
+    pub(super) fn boot_console(&self, cell: &Cell, life: u32, machine: &Machine) -> Option<&str> {
         let mut consoles = self.consoles.iter();
-        let said = consoles.rfind(|(lives, _)| lives.fit(cell, life));
+        let said = consoles.rfind(|(lives, _)| lives.fit(cell, life, machine));
         said.map(|(_, text)| text.as_str())
     }
 

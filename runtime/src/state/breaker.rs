@@ -47,6 +47,14 @@ impl Breakers {
 }
 
 impl LifeTrouble {
+    /// Whether there was no machine to be had.
+    fn is_of_supply(self) -> bool {
+        match self {
+            Self::Capacity | Self::Quota => true,
+            Self::Cost | Self::Class(_) => false,
+        }
+    }
+
     /// Whether it keeps a machine from coming up in a way that others of its type may meet as well.
     fn keeps_from_coming_up(self) -> bool {
         match self {
@@ -61,14 +69,30 @@ impl LifeTrouble {
 }
 
 impl RunState {
+    /// What stands for the type and region that were planned for `life`.
     fn kind_of(&self, life: LifeIx) -> MachineIx {
         self.breakers.kinds[self.schedule.lives[life].machine]
     }
 
+    /// The same of what is charged with its trouble: that no candidate was to be had keeps all lives from coming up
+    /// that are planned like it, anything else those of the machine that was asked for.
+    fn kind_charged(&self, life: LifeIx, trouble: LifeTrouble) -> MachineIx {
+        match trouble.is_of_supply() {
+            true => self.kind_of(life),
+            false => self.breakers.kinds[self.lives[life].asked()],
+        }
+    }
+
     /// The machine of `life` has let us in.
     pub(super) fn comes_up(&mut self, life: LifeIx) {
-        let kind = self.kind_of(life);
-        self.breakers.streaks.remove(&kind);
+        let had = self.breakers.kinds[self.lives[life].asked()];
+        self.breakers.streaks.remove(&had);
+        // Something was to be had for a life like this.
+        let planned = self.kind_of(life);
+        let streak = self.breakers.streaks.get(&planned);
+        if streak.is_some_and(|streak| streak.trouble.is_of_supply()) {
+            self.breakers.streaks.remove(&planned);
+        }
     }
 
     /// `life` has failed; that counts where it never came up.
@@ -80,7 +104,7 @@ impl RunState {
         if !never_up || !trouble.keeps_from_coming_up() {
             return;
         }
-        let kind = self.kind_of(life);
+        let kind = self.kind_charged(life, trouble);
         let before = self.breakers.streaks.get(&kind);
         let streak = Streak {
             lives: before.map_or(0, |streak| streak.lives) + 1,
@@ -95,14 +119,20 @@ impl RunState {
     /// not come up, where these are `most` or more and no event has said so yet.
     #[must_use]
     pub(crate) fn breaker_of(&self, life: LifeIx, most: u32) -> Option<(MachineIx, u32)> {
-        let kind = self.kind_of(life);
+        let (trouble, _) = self.lives[life].trouble()?;
+        let kind = self.kind_charged(life, trouble);
         let streak = self.breakers.streaks.get(&kind)?;
         (streak.lives >= most && !streak.is_open).then_some((kind, streak.lives))
     }
 
     /// Whether no more machines like that of `life` are launched.
     pub(super) fn is_given_up(&self, life: LifeIx) -> bool {
-        let streak = self.breakers.streaks.get(&self.kind_of(life));
+        self.is_kind_given_up(self.kind_of(life))
+    }
+
+    /// Whether no more machines like `machine` are launched.
+    pub(super) fn is_kind_given_up(&self, machine: MachineIx) -> bool {
+        let streak = self.breakers.streaks.get(&self.breakers.kinds[machine]);
         streak.is_some_and(|streak| streak.is_open)
     }
 

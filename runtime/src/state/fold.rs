@@ -83,6 +83,13 @@ impl RunState {
                 let life = self.life(*life, &[LifePhase::Planned])?;
                 life.launching(at_ms, *within_ms);
             }
+            Event::CandidateRefused {
+                life,
+                trouble,
+                message,
+                next,
+                within_ms,
+            } => self.ask_another(at_ms, *life, (*trouble, message), *next, *within_ms)?,
             Event::LifeAcquired { life, id, machine } => self
                 .life(*life, &[LifePhase::Launching])?
                 .acquired(id, machine),
@@ -177,6 +184,15 @@ impl RunState {
             Event::ReleaseFailed { life, message } => {
                 self.life(*life, &[LifePhase::Releasing])?.left(message);
             }
+            Event::EndRunFailed { message } => {
+                if !self.is_over() {
+                    return Err(IllegalKind::Unfinished);
+                }
+                if self.left_at_provider.is_some() {
+                    return Err(IllegalKind::FailedTwice);
+                }
+                self.left_at_provider = Some(message.clone());
+            }
             Event::RunEnded { exit } => {
                 if !self.is_over() {
                     return Err(IllegalKind::Unfinished);
@@ -196,7 +212,11 @@ impl RunState {
     }
 
     /// The life, which must be in one of `phases`.
-    fn life(&mut self, life: LifeIx, phases: &[LifePhase]) -> Result<&mut LifeState, IllegalKind> {
+    pub(super) fn life(
+        &mut self,
+        life: LifeIx,
+        phases: &[LifePhase],
+    ) -> Result<&mut LifeState, IllegalKind> {
         let phase = self.known_life(life)?.phase();
         if phases.contains(&phase) {
             Ok(&mut self.lives[life])

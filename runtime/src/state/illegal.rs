@@ -44,6 +44,9 @@ pub enum IllegalKind {
     /// There is no such machine in the plan.
     #[error("there is no such machine in the plan")]
     UnknownMachine,
+    /// The machine is no candidate of the cell, or was asked for before.
+    #[error("the machine is no candidate of its cell, or was asked for before")]
+    NoCandidate,
     /// The console of the life was read before.
     #[error("its console was read before")]
     ReadTwice,

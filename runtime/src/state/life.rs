@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use dva_plan::plan::{Machine, TestIx};
+use dva_plan::plan::{Machine, MachineIx, TestIx};
 use dva_plan::report::StepReport;
 use dva_plan::schedule::PlannedLife;
 
@@ -13,6 +13,12 @@ use crate::event::{Ending, LifeTrouble};
 #[derive(Clone, Debug)]
 pub struct LifeState {
     phase: LifePhase,
+    /// The machine of the plan that is asked for, was last, or is to be.
+    asked: MachineIx,
+    /// The machines that were asked for before, and were not to be had.
+    refusals: Vec<Refusal>,
+    /// Whether it goes on under another controller than the one that launched it.
+    is_adopted: bool,
     id: Option<String>,
     machine: Option<Machine>,
     launch_ms: Option<u64>,
@@ -35,6 +41,17 @@ pub struct LifeState {
     running: BTreeSet<TestIx>,
     /// How many executions wait or run.
     unfinished: usize,
+}
+
+/// A machine that was not to be had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Which.
+    pub machine: MachineIx,
+    /// Why.
+    pub trouble: LifeTrouble,
+    /// The same in a sentence.
+    pub message: String,
 }
 
 /// What the console of a life has said.
@@ -146,6 +163,9 @@ impl LifeState {
         by_start.sort_by_key(|place| planned.executions[*place].start_ms);
         Self {
             phase: LifePhase::Planned,
+            asked: planned.machine,
+            refusals: Vec::new(),
+            is_adopted: false,
             id: None,
             machine: None,
             launch_ms: None,
@@ -192,6 +212,7 @@ impl LifeState {
                     && (!has_setup || self.phase == LifePhase::Launching);
                 if is_new {
                     self.phase = LifePhase::Launching;
+                    self.is_adopted = true;
                 }
                 !is_new
             }
@@ -208,6 +229,26 @@ impl LifeState {
     #[must_use]
     pub fn phase(&self) -> LifePhase {
         self.phase
+    }
+
+    /// The machine of the plan that is asked for, was last, or is to be: what has a price. What was obtained is in
+    /// [`LifeState::machine`].
+    #[must_use]
+    pub fn asked(&self) -> MachineIx {
+        self.asked
+    }
+
+    /// The machines that were not to be had, in the order in which they were asked for; the last one that was asked
+    /// for is none of these.
+    #[must_use]
+    pub fn refusals(&self) -> &[Refusal] {
+        &self.refusals
+    }
+
+    /// Whether it goes on under another controller than the one that launched it.
+    #[must_use]
+    pub fn is_adopted(&self) -> bool {
+        self.is_adopted
     }
 
     /// The provider's name for its machine, once there is one.
@@ -352,6 +393,22 @@ impl LifeState {
         self.phase = LifePhase::Launching;
         self.launch_ms = Some(at_ms);
         self.ends_itself_ms = within_ms;
+    }
+
+    /// What was asked for was not to be had, and nothing was started: `next` is asked for from now on.
+    pub(super) fn refused(
+        &mut self,
+        at_ms: u64,
+        (trouble, message): (LifeTrouble, &str),
+        next: MachineIx,
+        within_ms: Option<u64>,
+    ) {
+        self.refusals.push(Refusal {
+            machine: std::mem::replace(&mut self.asked, next),
+            trouble,
+            message: message.to_owned(),
+        });
+        self.launching(at_ms, within_ms);
     }
 
     pub(super) fn acquired(&mut self, id: &str, machine: &Machine) {

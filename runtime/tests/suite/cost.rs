@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dva_plan::document::Loaded;
+use dva_plan::document::{Loaded, read, to_bytes};
 use dva_plan::exit::ExitCode;
 use dva_plan::money::Money;
+use dva_plan::plan::MachineIx;
 use dva_plan::quote::{LineKind, Market, OsClass, Quality, Quote, QuoteLine, Rate};
-use dva_plan::schedule::LifeIx;
+use dva_plan::schedule::{LifeIx, PlannedLife};
+use dva_plan::table::Index;
 use dva_plan::{ExecutionPlan, Schedule};
 use dva_runtime::journal::MemoryJournal;
 use dva_runtime::sim::SimMachines;
@@ -19,7 +21,12 @@ use tokio::time::{sleep, timeout};
 use crate::fixture::{PlanBuilder, Ran, map, options, options_again, schedule_of, simulate_with};
 
 /// $3.60 an hour: a thousandth of a dollar a second. Disks and addresses cost nothing.
-fn quote() -> Quote {
+pub fn quote() -> Quote {
+    quote_of(100)
+}
+
+/// So many percent of that.
+pub fn quote_of(percent: i64) -> Quote {
     let line = |kind, nano_usd| {
         let rate = Rate {
             nano_usd: Money::from_nano_usd(nano_usd),
@@ -33,7 +40,7 @@ fn quote() -> Quote {
         market: Market::OnDemand,
         os: OsClass::Linux,
         lines: vec![
-            line(LineKind::Compute, 3_600_000_000),
+            line(LineKind::Compute, 36_000_000 * percent),
             line(LineKind::Disk, 0),
             line(LineKind::Ipv4, 0),
         ],
@@ -49,6 +56,21 @@ fn plan(machines: usize) -> Loaded<ExecutionPlan> {
     plan.test("b", 35, &[a]);
     plan.filesystems((0..machines).map(|number| format!("fs{number}")));
     plan.build()
+}
+
+/// The same, where machines of these prices will do as well.
+fn with_candidates(plan: Loaded<ExecutionPlan>, percents: &[i64]) -> Loaded<ExecutionPlan> {
+    let mut plan = plan.body;
+    for percent in percents {
+        let mut machine = plan.machines[MachineIx(0)].clone();
+        machine.r#type = format!("local.of{percent}");
+        machine.quote = Some(quote_of(*percent));
+        let machine = plan.machines.push(machine);
+        for cell in plan.cells.indices().collect::<Vec<_>>() {
+            plan.cells[cell].candidates.push(machine);
+        }
+    }
+    read(to_bytes(&plan).as_slice()).unwrap()
 }
 
 fn dollars(thousandths: i64) -> Money {
@@ -204,8 +226,13 @@ async fn cost_in_the_end(
     let costs = machines.spans().into_iter().map(|span| {
         let alive = span.ended.expect("it is gone").duration_since(span.started);
         let alive_ms = u64::try_from(alive.as_millis()).unwrap();
-        let life = &schedule.lives[LifeIx(0)];
-        let cost = cost_within(&plan.body, life, alive_ms);
+        let machines = &plan.body.machines;
+        let machine = machines.iter().position(|machine| *machine == span.machine);
+        let life = PlannedLife {
+            machine: MachineIx::from_row(machine.expect("it is of the plan")),
+            ..schedule.lives[LifeIx(0)].clone()
+        };
+        let cost = cost_within(&plan.body, &life, alive_ms);
         cost.unwrap().expect("it has a price")
     });
     Money::checked_sum(costs).unwrap()
@@ -226,6 +253,8 @@ proptest! {
         dies_after_s in 0..4_000_u64,
         retry in 0..3_u32,
         resumes in any::<bool>(),
+        candidates in prop::sample::subsequence(vec![100, 105, 120, 300], 0..=4),
+        scarce in any::<bool>(),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -233,8 +262,11 @@ proptest! {
             .build()
             .unwrap();
         runtime.block_on(async {
-            let plan = plan(machines);
-            let script = SimScript::parse(&format!("spread = {spread}"), &plan.body).unwrap();
+            let plan = with_candidates(plan(machines), &candidates);
+            let lacks = "[[life]]\ntype = 'local.small'\nfault = 'capacity'\n";
+            let lacks = if scarce { lacks } else { "" };
+            let script = format!("spread = {spread}\n{lacks}");
+            let script = SimScript::parse(&script, &plan.body).unwrap();
             let script = script.with_faults(seed, permille);
             let schedule = schedule_of(&plan, &script);
             let expected = cost(&plan.body, &schedule).unwrap().bill.total().nano_usd();

@@ -3,6 +3,7 @@
 
 mod again;
 mod breaker;
+mod candidates;
 mod console;
 mod control;
 mod cost;
@@ -18,6 +19,7 @@ mod output;
 mod policy;
 mod random;
 mod real;
+mod run_end;
 mod script;
 mod secrets;
 mod sim_faults;

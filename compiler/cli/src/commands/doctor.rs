@@ -49,7 +49,7 @@ pub fn run(arguments: &DoctorArguments) -> Result<ExitCode, Failure> {
         &arguments.packing.past,
     )?;
     let schedule = packing::pack(&basis, &arguments.packing)?.schedule;
-    let peaks = peak_vcpus(&body, &schedule.body);
+    let peaks = peak_vcpus(&body, &schedule);
     let (checkups, ssh_from, left_out) = on_a_runtime(async {
         let wanted = ec2_config(&config, regions.clone(), TimerUse::Set, Callers::Asked).await?;
         let ranges = wanted.ssh_from.iter().map(|range| range.as_str());
@@ -137,7 +137,7 @@ fn text(shown: &Shown<'_>, is_bad: bool) -> String {
     let mut text = String::new();
     // A string takes all that is written to it.
     let _ = writeln!(text, "SSH to machines is let in from {}.", shown.ssh_from);
-    for region in &shown.left_out {
+    for region in shown.left_out {
         let _ = writeln!(
             text,
             "\n{region}\n  missing  account  dva.toml allows other regions alone"

@@ -26,13 +26,10 @@ pub fn run(arguments: &GcArguments) -> Result<ExitCode, Failure> {
         ProviderName::Local => local::run(arguments, &config, &meant),
         #[cfg(feature = "ec2")]
         ProviderName::Ec2 => ec2::run(arguments, &config, &meant),
-        #[expect(unreachable_patterns, reason = "a build may be without one of them")]
         provider => {
-            let (_, _) = (config, meant);
-            let message = format!(
-                "Machines of `{}` leave nothing behind here.",
-                provider.word()
-            );
+            let provider = provider.word();
+            let message =
+                format!("Machines of `{provider}` leave nothing that this dva could find.");
             Err(Failure::new(ExitCode::Invocation, message))
         }
     }

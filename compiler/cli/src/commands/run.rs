@@ -347,4 +347,7 @@ pub fn say(outcome: &RunOutcome, place: &Path) {
             left.message
         );
     }
+    if let Some(left) = &outcome.left_at_provider {
+        let _ = writeln!(stderr(), "error: {left}");
+    }
 }

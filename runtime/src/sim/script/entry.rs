@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use dva_plan::plan::ExecutionPlan;
+use dva_plan::plan::{ExecutionPlan, Machine};
 use dva_plan::unit::{Quantity, parse_quantity};
 use dva_plan::{TestId, unit::display_duration};
 use toml::{Table, Value};
 
-use super::{Command, Lives, ScriptError, ScriptErrorKind, ToldCommand, ToldLife};
+use super::{Command, Lives, Machines, ScriptError, ScriptErrorKind, ToldCommand, ToldLife};
 use crate::dispatcher::setup::SETUP_ID;
 use crate::execution::commands_in;
 use crate::sim::chance::WIDEST;
@@ -72,15 +72,43 @@ impl<'a> Entry<'a> {
     }
 
     /// Which lives, how they go, and what their machines say while they start.
-    pub(super) fn life(&self) -> Result<(Lives, ToldLife, Option<String>), ScriptError> {
-        self.check_keys(&["cells", "life", "boot", "late", "console", "fault"])?;
+    pub(super) fn life(&self) -> Result<(Machines, ToldLife, Option<String>), ScriptError> {
+        self.check_keys(&[
+            "cells", "life", "type", "region", "boot", "late", "console", "fault",
+        ])?;
         let told = ToldLife {
             boot_ms: self.duration("boot")?,
             late_ms: self.duration("late")?,
             fault: self.fault("fault of a life", &LifeFault::ALL)?,
         };
         let console = self.text("console")?.map(str::to_owned);
-        Ok((self.lives()?, told, console))
+        let machines = Machines {
+            lives: self.lives()?,
+            r#type: self.one_of_machines("type", "machine type", |of| &of.r#type)?,
+            region: self.one_of_machines("region", "region", |of| &of.region)?,
+        };
+        Ok((machines, told, console))
+    }
+
+    /// The text of a key that says something which a machine of the plan is.
+    fn one_of_machines(
+        &self,
+        key: &'static str,
+        what: &'static str,
+        of: impl Fn(&'a Machine) -> &'a String,
+    ) -> Result<Option<String>, ScriptError> {
+        let Some(name) = self.text(key)? else {
+            return Ok(None);
+        };
+        let mut known = self
+            .plan
+            .machines
+            .iter()
+            .map(|machine| of(machine).as_str());
+        match known.clone().any(|known| known == name) {
+            true => Ok(Some(name.to_owned())),
+            false => Err(self.unknown(what, name, known.by_ref())),
+        }
     }
 
     fn fault<F: Copy>(
