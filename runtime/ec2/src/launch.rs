@@ -12,7 +12,7 @@ use aws_sdk_ec2::types::InstanceStateName;
 use dva_plan::features::Hypervisor;
 use dva_plan::plan::DiskIx;
 use dva_plan::quote::Market;
-use dva_runtime::provider::{AcquiredMachine, AttachedDisk, MachineRequest};
+use dva_runtime::provider::{AcquiredMachine, AttachedDisk, FirstBoot, MachineRequest};
 use dva_runtime::transport::{Credential, HostKeyCheck, Reach};
 use tokio::time::{Instant, sleep};
 
@@ -106,6 +106,7 @@ pub(crate) async fn start(
             host_key,
         },
         disks,
+        first_boot: FirstBoot::CloudInit,
     })
 }
 
@@ -309,12 +310,9 @@ fn disks(
             id: id.clone(),
             device_name: name,
         };
-        let device = volume::device(&volume, held.is_nitro);
+        let attached = volume::attached(disk.disk, &volume, held.is_nitro);
         held.volumes.insert(disk.disk, volume);
-        Ok(AttachedDisk {
-            disk: disk.disk,
-            device,
-        })
+        Ok(attached)
     };
     request.disks.iter().enumerate().map(of_disk).collect()
 }

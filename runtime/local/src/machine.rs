@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use dva_plan::plan::DiskIx;
 use dva_runtime::provider::{
-    AcquiredMachine, AttachedDisk, DetachMode, DiskRequest, MachineRequest,
+    AcquiredMachine, AttachedDisk, DetachMode, DiskRequest, FirstBoot, MachineRequest,
 };
 use dva_runtime::transport::{Credential, HostKeyCheck, Reach};
 use dva_ssh::{KeyPair, TcpDialer};
@@ -93,6 +93,7 @@ impl RunningMachine {
                 machine: request.machine.clone(),
                 reach: reach(address, &host, &client),
                 disks: disks(request),
+                first_boot: FirstBoot::Nothing,
             },
             login: Login {
                 address,
@@ -150,6 +151,7 @@ impl RunningMachine {
         Ok(AttachedDisk {
             disk: disk.disk,
             device: format!("/dev/{}", disk_name(place)),
+            serial: None,
         })
     }
 
@@ -327,6 +329,7 @@ fn disks(request: &MachineRequest) -> Vec<AttachedDisk> {
     let attached = |(index, disk): (usize, &dva_runtime::provider::DiskRequest)| AttachedDisk {
         disk: disk.disk,
         device: format!("/dev/{}", disk_name(index)),
+        serial: None,
     };
     request.disks.iter().enumerate().map(attached).collect()
 }

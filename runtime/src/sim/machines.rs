@@ -18,7 +18,7 @@ use super::script::SimScript;
 use super::session::{Login, SimSession};
 use crate::provider::{
     AcquireError, AcquireErrorKind, AcquiredMachine, AttachedDisk, ControlError, ControlErrorKind,
-    DetachMode, DiskRequest, MachineRequest, MachineToken, Provider, ReleaseError,
+    DetachMode, DiskRequest, FirstBoot, MachineRequest, MachineToken, Provider, ReleaseError,
 };
 use crate::transport::{
     ByteStream, ConnectError, ConnectErrorKind, Dialer, HostKeyCheck, Reach, Session, Transport,
@@ -215,6 +215,7 @@ impl Provider for SimMachines {
                 host_key: HostKeyCheck::Pinned(token),
             },
             disks: disks.unwrap_or_default(),
+            first_boot: FirstBoot::Nothing,
         })
     }
 

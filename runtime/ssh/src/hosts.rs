@@ -14,8 +14,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use dva_plan::plan::{ImageSource, Machine};
 use dva_runtime::provider::{
-    AcquireError, AcquireErrorKind, AcquiredMachine, MachineRequest, MachineToken, Provider,
-    ReleaseError,
+    AcquireError, AcquireErrorKind, AcquiredMachine, FirstBoot, MachineRequest, MachineToken,
+    Provider, ReleaseError,
 };
 use dva_runtime::transport::{Credential, Dialer, HostKeyCheck, Reach};
 use tokio::sync::Semaphore;
@@ -224,6 +224,7 @@ impl Provider for HostsProvider {
                 machine,
                 reach,
                 disks: Vec::new(),
+                first_boot: FirstBoot::Nothing,
             }),
             Err(message) => {
                 self.give_back(&request.token);

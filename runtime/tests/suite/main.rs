@@ -12,6 +12,7 @@ mod diagnose;
 mod dispatch;
 mod faults;
 mod files;
+mod first_boot;
 mod fixture;
 mod learned;
 mod lives;
