@@ -63,6 +63,8 @@ struct State {
 #[derive(Clone)]
 pub(crate) struct Link {
     pub session: Arc<dyn Session>,
+    /// Who logged in.
+    user: String,
     pub root: Root,
     /// Absent where the kernel has none.
     boot: Option<String>,
@@ -109,6 +111,9 @@ impl Guest {
     ) -> Result<Self, Refused> {
         let deadline = Instant::now() + limit;
         let link = come_up(&witness, &acquired.reach, deadline, None).await?;
+        if acquired.reach.users.len() > 1 {
+            info!(target: "dva", token = %witness.token, user = %link.user, "a machine has let us in");
+        }
         let Witness { backend, token, .. } = witness.clone();
         let disks = acquired.disks.into_iter().map(|attached| GuestDisk {
             attached,
@@ -118,7 +123,8 @@ impl Guest {
             backend,
             token,
             machine: acquired.machine,
-            reach: acquired.reach,
+            // Whom it has let in once it lets in again.
+            reach: acquired.reach.for_user(&link.user),
             limit,
             state: Mutex::new(State {
                 link: Some(link),

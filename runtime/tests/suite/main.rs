@@ -14,6 +14,7 @@ mod files;
 mod fixture;
 mod learned;
 mod lives;
+mod logins;
 mod output;
 mod policy;
 mod random;
