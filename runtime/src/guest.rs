@@ -67,6 +67,8 @@ struct State {
 #[derive(Clone)]
 pub(crate) struct Link {
     pub session: Arc<dyn Session>,
+    /// Who logged in.
+    user: String,
     pub root: Root,
     /// Absent where the kernel has none.
     boot: Option<String>,
@@ -136,6 +138,9 @@ impl Guest {
         if acquired.first_boot == FirstBoot::CloudInit {
             (link, warning) = boot_first(&witness, &acquired.reach, deadline, link).await?;
         }
+        if acquired.reach.users.len() > 1 {
+            info!(target: "dva", token = %witness.token, user = %link.user, "a machine has let us in");
+        }
         let Witness { backend, token, .. } = witness.clone();
         let mut disks = Vec::with_capacity(acquired.disks.len());
         for disk in acquired.disks {
@@ -154,7 +159,8 @@ impl Guest {
             backend,
             token,
             machine: acquired.machine,
-            reach: acquired.reach,
+            // Whom it has let in once it lets in again.
+            reach: acquired.reach.for_user(&link.user),
             limit,
             state: Mutex::new(State {
                 link: Some(link),

@@ -236,8 +236,9 @@ pub struct MachineRequest {
     pub cell: CellId,
     /// Its image.
     pub image: ImageSource,
-    /// The account of the image to log in to; where it has none, the provider's usual one.
-    pub login: Option<String>,
+    /// The accounts of the image to log in to, tried in this order; where it has none, the provider's usual
+    /// one.
+    pub logins: Vec<String>,
     /// Its region, type and size.
     pub machine: Machine,
     /// Extra blank disks to attach before the first test.

@@ -101,7 +101,10 @@ pub(crate) async fn start(
         machine: request.machine.clone(),
         reach: Reach {
             dialer,
-            user: request.login.clone().unwrap_or_else(|| config.user.clone()),
+            users: match request.logins.as_slice() {
+                [] => vec![config.user.clone()],
+                logins => logins.to_vec(),
+            },
             credentials: vec![Credential::Key(Arc::clone(&config.key.private))],
             host_key,
         },

@@ -319,7 +319,7 @@ fn order(
 fn reach(address: SocketAddr, host: &KeyPair, client: &KeyPair) -> Reach {
     Reach {
         dialer: Arc::new(TcpDialer::new(address)),
-        user: "root".into(),
+        users: vec!["root".into()],
         credentials: vec![Credential::Key(client.private_key.as_str().into())],
         host_key: HostKeyCheck::Pinned(host.public_key.clone()),
     }

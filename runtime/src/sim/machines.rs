@@ -210,7 +210,10 @@ impl Provider for SimMachines {
             machine: request.machine.clone(),
             reach: Reach {
                 dialer: Arc::new(NoDialer),
-                user: "root".to_owned(),
+                users: match request.logins.as_slice() {
+                    [] => vec!["root".to_owned()],
+                    logins => logins.to_vec(),
+                },
                 credentials: Vec::new(),
                 host_key: HostKeyCheck::Pinned(token),
             },

@@ -136,7 +136,7 @@ impl HostsProvider {
         credentials.extend(identities.into_iter().map(Credential::KeyFile));
         Reach {
             dialer,
-            user: host.user().to_owned(),
+            users: vec![host.user().to_owned()],
             credentials,
             host_key: HostKeyCheck::Known {
                 files: or_else(&self.config.known_hosts, || {

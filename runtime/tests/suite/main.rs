@@ -16,6 +16,7 @@ mod first_boot;
 mod fixture;
 mod learned;
 mod lives;
+mod logins;
 mod output;
 mod policy;
 mod random;

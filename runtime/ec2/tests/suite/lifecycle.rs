@@ -109,7 +109,7 @@ impl Ground {
             image: ImageSource::Ec2Ami {
                 ids: [(self.region.clone(), moto::IMAGE.to_owned())].into(),
             },
-            login: None,
+            logins: Vec::new(),
             machine: Machine {
                 region: self.region.clone(),
                 partition: "aws".to_owned(),
@@ -200,7 +200,7 @@ async fn a_machine_is_launched_once_found_again_and_ended_with_all_it_had() {
     let machine = provider.acquire(&request).await.expect("a machine");
     let again = provider.acquire(&request).await.expect("the machine");
     assert_eq!(machine.id, again.id);
-    assert_eq!(machine.reach.user, "ec2-user");
+    assert_eq!(machine.reach.users, ["ec2-user"]);
 
     let call = ground.client.describe_instances().instance_ids(&machine.id);
     let answer = call.send().await.expect("an answer");
