@@ -10,6 +10,7 @@ mod failures;
 mod held;
 mod log;
 mod purse;
+mod quota;
 mod run_end;
 pub(crate) mod setup;
 mod takeover;
@@ -49,6 +50,7 @@ use crate::state::{ExecutionState, GateState, Gates, IllegalEvent, LifePhase, Ru
 use failures::Failures;
 use held::Held;
 use purse::Purse;
+use quota::QuotaQueue;
 
 /// Runs `plan` by `schedule` on `backend` to its end, with a verdict for every test run and every
 /// machine released, whatever happens to them.
@@ -213,6 +215,8 @@ struct Dispatcher {
     /// When lives are ended, because their machines end themselves soon after.
     endings: BTreeSet<(Instant, LifeIx)>,
     failures: Failures,
+    /// Lives that wait for others to end, since the account may not have more machines.
+    quota: QuotaQueue,
 }
 
 /// A life that has a task.
@@ -271,6 +275,7 @@ impl Dispatcher {
             waits_for_money: false,
             endings: BTreeSet::new(),
             failures: Failures::default(),
+            quota: QuotaQueue::default(),
         }
     }
 
@@ -656,6 +661,7 @@ impl Dispatcher {
         self.advance_others(life);
         if !self.live.contains_key(&life) {
             self.settle_cost(life);
+            self.ask_for_quota_again(life);
             self.heed_gates();
         }
         self.launch();

@@ -27,6 +27,9 @@ impl Dispatcher {
     /// A machine was not to be had: asks for the next candidate, or gives the life up where there is none.
     pub(super) fn ask_another(&mut self, life: LifeIx, trouble: LifeTrouble, message: String) {
         let Some(candidate) = self.next_candidate(life) else {
+            if trouble == LifeTrouble::Quota && self.waits_for_quota(life) {
+                return;
+            }
             let (trouble, message) = self.state.all_refused(life, (trouble, message));
             return self.record(Event::LifeFailed {
                 life,

@@ -28,6 +28,7 @@ impl Dispatcher {
             self.live.remove(&life);
             self.record(Event::ReleaseFailed { life, message });
             self.settle_cost(life);
+            self.ask_for_quota_again(life);
             self.heed_gates();
             self.launch();
             return;

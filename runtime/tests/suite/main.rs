@@ -19,6 +19,7 @@ mod lives;
 mod logins;
 mod output;
 mod policy;
+mod quota;
 mod random;
 mod real;
 mod run_end;
