@@ -23,7 +23,9 @@ impl Dispatcher {
     pub(super) fn waits_for_quota(&mut self, life: LifeIx) -> bool {
         let pool = pool(self.asked(life));
         let holds = |other: &LifeIx| {
-            *other != life && !self.quota.0.contains(other) && pool == self::pool(self.asked(*other))
+            *other != life
+                && !self.quota.0.contains(other)
+                && pool == self::pool(self.asked(*other))
         };
         if self.state.stopping().is_some() || !self.live.keys().any(holds) {
             return false;

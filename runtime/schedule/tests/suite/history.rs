@@ -340,6 +340,31 @@ fn how_much_of_a_plan_is_known_is_told() {
     assert!(history.of_plan(&other).observations("ec2").tests.is_empty());
 }
 
+#[test]
+fn tests_of_one_name_in_two_plans_are_kept_apart() {
+    let plan = tests(1);
+    let other = ExecutionPlan {
+        name: "other".to_owned(),
+        ..tests(1)
+    };
+    let mut history = learned(&plan, &[run(&plan, 0, "small", &[30_000])]);
+    assert_eq!(
+        coverage(&other, &history, &Assumptions::default()).test_runs,
+        0
+    );
+    history.learn(&other, &run(&other, 1, "small", &[300_000]));
+    assert_eq!(on(&history, "small"), expected(31_381, 30_000, 44_065, 1));
+    let test = TestId::new("test_0");
+    let of_other = history.expected_test_ms("other", &test);
+    assert_eq!(of_other.map(|expected| expected.p50_ms), Some(300_000));
+    let alone = history.of_plan(&plan);
+    assert_eq!(alone.expected_test_ms("other", &test), None);
+    assert_eq!(
+        alone.expected_test_ms("single", &test),
+        on(&history, "small")
+    );
+}
+
 /// A report that has little to do with the plan it is said to be of.
 #[test]
 fn what_the_plan_does_not_know_is_left_out() {
