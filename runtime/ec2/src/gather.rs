@@ -69,6 +69,18 @@ impl<K: PartialEq + Clone, M, R> Gather<K, M, R> {
         }
     }
 
+    /// Puts back one who was taken, and waits on. Only by whoever sees to the calls.
+    pub(crate) fn put_back(&self, key: &K, member: Member<M, R>) {
+        let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        match groups.iter_mut().find(|group| group.key == *key) {
+            Some(group) => group.members.push(member),
+            None => groups.push(Group {
+                key: key.clone(),
+                members: vec![member],
+            }),
+        }
+    }
+
     /// Whether anybody waits still; where nobody does, the next who joins is the first again.
     pub(crate) fn is_wanted(&self, key: &K) -> bool {
         let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
@@ -125,7 +137,12 @@ mod tests {
         assert_eq!(taken, [vec![1, 2], vec![3]]);
         let answers = joined.into_iter().map(|mut of| of.answer.try_recv());
         assert_eq!(answers.collect::<Vec<_>>(), [Ok(30), Ok(10), Ok(20)]);
-        assert!(gather.join(&"one", 4).is_first);
+        let back = gather.join(&"one", 4);
+        assert!(back.is_first);
+        for member in gather.take(&"one", |_| true) {
+            gather.put_back(&"one", member);
+        }
+        assert!(!gather.join(&"one", 5).is_first);
         assert!(gather.is_wanted(&"other"));
     }
 

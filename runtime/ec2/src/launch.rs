@@ -137,8 +137,6 @@ async fn run(
         match run_so(site, config, request, held, market, subnet).await {
             Ok(machine) => return Ok(machine),
             Err(error) => {
-                // No two calls have one client token, unless they are the same.
-                held.attempts = held.attempts.saturating_add(1);
                 if !another_may_do(error.meaning) {
                     return Err(error);
                 }
@@ -206,9 +204,12 @@ async fn run_so(
         attempt: held.attempts,
     };
     let before = std::mem::replace(&mut held.launch, Launch::Asked);
+    // No two calls have one client token, unless they are the same.
+    held.attempts = held.attempts.saturating_add(1);
     let id = match site.launch(&shape, wanted).await {
         Ok(id) => id,
         Err(refused) => {
+            held.attempts = refused.attempt.saturating_add(1);
             if !refused.may_be_there {
                 held.launch = before;
             }

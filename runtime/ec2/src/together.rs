@@ -1,7 +1,7 @@
 //! Machines that are launched by one call, and ended by one.
 //!
-//! Those who want alike machines of a region at once share a call, as [`crate::request`] makes it. What EC2 did not
-//! launch of them is told as a lack of capacity to those who are left; they ask elsewhere on their own.
+//! Those who want alike machines of a region at once share a call, as [`crate::request`] makes it. Where EC2 launches
+//! fewer, those that are left are asked for again: EC2 says why there is none only where it launches none at all.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -36,6 +36,18 @@ pub(crate) struct NotLaunched {
     pub(crate) error: CallError,
     /// Whether it may have been, although nobody said so.
     pub(crate) may_be_there: bool,
+    /// The last try that was made for it.
+    pub(crate) attempt: u8,
+}
+
+impl NotLaunched {
+    fn refused(error: CallError) -> Self {
+        Self {
+            error,
+            may_be_there: false,
+            attempt: 0,
+        }
+    }
 }
 
 /// Those who wait for a machine.
@@ -51,6 +63,7 @@ impl Site {
         shape: &Shape,
         wanted: Wanted,
     ) -> Result<String, NotLaunched> {
+        let attempt = wanted.attempt;
         let joined = self.launches.join(shape, wanted);
         if joined.is_first {
             let (site, shape) = (Arc::clone(self), shape.clone());
@@ -64,8 +77,9 @@ impl Site {
         }
         joined.answer.await.unwrap_or_else(|_| {
             Err(NotLaunched {
-                error: CallError::told(Meaning::Unknown, "nobody made the call"),
                 may_be_there: true,
+                attempt,
+                ..NotLaunched::refused(CallError::told(Meaning::Unknown, "nobody made the call"))
             })
         })
     }
@@ -79,16 +93,17 @@ impl Site {
         let wanted: Vec<_> = members.iter().map(|of| of.wanted.clone()).collect();
         match run_instances(shape, &wanted, SystemTime::now()) {
             Ok(call) => match self.ask(&call, wanted.len()).await {
-                Ok(launched) => hand_out(members, launched),
+                Ok(launched) => {
+                    for member in hand_out(members, launched) {
+                        self.launches.put_back(shape, member);
+                    }
+                }
                 Err(refused) => refuse(members, &refused),
             },
-            Err(error) => refuse(
-                members,
-                &NotLaunched {
-                    error: CallError::told(Meaning::Parameters, error.to_string()),
-                    may_be_there: false,
-                },
-            ),
+            Err(error) => {
+                let error = CallError::told(Meaning::Parameters, error.to_string());
+                refuse(members, &NotLaunched::refused(error));
+            }
         }
     }
 
@@ -105,15 +120,20 @@ impl Site {
             let send = call.clone().send_with(&self.line.client);
             let answer = self.line.in_turn(Api::RunInstances, machines, send).await;
             let error = match answer {
-                Ok(launched) => return Ok(launched.instances.unwrap_or_default()),
+                Ok(launched) => match launched.instances.unwrap_or_default() {
+                    none if none.is_empty() => {
+                        CallError::told(Meaning::Unknown, "EC2 names no machine that it launched")
+                    }
+                    launched => return Ok(launched),
+                },
                 Err(error) => error,
             };
             may_be_there |= error.meaning.may_have_worked();
             let again = matches!(error.meaning, Meaning::Transient | Meaning::Gone);
             if !again || asked == ASKED {
                 return Err(NotLaunched {
-                    error,
                     may_be_there,
+                    ..NotLaunched::refused(error)
                 });
             }
             asked += 1;
@@ -178,9 +198,9 @@ impl Site {
     }
 }
 
-/// Gives each its machine, by the launch index, which is what tells them apart later as well.
-fn hand_out(members: Waiting, launched: Vec<Instance>) {
-    let (count, wanted) = (launched.len(), members.len());
+/// Gives each its machine, by the launch index, which is what tells them apart later as well. Those for whom there is
+/// none are to ask again.
+fn hand_out(members: Waiting, launched: Vec<Instance>) -> Waiting {
     let mut ids: Vec<_> = launched
         .into_iter()
         .filter_map(|machine| {
@@ -190,19 +210,26 @@ fn hand_out(members: Waiting, launched: Vec<Instance>) {
         .collect();
     ids.sort();
     let mut ids = ids.into_iter().map(|(_, id)| id);
-    for member in members {
-        member.answer(ids.next().ok_or_else(|| NotLaunched {
-            error: CallError::told(
-                Meaning::Capacity,
-                format!("EC2 had {count} of {wanted} machines that were asked for together"),
-            ),
-            may_be_there: false,
-        }));
+    let mut left = Waiting::new();
+    for mut member in members {
+        match ids.next() {
+            Some(id) => member.answer(Ok(id)),
+            None => {
+                // Another call, so another token.
+                member.wanted.attempt = member.wanted.attempt.saturating_add(1);
+                left.push(member);
+            }
+        }
     }
+    left
 }
 
 fn refuse(members: Waiting, refused: &NotLaunched) {
     for member in members {
-        member.answer(Err(refused.clone()));
+        let attempt = member.wanted.attempt;
+        member.answer(Err(NotLaunched {
+            attempt,
+            ..refused.clone()
+        }));
     }
 }
