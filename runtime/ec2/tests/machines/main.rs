@@ -10,6 +10,7 @@ mod ground;
 mod life;
 #[path = "../../../local/tests/suite/runner.rs"]
 mod runner;
+mod sweep;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use tokio::runtime::Runtime;
 
 fn main() -> ExitCode {
     dva_local::enter_if_helper();
-    let all = [life::TESTS, faults::TESTS].concat();
+    let all = [life::TESTS, faults::TESTS, sweep::TESTS].concat();
     runner::run(&all, None)
 }
 
