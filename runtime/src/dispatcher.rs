@@ -600,6 +600,7 @@ impl Dispatcher {
             // Said before the order to end the life had arrived.
             Message::Refused { .. }
             | Message::Acquired { .. }
+            | Message::BootWarned(_)
             | Message::SetUp(_)
             | Message::Ready
             | Message::Failed { .. }
@@ -608,6 +609,7 @@ impl Dispatcher {
                 self.record(Event::LifeAcquired { life, id, machine });
                 self.know_cost(life);
             }
+            Message::BootWarned(message) => self.record(Event::BootWarned { life, message }),
             Message::SetUp(steps) => self.record(Event::LifeSetUp { life, steps }),
             Message::Ready => self.record(Event::LifeReady { life }),
             // It was ended for its cost, and its machine has gone in the same moment.

@@ -82,6 +82,29 @@ fi"#;
 const PUT: &str = r#"umask 077
 : >"$1" && chmod "$2" "$1" && exec cat >"$1""#;
 
+/// Waits for the device node `$1`, in tenths of seconds `$2` at most: says `node` once it is there, else lists the
+/// disks with their serial numbers, by `lsblk` and by the kernel: the former may be missing, or know nothing without udev.
+const FIND_NODE: &str = r#"tries=$2
+until [ -e "$1" ]; do
+  if [ "$tries" -le 0 ]; then
+    lsblk --nodeps --noheadings --output NAME,SERIAL 2>/dev/null
+    for file in /sys/block/*/device/serial; do
+      read -r serial <"$file" || continue
+      disk=${file#/sys/block/}
+      echo "${disk%%/*} $serial"
+    done 2>/dev/null
+    exit
+  fi
+  sleep 0.1
+  tries=$((tries - 1))
+done
+echo node"#;
+
+/// Waits until cloud-init is done, where the machine has it: its exit status, then what it says.
+const CLOUD_INIT: &str = r#"command -v cloud-init >/dev/null 2>&1 || { echo absent; exit; }
+said=$(cloud-init status --wait --long 2>&1)
+printf '%s\n%s\n' "$?" "$said""#;
+
 /// Restarts the system a moment later, so that this can still say that it will.
 const REBOOT: &str = "(sleep 1; reboot || systemctl reboot) >/dev/null 2>&1 &";
 
@@ -309,6 +332,17 @@ pub(crate) fn get(root: Root, path: &str) -> String {
     command(root, Stdin::Null, &[], "exec cat <\"$1\"", &[path])
 }
 
+/// The command that waits for a device node for so many tenths of seconds, and lists the disks where it does not come.
+pub(crate) fn find_node(root: Root, node: &str, tenths: u32) -> String {
+    let tenths = tenths.to_string();
+    command(root, Stdin::Null, &[], FIND_NODE, &[node, &tenths])
+}
+
+/// The command that waits until cloud-init is done.
+pub(crate) fn wait_for_cloud_init(root: Root) -> String {
+    command(root, Stdin::Null, &[], CLOUD_INIT, &[])
+}
+
 /// The command that restarts the system.
 pub(crate) fn reboot(root: Root) -> String {
     command(root, Stdin::Null, &[], REBOOT, &[])
@@ -483,6 +517,18 @@ mod tests {
 
     fn output(command: &str) -> Output {
         login(command).output().expect("there is a shell")
+    }
+
+    #[test]
+    fn a_node_that_is_there_is_found_and_one_that_is_not_gets_a_list() {
+        for root in [Root::Login, Root::Direct] {
+            let there = output(&find_node(root, "/dev/null", 50));
+            assert_eq!(String::from_utf8_lossy(&there.stdout), "node\n");
+            let absent = output(&find_node(root, "/dev/there is none", 0));
+            assert!(absent.status.success(), "{absent:?}");
+            assert_ne!(String::from_utf8_lossy(&absent.stdout), "node\n");
+            assert!(absent.stderr.is_empty(), "{absent:?}");
+        }
     }
 
     fn text(bytes: &[u8]) -> &str {

@@ -112,6 +112,13 @@ pub enum Event {
         /// What was obtained.
         machine: Box<Machine>,
     },
+    /// The machine has booted, but not all that it does by itself went well; its tests run all the same.
+    BootWarned {
+        /// The life.
+        life: LifeIx,
+        /// What it says, as the end of a sentence.
+        message: String,
+    },
     /// The steps of the plan's setup have run on the machine, or did not all hold; then the life fails.
     LifeSetUp {
         /// The life.
@@ -263,6 +270,7 @@ impl Event {
             | Self::LifeCrashed { message, .. }
             | Self::CandidateRefused { message, .. }
             | Self::EndRunFailed { message }
+            | Self::BootWarned { message, .. }
             | Self::ReleaseFailed { message, .. }
             | Self::CellBlocked { message, .. }
             | Self::LifeBlocked { message, .. }
@@ -388,7 +396,8 @@ impl LifeTrouble {
             Self::Capacity | Self::Quota | Self::Cost => false,
             Self::Class(class) => matches!(
                 class,
-                FailureClass::MachineAcquire
+                FailureClass::BootCloudInit
+                    | FailureClass::MachineAcquire
                     | FailureClass::MachineInterrupted
                     | FailureClass::MachineLost
                     | FailureClass::GuestRebooted

@@ -125,6 +125,8 @@ pub(crate) enum Message {
     },
     /// The machine was started.
     Acquired { id: String, machine: Box<Machine> },
+    /// It has booted, but not all that it does by itself went well.
+    BootWarned(String),
     /// What the steps of the setup did.
     SetUp(Vec<dva_plan::report::StepReport>),
     /// Tests can start.
@@ -271,7 +273,12 @@ impl Executor {
             });
             let witness = self.life.witness();
             match Guest::log_in(witness, machine, self.life.limits.connect).await {
-                Ok(guest) => self.set_up(Arc::new(guest)).await,
+                Ok((guest, warning)) => {
+                    if let Some(warning) = warning {
+                        self.say(Message::BootWarned(warning));
+                    }
+                    self.set_up(Arc::new(guest)).await
+                }
                 Err(refused) => Begun::Failed(LifeTrouble::Class(refused.class), refused.message),
             }
         };

@@ -5,6 +5,8 @@
 //! rebooted or stopped nothing else runs on it: [`crate::state`] sees to that.
 
 mod connect;
+mod disk_node;
+mod first_boot;
 mod witness;
 
 use std::collections::BTreeSet;
@@ -22,10 +24,12 @@ use crate::environment::{self, Look, Root};
 use crate::event::Ending;
 use crate::provider::{
     self, AcquiredMachine, AttachedDisk, Backend, ControlError, ControlErrorKind, DiskRequest,
-    MachineToken,
+    FirstBoot, MachineToken,
 };
 use crate::transport::{ExecRequest, Purpose, Reach, Session, StreamPlan};
 pub(crate) use connect::Refused;
+use disk_node::{AGAIN, SHOWING};
+use first_boot::{Booted, WaitError};
 pub(crate) use witness::{Cause, Witness};
 
 /// How long leaving a machine may take.
@@ -63,6 +67,8 @@ struct State {
 #[derive(Clone)]
 pub(crate) struct Link {
     pub session: Arc<dyn Session>,
+    /// Who logged in.
+    user: String,
     pub root: Root,
     /// Absent where the kernel has none.
     boot: Option<String>,
@@ -71,9 +77,27 @@ pub(crate) struct Link {
 }
 
 struct GuestDisk {
+    /// As the provider has named it.
+    told: AttachedDisk,
+    /// As the machine has it.
     attached: AttachedDisk,
     /// Whether it is to go as soon as the machine lets go of it.
     leaves: bool,
+}
+
+impl GuestDisk {
+    /// A disk, once the machine has it.
+    ///
+    /// # Errors
+    /// What happened instead, as the end of a sentence.
+    async fn found(link: &Link, told: AttachedDisk, within: Duration) -> Result<Self, String> {
+        let attached = disk_node::find(link, told.clone(), within).await?;
+        Ok(Self {
+            told,
+            attached,
+            leaves: false,
+        })
+    }
 }
 
 /// What has become of a machine whose connection broke.
@@ -101,32 +125,51 @@ pub(crate) enum Unturned {
 }
 
 impl Guest {
-    /// Logs in to a machine that was just started.
+    /// Logs in to a machine that was just started, and waits until it is done with its first boot and has its disks. What
+    /// did not go well there, as the end of a sentence, beside it.
     pub(crate) async fn log_in(
         witness: Witness,
         acquired: AcquiredMachine,
         limit: Duration,
-    ) -> Result<Self, Refused> {
+    ) -> Result<(Self, Option<String>), Refused> {
         let deadline = Instant::now() + limit;
-        let link = come_up(&witness, &acquired.reach, deadline, None).await?;
+        let mut link = come_up(&witness, &acquired.reach, deadline, None).await?;
+        let mut warning = None;
+        if acquired.first_boot == FirstBoot::CloudInit {
+            (link, warning) = boot_first(&witness, &acquired.reach, deadline, link).await?;
+        }
+        if acquired.reach.users.len() > 1 {
+            info!(target: "dva", token = %witness.token, user = %link.user, "a machine has let us in");
+        }
         let Witness { backend, token, .. } = witness.clone();
-        let disks = acquired.disks.into_iter().map(|attached| GuestDisk {
-            attached,
-            leaves: false,
-        });
-        Ok(Self {
+        let mut disks = Vec::with_capacity(acquired.disks.len());
+        for disk in acquired.disks {
+            disks.push(
+                GuestDisk::found(&link, disk, SHOWING)
+                    .await
+                    .map_err(|problem| Refused {
+                        class: FailureClass::MachineAcquire,
+                        message: format!(
+                            "The machine came up without one of its disks: {problem}."
+                        ),
+                    })?,
+            );
+        }
+        let guest = Self {
             backend,
             token,
             machine: acquired.machine,
-            reach: acquired.reach,
+            // Whom it has let in once it lets in again.
+            reach: acquired.reach.for_user(&link.user),
             limit,
             state: Mutex::new(State {
                 link: Some(link),
-                disks: disks.collect(),
+                disks,
             }),
             fate: OnceCell::new(),
             witness,
-        })
+        };
+        Ok((guest, warning))
     }
 
     /// The login; `None` while the machine is stopped.
@@ -279,8 +322,29 @@ impl Guest {
     /// Logs in, to a machine that has booted since the boot id `before`.
     async fn enter(&self, before: Option<&str>, deadline: Instant) -> Result<(), Unturned> {
         let link = come_up(&self.witness, &self.reach, deadline, before).await;
-        self.state().link = Some(link.map_err(Unturned::Gone)?);
+        let link = link.map_err(Unturned::Gone)?;
+        self.state().link = Some(link.clone());
+        self.find_disks_again(&link).await;
         Ok(())
+    }
+
+    /// After a boot the kernel may name disks otherwise. One that is not there is met by whoever uses it.
+    async fn find_disks_again(&self, link: &Link) {
+        let stays = |state: &State| {
+            let disks = state.disks.iter().filter(|disk| !disk.leaves);
+            disks.map(|disk| disk.told.clone()).collect()
+        };
+        let told: Vec<AttachedDisk> = stays(&self.state());
+        for told in told {
+            let Ok(found) = GuestDisk::found(link, told, AGAIN).await else {
+                continue;
+            };
+            let mut state = self.state();
+            let mut disks = state.disks.iter_mut();
+            if let Some(disk) = disks.find(|disk| disk.told.disk == found.told.disk) {
+                disk.attached = found.attached;
+            }
+        }
     }
 
     /// Attaches a disk.
@@ -290,13 +354,24 @@ impl Guest {
         disk: DiskIx,
     ) -> Result<AttachedDisk, ControlError> {
         let request = disk_request(plan, disk);
-        let attached = self.backend.provider.attach(&self.token, &request).await?;
+        let told = self.backend.provider.attach(&self.token, &request).await?;
+        let found = match self.link() {
+            Some(link) => GuestDisk::found(&link, told, SHOWING).await,
+            None => Ok(GuestDisk {
+                attached: told.clone(),
+                told,
+                leaves: false,
+            }),
+        };
+        let found = found.map_err(|message| ControlError {
+            token: self.token.clone(),
+            kind: ControlErrorKind::Broken,
+            message,
+        })?;
+        let attached = found.attached.clone();
         let mut state = self.state();
         state.disks.retain(|known| known.attached.disk != disk);
-        state.disks.push(GuestDisk {
-            attached: attached.clone(),
-            leaves: false,
-        });
+        state.disks.push(found);
         Ok(attached)
     }
 
@@ -394,6 +469,29 @@ async fn come_up(
             message: format!("{} {cause}", refused.message),
         }),
         None => Err(refused),
+    }
+}
+
+/// Waits until a machine is done with its first boot; logs in again where it drops us meanwhile. What did not go well
+/// is beside the login.
+async fn boot_first(
+    witness: &Witness,
+    reach: &Reach,
+    deadline: Instant,
+    mut link: Link,
+) -> Result<(Link, Option<String>), Refused> {
+    loop {
+        match first_boot::wait_for_cloud_init(&link, deadline).await {
+            Ok(Booted::Well) => return Ok((link, None)),
+            Ok(Booted::With(warning)) => return Ok((link, Some(warning))),
+            Err(WaitError::Late(refused)) => return Err(refused),
+            Err(WaitError::Broken(error)) => {
+                debug!(target: "dva", token = %witness.token, %error, "dropped by a machine that boots");
+                let _ = timeout(CLOSING, link.session.close()).await;
+                sleep(GOING_DOWN).await;
+                link = come_up(witness, reach, deadline, None).await?;
+            }
+        }
     }
 }
 

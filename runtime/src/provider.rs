@@ -236,8 +236,9 @@ pub struct MachineRequest {
     pub cell: CellId,
     /// Its image.
     pub image: ImageSource,
-    /// The account of the image to log in to; where it has none, the provider's usual one.
-    pub login: Option<String>,
+    /// The accounts of the image to log in to, tried in this order; where it has none, the provider's usual
+    /// one.
+    pub logins: Vec<String>,
     /// Its region, type and size.
     pub machine: Machine,
     /// Extra blank disks to attach before the first test.
@@ -287,6 +288,18 @@ pub struct AcquiredMachine {
     pub reach: Reach,
     /// Its extra disks.
     pub disks: Vec<AttachedDisk>,
+    /// What is to be waited for after the login, before anything is done there.
+    pub first_boot: FirstBoot,
+}
+
+/// What a machine does by itself when it boots for the first time, beside what every boot does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FirstBoot {
+    /// Nothing that is to be waited for.
+    #[default]
+    Nothing,
+    /// It runs cloud-init, if its image has that.
+    CloudInit,
 }
 
 /// An extra disk as the machine sees it.
@@ -296,6 +309,9 @@ pub struct AttachedDisk {
     pub disk: DiskIx,
     /// The path of its device node on the machine, for example `/dev/sdb`, or a link to it below `/dev/disk/`.
     pub device: String,
+    /// Its serial number as the machine's kernel shows it, where the provider knows that. Then nobody takes `device` to
+    /// be there before the machine says so, and where it never comes the disk is found by this.
+    pub serial: Option<String>,
 }
 
 impl AttachedDisk {
@@ -429,6 +445,7 @@ mod tests {
         let disk = |device: &str| AttachedDisk {
             disk: DiskIx(0),
             device: device.into(),
+            serial: None,
         };
         assert_eq!(disk("/dev/sdb").partition(1), "/dev/sdb1");
         assert_eq!(disk("/dev/nvme1n1").partition(2), "/dev/nvme1n1p2");

@@ -75,6 +75,7 @@ fn joined(
         warnings: [
             state.warnings(),
             state.candidate_warnings(),
+            state.boot_warnings(),
             state.console_warnings(),
             state
                 .left_at_provider()

@@ -34,12 +34,29 @@ pub trait Dialer: Send + Sync {
 pub struct Reach {
     /// Opens streams to its SSH port.
     pub dialer: Arc<dyn Dialer>,
-    /// The user to log in as.
-    pub user: String,
+    /// The users to log in as, tried in this order while the machine refuses them. Never empty.
+    pub users: Vec<String>,
     /// What to log in with, tried in this order.
     pub credentials: Vec<Credential>,
     /// Which host key the machine has to show.
     pub host_key: HostKeyCheck,
+}
+
+impl Reach {
+    /// Who logs in: the first of the users.
+    #[must_use]
+    pub fn user(&self) -> &str {
+        self.users.first().map_or("root", String::as_str)
+    }
+
+    /// The same way to the machine, for `user` alone.
+    #[must_use]
+    pub fn for_user(&self, user: &str) -> Self {
+        Self {
+            users: vec![user.to_owned()],
+            ..self.clone()
+        }
+    }
 }
 
 /// Something to log in with.
@@ -87,7 +104,7 @@ pub enum HostKeyCheck {
 impl fmt::Debug for Reach {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reach")
-            .field("user", &self.user)
+            .field("users", &self.users)
             .field("credentials", &self.credentials)
             .field("host_key", &self.host_key)
             .finish_non_exhaustive()
@@ -97,7 +114,8 @@ impl fmt::Debug for Reach {
 /// A way to log in to machines. Object-safe; one value serves a whole run.
 #[async_trait]
 pub trait Transport: Send + Sync {
-    /// Logs in once. The caller repeats it while a machine boots.
+    /// Logs in once, as [`Reach::user`]. The caller repeats it while a machine boots, and for the other
+    /// users.
     ///
     /// # Errors
     /// [`ConnectError`] says whether trying again can help.

@@ -58,7 +58,7 @@ pub enum Command {
                       dva estimate plan.json --json | jq .cost_nano_usd")]
     Estimate(EstimateArguments),
     /// Draws on which machine and when every test runs, as text or as SVG
-    #[command(after_help = "Examples:\n  dva schedule examples/release.plan\n  \
+    #[command(after_help = "Examples:\n  dva schedule examples/cheapest.plan\n  \
                       dva schedule plan.json --deadline 40min --svg schedule.svg\n  \
                       dva estimate plan.json -o schedule.json && dva schedule plan.json --schedule schedule.json\n  \
                       dva schedule plan.json --json | jq '.lives[] | {label, type, end_ms}'\n\n\
@@ -170,7 +170,7 @@ pub enum Command {
     /// Explains a diagnostic code or a failure class, or why a test runs where and when it does
     #[command(
         after_help = "Examples:\n  dva explain P0301\n  dva explain ssh.lost\n  dva explain --list\n  \
-                      dva explain examples/release.plan --cell 'image=debian region=us-east-1' --test mount\n  \
+                      dva explain examples/cheapest.plan --cell 'image=debian region=us-east-1' --test mount\n  \
                       dva explain plan.json --schedule schedule.json --cell 0658e7 --test mount --json\n\n\
                       A cell is what `dva schedule` and reports call it, the first digits of its id, or any of its \
                       AXIS=VALUE words that tell it from the others."

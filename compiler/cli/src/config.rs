@@ -120,7 +120,8 @@ pub struct Place {
 #[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Ssh {
-    /// How long a machine may take from its start until it lets us in; `2min` where nothing is said.
+    /// How long a machine may take from its start until it lets us in, and has booted; `2min` where nothing is said,
+    /// and `5min` for machines of EC2.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connect_within: Option<Within>,
     /// Private keys that are tried after the agent's, in this order.

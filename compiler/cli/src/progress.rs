@@ -163,6 +163,7 @@ fn sentence(names: &Names, event: &Event) -> Option<(Option<LifeIx>, String)> {
             let asked = format!("{} in {} is asked for", next.r#type, next.region);
             Some((Some(*life), format!("{message} {asked}")))
         }
+        Event::BootWarned { life, message } => Some((Some(*life), message.clone())),
         Event::LifeFailed { life, message, .. } | Event::LifeCrashed { life, message } => {
             Some((Some(*life), message.clone()))
         }
@@ -364,6 +365,7 @@ impl Observer for Bars {
             | Event::LifeCrashed { .. }
             | Event::ReleaseFailed { .. }
             | Event::EndRunFailed { .. }
+            | Event::BootWarned { .. }
             | Event::ProcessesLeft { .. } => {
                 if let Some((life, text)) = sentence(&self.names, event) {
                     let place =

@@ -3,6 +3,7 @@
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::time::Duration;
 
 use dva_plan::money::Money;
 use dva_plan::{ExecutionPlan, ExitCode, RunId};
@@ -20,6 +21,9 @@ use crate::{inputs, providers, secrets};
 
 /// How likely each life and each command is to meet a fault with `--faults`, in thousandths.
 const FAULTS_PERMILLE: u32 = 20;
+
+/// How long a machine of EC2 may take from when its SSH port answers until its first boot is done.
+const EC2_CONNECT: Duration = Duration::from_secs(300);
 
 /// What a run is told.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -158,6 +162,10 @@ impl Told {
             options.breaker = None;
         }
         options.console = Arc::clone(&config.console.ignore.patterns);
+        if self.provider == ProviderName::Ec2 {
+            // Its first boot, and what its user data does there, is waited for.
+            options.limits.connect = EC2_CONNECT;
+        }
         if let Some(within) = config.ssh.connect_within {
             options.limits.connect = within.0;
         }

@@ -44,7 +44,7 @@ impl Checker<'_, '_> {
                 sources
             });
         }
-        let login = self.login(image);
+        let logins = self.logins(image);
         let facts = self.facts(image);
         let (os, version) = os??;
         let launch = self.launch(image, &os);
@@ -54,7 +54,7 @@ impl Checker<'_, '_> {
             version,
             arch: arch??,
             sources: sources?,
-            login: login?,
+            logins: logins?,
             facts: facts?,
         };
         Some((made, launch?))

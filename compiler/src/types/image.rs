@@ -8,9 +8,10 @@ use dva_plan::plan::Network;
 use dva_plan::quote::OsClass;
 use dva_plan::value::{Type, Value};
 
-use crate::diagnostic::Code;
+use crate::diagnostic::{Code, Diagnostic};
 use crate::hir::{Axis, Fact, Image};
 use crate::resolve::dotted;
+use crate::span::Span;
 use crate::suggest::{did_you_mean, listed};
 use crate::syntax::ast::{self, Expr, ExprKind};
 use crate::types::Checker;
@@ -28,26 +29,56 @@ pub struct Launch {
 }
 
 impl Checker<'_, '_> {
-    /// The account behind `login`.
-    pub(crate) fn login(&mut self, image: &Image<'_>) -> Option<Option<String>> {
+    /// The accounts behind `login`, in their order; none where the image does not say.
+    pub(crate) fn logins(&mut self, image: &Image<'_>) -> Option<Vec<String>> {
         let Some(field) = image.fields.get("login") else {
-            return Some(None);
+            return Some(Vec::new());
         };
-        let text = match &field.value.kind {
+        let accounts = match &field.value.kind {
+            ExprKind::List(accounts) => accounts.as_slice(),
+            _ => std::slice::from_ref(&field.value),
+        };
+        if accounts.is_empty() {
+            let help =
+                "Name one at least, or leave `login` out: then it is the provider's usual one.";
+            self.report(Code::P0301, field.value.span, "this is nobody", help);
+            return None;
+        }
+        let mut logins = Some(Vec::new());
+        let mut places: BTreeMap<String, Span> = BTreeMap::new();
+        for account in accounts {
+            let login = self.login(account);
+            if let Some(login) = &login
+                && let Some(first) = places.insert(login.clone(), account.span)
+            {
+                let text = format!("`{login}` a second time");
+                let finding = Diagnostic::new(Code::P0208, account.span, text);
+                let finding = finding.and(first, "the first time");
+                self.bag.push(finding.help("Remove one of them."));
+                logins = None;
+            }
+            match (&mut logins, login) {
+                (Some(logins), Some(login)) => logins.push(login),
+                _ => logins = None,
+            }
+        }
+        logins
+    }
+
+    fn login(&mut self, account: &Expr) -> Option<String> {
+        let text = match &account.kind {
             ExprKind::Text(text) => Some(text.clone()),
             ExprKind::Error => return None,
             _ => {
-                let help = "Write it in quotes: `login = \"ec2-user\"`.";
+                let help = "Write it in quotes: `login = \"ec2-user\"`; several, which are tried in their \
+                            order, in brackets: `login = [\"ec2-user\", \"root\"]`.";
                 let text = "`login` is the name of an account, a text";
-                self.report(Code::P0301, field.value.span, text, help);
+                self.report(Code::P0301, account.span, text, help);
                 return None;
             }
         };
-        let text = ast::Text {
-            text,
-            span: field.value.span,
-        };
-        self.user(&text).map(Some)
+        let span = account.span;
+        self.user(&ast::Text { text, span })
     }
 
     /// What an image that is billed as `os` says of its licence, and of how it starts.

@@ -65,8 +65,9 @@ pub fn describe(compilation: &Compilation) -> Vec<String> {
                 }
             });
         }
-        if let Some(login) = &image.login {
-            lines.push(format!("image {} login {login}", image.name));
+        if !image.logins.is_empty() {
+            let logins = image.logins.join(", ");
+            lines.push(format!("image {} login {logins}", image.name));
         }
         for (fact, value) in &image.facts {
             lines.push(format!("image {} {fact} = {value}", image.name));

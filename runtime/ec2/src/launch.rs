@@ -12,7 +12,7 @@ use aws_sdk_ec2::types::InstanceStateName;
 use dva_plan::features::Hypervisor;
 use dva_plan::plan::DiskIx;
 use dva_plan::quote::Market;
-use dva_runtime::provider::{AcquiredMachine, AttachedDisk, MachineRequest};
+use dva_runtime::provider::{AcquiredMachine, AttachedDisk, FirstBoot, MachineRequest};
 use dva_runtime::transport::{Credential, HostKeyCheck, Reach};
 use tokio::time::{Instant, sleep};
 
@@ -101,11 +101,15 @@ pub(crate) async fn start(
         machine: request.machine.clone(),
         reach: Reach {
             dialer,
-            user: request.login.clone().unwrap_or_else(|| config.user.clone()),
+            users: match request.logins.as_slice() {
+                [] => vec![config.user.clone()],
+                logins => logins.to_vec(),
+            },
             credentials: vec![Credential::Key(Arc::clone(&config.key.private))],
             host_key,
         },
         disks,
+        first_boot: FirstBoot::CloudInit,
     })
 }
 
@@ -309,12 +313,9 @@ fn disks(
             id: id.clone(),
             device_name: name,
         };
-        let device = volume::device(&volume, held.is_nitro);
+        let attached = volume::attached(disk.disk, &volume, held.is_nitro);
         held.volumes.insert(disk.disk, volume);
-        Ok(AttachedDisk {
-            disk: disk.disk,
-            device,
-        })
+        Ok(attached)
     };
     request.disks.iter().enumerate().map(of_disk).collect()
 }

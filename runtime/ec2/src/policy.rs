@@ -12,32 +12,48 @@ use crate::request::RUN_TAG;
 pub fn policy(plan: &ExecutionPlan) -> Value {
     let has_tag = json!({ "Null": { format!("aws:ResourceTag/{RUN_TAG}"): "false" } });
     let gives_tag = json!({ "Null": { format!("aws:RequestTag/{RUN_TAG}"): "false" } });
+    let of_launch = json!({ "StringEquals": { "ec2:CreateAction": [
+        "RunInstances", "CreateVolume", "ImportKeyPair", "CreateSecurityGroup"
+    ] } });
+    let launch = ["ec2:RunInstances"];
     let mut statements = vec![
-        statement("Look", &look(), None),
-        statement("Launch", &["ec2:RunInstances"], None),
-        statement("Make", &make(plan), Some(&gives_tag)),
-        statement(
-            "TagWhatIsMade",
-            &["ec2:CreateTags"],
-            Some(&json!({ "StringEquals": { "ec2:CreateAction": [
-                "RunInstances", "CreateVolume", "ImportKeyPair", "CreateSecurityGroup"
-            ] } })),
-        ),
-        statement("ChangeAndEnd", &change(plan), Some(&has_tag)),
+        statement("Look", &look(), &ANY, None),
+        statement("Launch", &launch, &["instance", "volume"], Some(&gives_tag)),
+        statement("LaunchWith", &launch, &LAUNCHED_WITH, None),
+        statement("Make", &make(plan), &ANY, Some(&gives_tag)),
+        statement("TagWhatIsMade", &["ec2:CreateTags"], &ANY, Some(&of_launch)),
+        statement("ChangeAndEnd", &change(plan), &ANY, Some(&has_tag)),
     ];
     let mut images = plan.images.iter().flat_map(|image| &image.sources);
     if images.any(|source| matches!(source, ImageSource::Ec2AmiParameter { .. })) {
-        statements.push(statement("FindImages", &["ssm:GetParameter"], None));
+        statements.push(statement("FindImages", &["ssm:GetParameter"], &ANY, None));
     }
     json!({ "Version": "2012-10-17", "Statement": statements })
 }
 
-fn statement(id: &str, actions: &[&str], condition: Option<&Value>) -> Value {
+/// Everything.
+const ANY: [&str; 0] = [];
+
+/// What a machine is launched with that is not made by the launch.
+const LAUNCHED_WITH: [&str; 5] = [
+    "image",
+    "key-pair",
+    "network-interface",
+    "security-group",
+    "subnet",
+];
+
+/// Allows `actions` on resources of EC2 of these kinds; on any where there are none.
+fn statement(id: &str, actions: &[&str], kinds: &[&str], condition: Option<&Value>) -> Value {
+    let resources: Vec<_> = kinds
+        .iter()
+        .map(|kind| format!("arn:*:ec2:*:*:{kind}/*"))
+        .collect();
     let mut statement = json!({
         "Sid": id,
         "Effect": "Allow",
         "Action": actions,
-        "Resource": "*",
+        "Resource": if resources.is_empty() { json!("*") } else { json!(resources) },
     });
     if let (Some(condition), Some(fields)) = (condition, statement.as_object_mut()) {
         fields.insert("Condition".to_owned(), condition.clone());

@@ -480,10 +480,7 @@ impl Provider for Ec2Provider {
             let machine = launch::until(site, id, &InstanceStateName::Running).await?;
             let volume = self.volume_of(token, &machine, site, disk).await?;
             volume::attach(&site.line, id, &volume, self.config.patience).await?;
-            Ok(AttachedDisk {
-                disk: disk.disk,
-                device: volume::device(&volume, running.is_nitro),
-            })
+            Ok(volume::attached(disk.disk, &volume, running.is_nitro))
         };
         attached.await.map_err(|error| control_error(token, &error))
     }

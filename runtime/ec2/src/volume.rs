@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use aws_sdk_ec2::types::{ResourceType, VolumeAttachmentState, VolumeState, VolumeType};
-use dva_runtime::provider::{DetachMode, DiskRequest, MachineToken};
+use dva_plan::plan::DiskIx;
+use dva_runtime::provider::{AttachedDisk, DetachMode, DiskRequest, MachineToken};
 use tokio::time::{Instant, sleep};
 
 use crate::bucket::Api;
@@ -23,6 +24,20 @@ pub(crate) struct Volume {
     pub(crate) device_name: String,
 }
 
+/// A volume as its machine sees it.
+pub(crate) fn attached(disk: DiskIx, volume: &Volume, is_nvme: bool) -> AttachedDisk {
+    AttachedDisk {
+        disk,
+        device: device(volume, is_nvme),
+        serial: is_nvme.then(|| serial(volume)),
+    }
+}
+
+/// The serial number of a volume on newer machines.
+fn serial(volume: &Volume) -> String {
+    volume.id.replace('-', "")
+}
+
 /// The path of a volume's device on its machine. On newer machines the kernel numbers devices as it finds them, so the
 /// path is the link that udev makes from the volume's serial number, which is its id.
 ///
@@ -30,7 +45,7 @@ pub(crate) struct Volume {
 /// names* (`/dev/sdf` is seen as `/dev/xvdf` under Xen); systemd, `60-persistent-storage.rules`.
 pub(crate) fn device(volume: &Volume, is_nvme: bool) -> String {
     if is_nvme {
-        let serial = volume.id.replace('-', "");
+        let serial = serial(volume);
         format!("/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_{serial}")
     } else {
         volume.device_name.replace("/dev/sd", "/dev/xvd")

@@ -97,7 +97,7 @@ async fn first_command(provider: &LocalProvider, token: &MachineToken) {
         run: RunId::new("bench"),
         cell: CellId::new("0"),
         image: ImageSource::LocalHost,
-        login: None,
+        logins: Vec::new(),
         machine: Machine {
             region: "local".into(),
             r#type: "local.small".into(),

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use dva_plan::plan::DiskIx;
 use dva_runtime::provider::{
-    AcquiredMachine, AttachedDisk, DetachMode, DiskRequest, MachineRequest,
+    AcquiredMachine, AttachedDisk, DetachMode, DiskRequest, FirstBoot, MachineRequest,
 };
 use dva_runtime::transport::{Credential, HostKeyCheck, Reach};
 use dva_ssh::{KeyPair, TcpDialer};
@@ -94,6 +94,7 @@ impl RunningMachine {
                 machine: request.machine.clone(),
                 reach: reach(address, &host, &client),
                 disks: disks(request),
+                first_boot: FirstBoot::Nothing,
             },
             login: Login {
                 address,
@@ -152,6 +153,7 @@ impl RunningMachine {
         Ok(AttachedDisk {
             disk: disk.disk,
             device: format!("/dev/{}", disk_name(place)),
+            serial: None,
         })
     }
 
@@ -319,7 +321,7 @@ fn order(
 fn reach(address: SocketAddr, host: &KeyPair, client: &KeyPair) -> Reach {
     Reach {
         dialer: Arc::new(TcpDialer::new(address)),
-        user: "root".into(),
+        users: vec!["root".into()],
         credentials: vec![Credential::Key(client.private_key.as_str().into())],
         host_key: HostKeyCheck::Pinned(host.public_key.clone()),
     }
@@ -329,6 +331,7 @@ fn disks(request: &MachineRequest) -> Vec<AttachedDisk> {
     let attached = |(index, disk): (usize, &dva_runtime::provider::DiskRequest)| AttachedDisk {
         disk: disk.disk,
         device: format!("/dev/{}", disk_name(index)),
+        serial: None,
     };
     request.disks.iter().enumerate().map(attached).collect()
 }

@@ -142,7 +142,7 @@ fn plan() -> ExecutionPlan {
                 version: None,
                 arch: "x86_64".into(),
                 sources: vec![ImageSource::LocalHost],
-                login: None,
+                logins: Vec::new(),
                 facts: BTreeMap::new(),
             })
             .collect(),

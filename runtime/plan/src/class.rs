@@ -38,6 +38,8 @@ macro_rules! define_classes {
 }
 
 define_classes! {
+    /// The machine was not done with its first boot in time.
+    BootCloudInit = "boot.cloud_init";
     /// A value that an expression needs could not be computed.
     Evaluation = "evaluation";
     /// A command's output was larger than a capture may be.

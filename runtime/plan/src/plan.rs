@@ -113,9 +113,10 @@ pub struct Image {
     pub arch: String,
     /// Where it comes from, for each kind of provider that can start it.
     pub sources: Vec<ImageSource>,
-    /// The account of it that the controller logs in to; where it has none, the provider's usual one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub login: Option<String>,
+    /// The accounts of it that the controller logs in to, tried in this order; where it has none, the
+    /// provider's usual one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub logins: Vec<String>,
     /// The author's own properties of it, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub facts: BTreeMap<String, Value>,

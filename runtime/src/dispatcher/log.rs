@@ -36,6 +36,9 @@ pub(super) fn tell(event: &Event) {
         Event::LifeAcquired { life, id, .. } => {
             info!(target: "dva", life = life.row(), id, "a machine was started");
         }
+        Event::BootWarned { life, message } => {
+            warn!(target: "dva", life = life.row(), message, "a machine did not boot as it should");
+        }
         Event::LifeReady { life } => info!(target: "dva", life = life.row(), "a life is ready"),
         Event::ExecutionEnded {
             life,

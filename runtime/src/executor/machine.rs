@@ -118,7 +118,7 @@ fn request(life: &Life, ask: Ask) -> Option<MachineRequest> {
         run: life.run.clone(),
         cell: cell.id.clone(),
         image: image.clone(),
-        login: plan.images[cell.image].login.clone(),
+        logins: plan.images[cell.image].logins.clone(),
         machine: machine.clone(),
         disks: disks(plan, &life.planned)
             .into_iter()

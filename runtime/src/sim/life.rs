@@ -298,6 +298,7 @@ impl SimMachine {
         AttachedDisk {
             disk,
             device: format!("/dev/sd{letter}"),
+            serial: None,
         }
     }
 }

@@ -18,7 +18,7 @@ use super::script::SimScript;
 use super::session::{Login, SimSession};
 use crate::provider::{
     AcquireError, AcquireErrorKind, AcquiredMachine, AttachedDisk, ControlError, ControlErrorKind,
-    DetachMode, DiskRequest, MachineRequest, MachineToken, Provider, ReleaseError,
+    DetachMode, DiskRequest, FirstBoot, MachineRequest, MachineToken, Provider, ReleaseError,
 };
 use crate::transport::{
     ByteStream, ConnectError, ConnectErrorKind, Dialer, HostKeyCheck, Reach, Session, Transport,
@@ -210,11 +210,15 @@ impl Provider for SimMachines {
             machine: request.machine.clone(),
             reach: Reach {
                 dialer: Arc::new(NoDialer),
-                user: "root".to_owned(),
+                users: match request.logins.as_slice() {
+                    [] => vec!["root".to_owned()],
+                    logins => logins.to_vec(),
+                },
                 credentials: Vec::new(),
                 host_key: HostKeyCheck::Pinned(token),
             },
             disks: disks.unwrap_or_default(),
+            first_boot: FirstBoot::Nothing,
         })
     }
 

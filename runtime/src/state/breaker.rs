@@ -62,7 +62,9 @@ impl LifeTrouble {
             Self::Cost => false,
             Self::Class(class) => matches!(
                 class,
-                FailureClass::MachineAcquire | FailureClass::SshConnectTimeout
+                FailureClass::BootCloudInit
+                    | FailureClass::MachineAcquire
+                    | FailureClass::SshConnectTimeout
             ),
         }
     }

@@ -1,4 +1,4 @@
-//! What consoles have said that somebody should look at, as warnings of the report.
+//! What consoles have said that somebody should look at, and boots that did not go well, as warnings of the report.
 
 use std::collections::BTreeMap;
 
@@ -48,6 +48,27 @@ impl RunState {
             ));
         }
         warnings
+    }
+
+    /// A sentence for each way in which machines did not boot as they should, though they came up.
+    pub(crate) fn boot_warnings(&self) -> Vec<String> {
+        let mut all: BTreeMap<&str, (LifeIx, usize)> = BTreeMap::new();
+        for (life, state) in self.lives.enumerate() {
+            if let Some(message) = state.boot_warning() {
+                all.entry(message).or_insert((life, 0)).1 += 1;
+            }
+        }
+        let labels = self.plan.cell_labels();
+        let tell = |(message, (first, lives)): (&str, (LifeIx, usize))| {
+            let cell = &self.plan.cells[self.schedule.lives[first].cell];
+            let label = labels.label(&self.plan.shown_axes(cell), &self.plan.name);
+            let place = format!("{label} (life {})", first.row());
+            match lives {
+                1 => format!("On {place} {message}."),
+                lives => format!("On {lives} lives, first on {place}, {message}."),
+            }
+        };
+        all.into_iter().take(MOST).map(tell).collect()
     }
 
     fn tell(&self, all: &[Said<'_>]) -> Vec<String> {

@@ -93,6 +93,10 @@ impl RunState {
             Event::LifeAcquired { life, id, machine } => self
                 .life(*life, &[LifePhase::Launching])?
                 .acquired(id, machine),
+            Event::BootWarned { life, message } => {
+                let state = self.life(*life, &[LifePhase::Acquired])?;
+                state.boot_warned(message);
+            }
             Event::LifeSetUp { life, steps } => {
                 self.life(*life, &[LifePhase::Acquired])?;
                 let steps = self.excerpts.admit(steps);

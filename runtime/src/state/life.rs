@@ -28,6 +28,7 @@ pub struct LifeState {
     trouble: Option<(LifeTrouble, String)>,
     release_problem: Option<String>,
     setup_steps: Vec<StepReport>,
+    boot_warning: Option<String>,
     console: Option<ConsoleSaid>,
     /// How many lives before it were lost that had the same to do, not counting those whose controller had died.
     losses_before: u32,
@@ -175,6 +176,7 @@ impl LifeState {
             trouble: None,
             release_problem: None,
             setup_steps: Vec::new(),
+            boot_warning: None,
             console: None,
             losses_before: 0,
             lost_with_controller: false,
@@ -307,6 +309,12 @@ impl LifeState {
         &self.setup_steps
     }
 
+    /// What did not go well when its machine booted, though it came up.
+    #[must_use]
+    pub fn boot_warning(&self) -> Option<&str> {
+        self.boot_warning.as_deref()
+    }
+
     /// What its console has said, where that is worth it.
     #[must_use]
     pub fn console(&self) -> Option<&ConsoleSaid> {
@@ -415,6 +423,10 @@ impl LifeState {
         self.phase = LifePhase::Acquired;
         self.id = Some(id.to_owned());
         self.machine = Some(machine.clone());
+    }
+
+    pub(super) fn boot_warned(&mut self, message: &str) {
+        self.boot_warning = Some(message.to_owned());
     }
 
     pub(super) fn set_up(&mut self, steps: Vec<StepReport>) {

@@ -53,7 +53,7 @@ async fn start() -> Reach {
     tokio::spawn(serve(listener, config));
     Reach {
         dialer: Arc::new(TcpDialer::new(address)),
-        user: "root".into(),
+        users: vec!["root".into()],
         credentials: vec![Credential::Key(client.private_key.into())],
         host_key: HostKeyCheck::Pinned(host.public_key),
     }

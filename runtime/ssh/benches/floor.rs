@@ -243,7 +243,7 @@ async fn measure(name: &str, target: &Target, dva: Option<&Dva>) {
 fn reach(target: &Target) -> Reach {
     Reach {
         dialer: Arc::new(TcpDialer::of_host("127.0.0.1", target.port)),
-        user: target.user.clone(),
+        users: vec![target.user.clone()],
         credentials: vec![Credential::Key(target.key.as_str().into())],
         host_key: HostKeyCheck::Pinned(target.host_key.clone()),
     }

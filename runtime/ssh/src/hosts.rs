@@ -14,8 +14,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use dva_plan::plan::{ImageSource, Machine};
 use dva_runtime::provider::{
-    AcquireError, AcquireErrorKind, AcquiredMachine, MachineRequest, MachineToken, Provider,
-    ReleaseError,
+    AcquireError, AcquireErrorKind, AcquiredMachine, FirstBoot, MachineRequest, MachineToken,
+    Provider, ReleaseError,
 };
 use dva_runtime::transport::{Credential, Dialer, HostKeyCheck, Reach};
 use tokio::sync::Semaphore;
@@ -136,7 +136,7 @@ impl HostsProvider {
         credentials.extend(identities.into_iter().map(Credential::KeyFile));
         Reach {
             dialer,
-            user: host.user().to_owned(),
+            users: vec![host.user().to_owned()],
             credentials,
             host_key: HostKeyCheck::Known {
                 files: or_else(&self.config.known_hosts, || {
@@ -224,6 +224,7 @@ impl Provider for HostsProvider {
                 machine,
                 reach,
                 disks: Vec::new(),
+                first_boot: FirstBoot::Nothing,
             }),
             Err(message) => {
                 self.give_back(&request.token);

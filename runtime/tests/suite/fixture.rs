@@ -354,7 +354,7 @@ impl PlanBuilder {
                 version: Some("9.4".into()),
                 arch: "x86_64".into(),
                 sources: vec![ImageSource::LocalHost],
-                login: None,
+                logins: Vec::new(),
                 facts: BTreeMap::new(),
             }]),
             disks: self.disks,

@@ -286,7 +286,7 @@ impl Direct {
             run,
             cell: body.cells.iter().next().unwrap().id.clone(),
             image: ImageSource::LocalHost,
-            login: None,
+            logins: Vec::new(),
             machine: body.machines.iter().next().unwrap().clone(),
             disks: Vec::new(),
             boot: BootRequest::default(),

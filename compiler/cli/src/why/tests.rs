@@ -32,8 +32,8 @@ fn plans() -> Vec<Loaded<ExecutionPlan>> {
             None,
         ),
         (
-            "release",
-            include_bytes!("../../../../examples/release.plan"),
+            "cheapest",
+            include_bytes!("../../../../examples/cheapest.plan"),
             None,
         ),
     ];

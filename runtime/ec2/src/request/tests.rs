@@ -19,7 +19,7 @@ fn request() -> MachineRequest {
         image: ImageSource::Ec2Ami {
             ids: [("eu-west-1".to_owned(), "ami-0123456789abcdef0".to_owned())].into(),
         },
-        login: None,
+        logins: Vec::new(),
         machine: Machine {
             region: "eu-west-1".to_owned(),
             partition: "aws".to_owned(),

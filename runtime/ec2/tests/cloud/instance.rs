@@ -137,7 +137,7 @@ impl Instance {
             run: run.clone(),
             cell: CellId::new("0"),
             image: ImageSource::LocalHost,
-            login: None,
+            logins: Vec::new(),
             machine: Machine {
                 region: "local".to_owned(),
                 partition: String::new(),

@@ -61,7 +61,7 @@ fn promises() -> Done {
     };
     let run = RunId::new("20261128-150000-0001");
     let mut request = ground::request(stand.region, &run, 1);
-    request.login = Some("root".to_owned());
+    request.logins = vec!["root".to_owned()];
     stand.runtime.block_on(async {
         let machine = stand.provider.acquire(&request).await.expect("a machine");
         assert!(
@@ -88,7 +88,7 @@ fn disks() -> Done {
     };
     let run = RunId::new("20261128-150000-0002");
     let mut request = ground::request(stand.region, &run, 1);
-    request.login = Some("root".to_owned());
+    request.logins = vec!["root".to_owned()];
     request.disks = vec![disk(0)];
     let (provider, token) = (&stand.provider, &request.token);
     stand.runtime.block_on(async {
@@ -141,7 +141,7 @@ fn comes_back() -> Done {
     };
     let run = RunId::new("20261128-150000-0003");
     let mut request = ground::request(stand.region, &run, 1);
-    request.login = Some("root".to_owned());
+    request.logins = vec!["root".to_owned()];
     request.disks = vec![disk(0)];
     let (provider, token) = (&stand.provider, &request.token);
     stand.runtime.block_on(async {

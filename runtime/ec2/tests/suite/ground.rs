@@ -64,7 +64,7 @@ pub fn request(region: &str, run: &RunId, life: u32) -> MachineRequest {
         image: ImageSource::Ec2Ami {
             ids: [(region.to_owned(), moto::IMAGE.to_owned())].into(),
         },
-        login: None,
+        logins: Vec::new(),
         machine: Machine {
             region: region.to_owned(),
             partition: PARTITION.to_owned(),

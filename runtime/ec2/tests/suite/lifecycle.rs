@@ -146,7 +146,7 @@ async fn a_machine_is_launched_once_found_again_and_ended_with_all_it_had() {
     let machine = provider.acquire(&request).await.expect("a machine");
     let again = provider.acquire(&request).await.expect("the machine");
     assert_eq!(machine.id, again.id);
-    assert_eq!(machine.reach.user, "ec2-user");
+    assert_eq!(machine.reach.users, ["ec2-user"]);
 
     let call = ground.client.describe_instances().instance_ids(&machine.id);
     let answer = call.send().await.expect("an answer");

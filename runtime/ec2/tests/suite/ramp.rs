@@ -122,7 +122,7 @@ fn image() -> Image {
         version: None,
         arch: "x86_64".to_owned(),
         sources: vec![ImageSource::LocalHost],
-        login: None,
+        logins: Vec::new(),
         facts: BTreeMap::new(),
     }
 }

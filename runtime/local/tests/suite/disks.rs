@@ -39,6 +39,7 @@ fn partitioned() -> Done {
         let disk = |index, device: &str| AttachedDisk {
             disk: DiskIx(index),
             device: device.into(),
+            serial: None,
         };
         assert_eq!(
             guest.machine.disks,

@@ -114,7 +114,7 @@ pub(crate) fn request(life: u32) -> MachineRequest {
         run: RunId::new("suite"),
         cell: CellId::new("0"),
         image: ImageSource::LocalHost,
-        login: None,
+        logins: Vec::new(),
         machine: Machine {
             region: "local".into(),
             r#type: "local.small".into(),

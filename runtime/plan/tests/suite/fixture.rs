@@ -174,7 +174,7 @@ pub fn plan() -> ExecutionPlan {
                     )]),
                 },
             ],
-            login: Some("ec2-user".into()),
+            logins: vec!["ec2-user".into(), "root".into()],
             facts: BTreeMap::from([("product".into(), Value::Name("cloud".into()))]),
         }]),
         disks: Table::from(vec![Disk {

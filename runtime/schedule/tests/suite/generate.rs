@@ -83,7 +83,7 @@ pub fn image(arch: &str) -> Image {
         version: None,
         arch: arch.to_owned(),
         sources: vec![ImageSource::LocalHost],
-        login: None,
+        logins: Vec::new(),
         facts: BTreeMap::new(),
     }
 }

@@ -68,7 +68,7 @@ impl Login {
             .await
             .map_err(|error| classify(&error))?;
         let socket = self.agent_socket.as_deref();
-        Attempt::new(&mut handle, &self.reach.user, self.algorithms, socket)
+        Attempt::new(&mut handle, self.reach.user(), self.algorithms, socket)
             .perform(&self.reach.credentials)
             .await?;
         Ok(Connection {

@@ -31,7 +31,7 @@ impl Keys {
     pub fn reach(&self, dialer: impl Dialer + 'static) -> Reach {
         Reach {
             dialer: Arc::new(dialer),
-            user: "root".into(),
+            users: vec!["root".into()],
             credentials: vec![Credential::Key(self.client.private_key.as_str().into())],
             host_key: HostKeyCheck::Pinned(self.host.public_key.clone()),
         }

@@ -38,7 +38,7 @@ fn request(life: u32) -> MachineRequest {
         run: run(),
         cell: CellId::of("cell", []),
         image: ImageSource::LocalHost,
-        login: None,
+        logins: Vec::new(),
         machine: machine(),
         disks: Vec::new(),
         boot: Default::default(),

@@ -27,10 +27,9 @@ async fn another_client_key_is_refused() {
     reach.credentials = vec![Credential::Key(KeyPair::generate().private_key.into())];
     assert_eq!(refused(&reach).await, ConnectErrorKind::Auth);
     reach.credentials = vec![Credential::Key(keys.client.private_key.as_str().into())];
-    reach.user = "ubuntu".into();
+    reach.users = vec!["ubuntu".into(), "root".into()];
     assert_eq!(refused(&reach).await, ConnectErrorKind::Auth);
-    reach.user = "root".into();
-    exec(&*log_in(&reach).await, "true").await;
+    exec(&*log_in(&reach.for_user("root")).await, "true").await;
 }
 
 #[tokio::test]
