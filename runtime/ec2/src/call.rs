@@ -3,10 +3,12 @@
 use std::error::Error;
 use std::fmt::Debug;
 use std::future::Future;
+use std::iter;
 use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, SdkConfig};
+use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::config::ProvideCredentials;
 use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
@@ -42,10 +44,8 @@ impl CallError {
         }
         let meaning = match error {
             SdkError::ConstructionFailure(_) => Meaning::Parameters,
-            // Among them a call for which there were no credentials: it was not sent.
-            SdkError::DispatchFailure(failure) if !failure.is_io() && !failure.is_timeout() => {
-                Meaning::Unauthorised
-            }
+            // It was not sent. What else went wrong with a connection may have been after EC2 had the call.
+            SdkError::DispatchFailure(_) if lacks_credentials(error) => Meaning::Unauthorised,
             // The answer was lost, or there was none.
             _ => Meaning::Transient,
         };
@@ -75,11 +75,20 @@ impl CallError {
     }
 }
 
+/// Whether a call was not made because nobody could say who makes it.
+fn lacks_credentials(error: &(dyn Error + 'static)) -> bool {
+    causes(error).any(|cause| cause.is::<CredentialsError>())
+}
+
+/// An error, what brought it about, what brought that about, and so on.
+fn causes<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
+    iter::successors(Some(error), |cause| Error::source(*cause))
+}
+
 /// An error and what brought it about, in one line, what says the same once.
 fn told(error: &(dyn Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(error as &dyn Error), |error| (*error).source());
     let mut told = String::new();
-    for cause in causes.map(ToString::to_string) {
+    for cause in causes(error).map(ToString::to_string) {
         let cause = cause.lines().map(str::trim).collect::<Vec<_>>().join(" ");
         if !told.contains(&cause) {
             let separator = if told.is_empty() { "" } else { ": " };
@@ -221,4 +230,40 @@ impl Line {
 /// Whether the same call may go well later.
 fn passes(meaning: Meaning) -> bool {
     matches!(meaning, Meaning::Throttled | Meaning::Transient)
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_config::Region;
+    use aws_credential_types::provider::{
+        ProvideCredentials, SharedCredentialsProvider, future::ProvideCredentials as Provided,
+    };
+
+    use super::*;
+
+    #[derive(Debug)]
+    struct Nobody;
+
+    impl ProvideCredentials for Nobody {
+        fn provide_credentials<'a>(&'a self) -> Provided<'a>
+        where
+            Self: 'a,
+        {
+            Provided::ready(Err(CredentialsError::not_loaded("there are none")))
+        }
+    }
+
+    #[tokio::test]
+    async fn without_credentials_nothing_was_done() {
+        let sdk = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("eu-west-1"))
+            .endpoint_url("http://127.0.0.1:9")
+            .credentials_provider(SharedCredentialsProvider::new(Nobody))
+            .build();
+        let client = account::client(&sdk, "eu-west-1");
+        let error = client.describe_regions().send().await;
+        let error = CallError::of(&error.expect_err("it is not made"));
+        assert_eq!(error.meaning, Meaning::Unauthorised, "{error}");
+    }
 }

@@ -63,12 +63,13 @@ pub(crate) struct RunningMachine {
 }
 
 impl RunningMachine {
-    /// Starts a machine.
+    /// Starts a machine, to which `admitted` may log in beside the one who asked for it.
     pub(crate) fn start(
         config: &LocalConfig,
         request: &MachineRequest,
         first_cpu: u32,
         lower: Lower,
+        admitted: &[String],
     ) -> Result<Self, Trouble> {
         let (host, client) = (KeyPair::generate(), KeyPair::generate());
         // Bound here, in the host's network, and served from inside the sandbox, which has none.
@@ -102,7 +103,8 @@ impl RunningMachine {
             },
             places: request.disks.iter().map(|disk| disk.disk).collect(),
         };
-        let order = order(config, request, first_cpu, lower, host, client);
+        let mut order = order(config, request, first_cpu, lower, host, client);
+        order.authorized_keys.extend_from_slice(admitted);
         match machine.await_start(&lease, &order) {
             Ok(()) => {
                 machine.lease = Some(lease);
@@ -312,7 +314,7 @@ fn order(
         disks: request.disks.iter().map(|disk| disk.size_bytes).collect(),
         lower,
         host_key: host.private_key,
-        authorized_key: client.public_key,
+        authorized_keys: vec![client.public_key],
     }
 }
 

@@ -81,6 +81,8 @@ impl LocalConfig {
 /// The program that uses it calls [`crate::enter_if_helper`] as the first line of its `main`.
 pub struct LocalProvider {
     config: LocalConfig,
+    /// Public keys that may log in to its machines beside the one that is made for each.
+    admitted: Arc<[String]>,
     /// A machine is behind a lock of its own, so that two calls about one token wait for each other and
     /// for nobody else.
     machines: Mutex<BTreeMap<MachineToken, Arc<Mutex<Option<RunningMachine>>>>>,
@@ -94,9 +96,18 @@ impl LocalProvider {
     pub fn new(config: LocalConfig) -> Self {
         Self {
             config: config.resolved(),
+            admitted: Arc::default(),
             machines: Mutex::default(),
             next_cpu: AtomicU32::new(0),
         }
+    }
+
+    /// Lets whoever has one of these keys log in to its machines as root too. Each is a public key in OpenSSH's text
+    /// form; with one that is none, no machine starts.
+    #[must_use]
+    pub fn admitting(mut self, public_keys: impl IntoIterator<Item = String>) -> Self {
+        self.admitted = public_keys.into_iter().collect();
+        self
     }
 
     /// Whether this host and this user can run local machines at all. To be asked before anything starts.
@@ -171,6 +182,7 @@ impl Provider for LocalProvider {
             .next_cpu
             .fetch_add(request.machine.vcpus, Ordering::Relaxed);
         let (config, order) = (self.config.clone(), request.clone());
+        let admitted = Arc::clone(&self.admitted);
         // Goes on where this future is dropped, and leaves the machine where its release finds it.
         let started = tokio::task::spawn_blocking(move || {
             let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
@@ -179,7 +191,7 @@ impl Provider for LocalProvider {
             }
             let lower = image::resolve(&config, &order.image)
                 .map_err(|trouble| (AcquireErrorKind::Unsupported, trouble))?;
-            let machine = RunningMachine::start(&config, &order, first_cpu, lower)
+            let machine = RunningMachine::start(&config, &order, first_cpu, lower, &admitted)
                 .map_err(|trouble| (AcquireErrorKind::Broken, trouble))?;
             Ok(place.insert(machine).acquired().clone())
         });

@@ -50,7 +50,7 @@ async fn serve(
     wire::send(&reports, &SandboxReport::Serving).doing("report to the supervisor")?;
     let config = ServerConfig {
         host_key: order.host_key,
-        authorized_key: order.authorized_key,
+        authorized_keys: order.authorized_keys,
         hook: Arc::new(Hook { watch, commands }),
     };
     dva_ssh::serve(listener, config).await.doing("serve")

@@ -194,7 +194,7 @@ impl<'a> Machine<'a> {
         };
         let to_server = ServerOrder {
             host_key: order.host_key.clone(),
-            authorized_key: order.authorized_key.clone(),
+            authorized_keys: order.authorized_keys.clone(),
             disks: nodes,
         };
         let listener = self.listener.try_clone().doing("share the listener")?;

@@ -37,8 +37,8 @@ pub(crate) struct MachineOrder {
     pub lower: Lower,
     /// Its private host key.
     pub host_key: String,
-    /// The public key that may log in.
-    pub authorized_key: String,
+    /// The public keys that may log in.
+    pub authorized_keys: Vec<String>,
 }
 
 /// What a root file system is an overlay of.
@@ -169,8 +169,8 @@ pub(crate) struct DeviceNumber {
 pub(crate) struct ServerOrder {
     /// Its private host key.
     pub host_key: String,
-    /// The public key that may log in.
-    pub authorized_key: String,
+    /// The public keys that may log in.
+    pub authorized_keys: Vec<String>,
     /// The machine's extra disks.
     pub disks: Vec<DiskNode>,
 }

@@ -47,7 +47,7 @@ async fn start() -> Reach {
     let address = listener.local_addr().expect("an address");
     let config = ServerConfig {
         host_key: host.private_key,
-        authorized_key: client.public_key,
+        authorized_keys: vec![client.public_key],
         hook: Arc::new(NoHook),
     };
     tokio::spawn(serve(listener, config));

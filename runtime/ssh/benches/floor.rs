@@ -77,7 +77,7 @@ async fn own() -> Target {
     let port = listener.local_addr().expect("an address").port();
     let config = ServerConfig {
         host_key: host.private_key,
-        authorized_key: client.public_key,
+        authorized_keys: vec![client.public_key],
         hook: Arc::new(NoHook),
     };
     tokio::spawn(serve(listener, config));

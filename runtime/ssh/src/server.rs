@@ -1,6 +1,6 @@
 //! The SSH server of local machines: runs inside a sandbox as a plain process.
 //!
-//! It does what the runtime needs and what sshd would do: one key of the user `root`, `exec`
+//! It does what the runtime needs and what sshd would do: keys of the user `root`, `exec`
 //! requests and files by SFTP, no terminal, no forwarding. What a command's own environment is, the caller
 //! writes into the command.
 
@@ -33,8 +33,8 @@ const WAITING_MESSAGES: usize = 16;
 pub struct ServerConfig {
     /// The private host key in OpenSSH's text form.
     pub host_key: String,
-    /// The public key that may log in, in OpenSSH's text form; no other may.
-    pub authorized_key: String,
+    /// The public keys that may log in, in OpenSSH's text form; no others may.
+    pub authorized_keys: Vec<String>,
     /// What is done after each command.
     pub hook: Arc<dyn ExecHook>,
 }
@@ -79,9 +79,11 @@ pub async fn serve(listener: TcpListener, config: ServerConfig) -> io::Result<()
     };
     let host_key =
         key::private_key(&config.host_key).map_err(|message| invalid("host key", message))?;
-    let authorized = key::public_key(&config.authorized_key)
-        .map_err(|message| invalid("authorized key", message))?;
-    let authorized = Arc::new(authorized.key_data().clone());
+    let authorized = config.authorized_keys.iter().map(|line| {
+        let key = key::public_key(line).map_err(|message| invalid("authorized key", message))?;
+        Ok(key.key_data().clone())
+    });
+    let authorized: Arc<[_]> = authorized.collect::<io::Result<_>>()?;
     let russh_config = Arc::new(server::Config {
         server_id: SshId::Standard(Cow::Borrowed(concat!(
             "SSH-2.0-dva_",

@@ -36,7 +36,7 @@ impl Host {
         let address = listener.local_addr().expect("bound");
         let config = ServerConfig {
             host_key: host.private_key,
-            authorized_key: client.public_key,
+            authorized_keys: vec![client.public_key],
             hook: Arc::new(NoHook),
         };
         runtime.spawn(serve(listener, config));

@@ -8,26 +8,23 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_config::SdkConfig;
 use aws_sdk_ec2::Client;
-use aws_sdk_ec2::config::{Credentials, SharedCredentialsProvider};
 use aws_sdk_ec2::types::{Filter, InstanceStateName};
-use dva_ec2::{Account, Ec2Config, Ec2Provider, LoginKey, Patience, SourceRange, TimerUse};
-use dva_plan::plan::{DiskIx, ImageSource, Machine, Network};
-use dva_plan::{CellId, RunId};
+use dva_ec2::{Ec2Provider, LoginKey};
+use dva_plan::RunId;
+use dva_plan::plan::{DiskIx, ImageSource};
 use dva_runtime::provider::{
-    AcquireErrorKind, BootRequest, ControlErrorKind, DetachMode, DiskRequest, MachineRequest,
-    MachineToken, Provider,
+    AcquireErrorKind, ControlErrorKind, DetachMode, DiskRequest, MachineRequest, MachineToken,
+    Provider,
 };
 use dva_runtime::transport::{ByteStream, Dialer};
 
-use crate::moto;
+use crate::{ground, moto};
 
 /// Of no machine; moto asks for one that is well-formed.
 const PUBLIC_KEY: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE";
-
-const PARTITION: &str = "aws";
 
 /// A region of moto, and what it has that costs or stays.
 struct Ground {
@@ -54,12 +51,7 @@ impl Dialer for Port {
 impl Ground {
     /// One of a region that no other test uses; `None` where there is no moto.
     fn new(region: &str) -> Option<Self> {
-        let sdk = SdkConfig::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::new(region.to_owned()))
-            .endpoint_url(moto::url()?)
-            .credentials_provider(SharedCredentialsProvider::new(Credentials::for_tests()))
-            .build();
+        let sdk = ground::sdk(region, moto::url()?);
         Some(Self {
             region: region.to_owned(),
             client: Client::new(&sdk),
@@ -71,62 +63,16 @@ impl Ground {
     /// A provider, as a process that has just been started has one.
     fn provider(&self, answers: &Arc<AtomicBool>) -> Ec2Provider {
         let answers = Arc::clone(answers);
-        let account = Account {
-            endpoint_url: self.sdk.endpoint_url().map(str::to_owned),
-            ..Account::default()
+        let key = LoginKey {
+            private: "none".into(),
+            public: PUBLIC_KEY.to_owned(),
         };
-        let config = Ec2Config {
-            accounts: [(PARTITION.to_owned(), account)].into(),
-            regions: [(self.region.clone(), PARTITION.to_owned())].into(),
-            networks: Default::default(),
-            usual_network: Default::default(),
-            ssh_from: vec![SourceRange::parse("198.51.100.7/32").expect("a range")],
-            key: LoginKey {
-                private: "none".into(),
-                public: PUBLIC_KEY.to_owned(),
-            },
-            user: "ec2-user".to_owned(),
-            owner: "tests".to_owned(),
-            timer: TimerUse::Set,
-            dial: Arc::new(move |_: SocketAddr| Arc::new(Port(Arc::clone(&answers)))),
-            patience: Patience {
-                poll: Duration::from_millis(20),
-                dial: Duration::from_millis(20),
-                settle: Duration::from_millis(300),
-                host_key: Duration::ZERO,
-                reboot: Duration::from_secs(5),
-                volume: Duration::from_secs(5),
-            },
-        };
-        Ec2Provider::with_accounts(config, [(PARTITION.to_owned(), self.sdk.clone())].into())
+        let dial = Arc::new(move |_: SocketAddr| Arc::new(Port(Arc::clone(&answers))) as _);
+        ground::provider(ground::config(&self.region, key, dial), &self.sdk)
     }
 
     fn request(&self, life: u32) -> MachineRequest {
-        MachineRequest {
-            token: MachineToken::new(&self.run, life),
-            run: self.run.clone(),
-            cell: CellId::new("0123456789abcdef0123"),
-            image: ImageSource::Ec2Ami {
-                ids: [(self.region.clone(), moto::IMAGE.to_owned())].into(),
-            },
-            logins: Vec::new(),
-            machine: Machine {
-                region: self.region.clone(),
-                partition: "aws".to_owned(),
-                r#type: "m5.large".to_owned(),
-                vcpus: 2,
-                memory_bytes: 8 << 30,
-                arch: "x86_64".to_owned(),
-                features: None,
-                quote: None,
-            },
-            disks: Vec::new(),
-            boot: BootRequest::default(),
-            network: Network::default(),
-            network_name: None,
-            market: Vec::new(),
-            lifetime: Duration::from_secs(3_600),
-        }
+        ground::request(&self.region, &self.run, life)
     }
 
     /// The names of all that is there and has not ended.

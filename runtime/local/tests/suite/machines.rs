@@ -7,6 +7,8 @@ use std::time::Instant;
 
 use dva_local::LocalProvider;
 use dva_runtime::provider::{AcquireErrorKind, Provider};
+use dva_runtime::transport::Credential;
+use dva_ssh::KeyPair;
 
 use crate::ground::{Ground, Guest, block_on, request, token};
 use crate::{Done, Test};
@@ -20,6 +22,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("machines::what_is_the_hosts_stays_whole", host_stays_whole),
     ("machines::the_state_folder_is_out_of_sight", out_of_sight),
     ("machines::a_token_names_one_machine", one_machine_a_token),
+    ("machines::a_further_key_may_log_in", admitted),
     ("machines::what_cannot_be_served_is_refused", refused),
     ("machines::four_start_at_once_and_fast", four_at_once),
 ];
@@ -296,6 +299,22 @@ fn one_machine_a_token() -> Done {
             .release_token(&token(99))
             .await
             .expect("an end");
+    });
+    ground.assert_clean();
+    Done::Passed
+}
+
+fn admitted() -> Done {
+    let ground = Ground::new();
+    let key = KeyPair::generate();
+    let provider = LocalProvider::new(ground.config.clone()).admitting([key.public_key]);
+    block_on(async {
+        let mut machine = provider.acquire(&request(1)).await.expect("a machine");
+        assert_eq!(Guest::login(machine.clone()).await.ok("id -u").await, "0");
+        machine.reach.credentials = vec![Credential::Key(key.private_key.into())];
+        assert_eq!(Guest::login(machine).await.ok("id -u").await, "0");
+        let released = provider.release_token(&token(1)).await;
+        released.expect("it ends");
     });
     ground.assert_clean();
     Done::Passed

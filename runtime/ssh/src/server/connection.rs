@@ -16,14 +16,14 @@ const USER: &str = "root";
 
 /// The state of one connection.
 pub(super) struct Connection {
-    authorized: Arc<KeyData>,
+    authorized: Arc<[KeyData]>,
     hook: Arc<dyn ExecHook>,
     /// Channels that were opened and have not been given a command.
     idle: BTreeMap<ChannelId, Channel<Msg>>,
 }
 
 impl Connection {
-    pub(super) fn new(authorized: Arc<KeyData>, hook: Arc<dyn ExecHook>) -> Self {
+    pub(super) fn new(authorized: Arc<[KeyData]>, hook: Arc<dyn ExecHook>) -> Self {
         Self {
             authorized,
             hook,
@@ -32,7 +32,7 @@ impl Connection {
     }
 
     fn judge(&self, user: &str, key: &KeyData) -> Auth {
-        if user == USER && key == &*self.authorized {
+        if user == USER && self.authorized.contains(key) {
             Auth::Accept
         } else {
             Auth::reject()

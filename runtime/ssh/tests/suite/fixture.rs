@@ -40,7 +40,7 @@ impl Keys {
     pub fn server(&self, hook: Arc<dyn ExecHook>) -> ServerConfig {
         ServerConfig {
             host_key: self.host.private_key.clone(),
-            authorized_key: self.client.public_key.clone(),
+            authorized_keys: vec![self.client.public_key.clone()],
             hook,
         }
     }

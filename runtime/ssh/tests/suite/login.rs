@@ -72,7 +72,7 @@ async fn keys_that_cannot_be_read_are_unusable() {
 #[tokio::test]
 async fn a_server_does_not_start_with_keys_that_cannot_be_read() {
     let mut config = Keys::new().server(Arc::new(NoHook));
-    config.authorized_key = "no key".into();
+    config.authorized_keys = vec!["no key".into()];
     let (listener, _) = listen().await;
     let error = serve(listener, config).await.expect_err("refuses");
     assert_eq!(error.kind(), io::ErrorKind::InvalidInput);

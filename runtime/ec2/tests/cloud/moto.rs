@@ -45,7 +45,7 @@ pub fn url() -> Option<&'static str> {
 }
 
 /// Says why a test is skipped, which `DVA_FULL=1` does not allow.
-fn skip(why: &str) {
+pub fn skip(why: &str) {
     let full = std::env::var_os("DVA_FULL").is_some_and(|value| value == "1");
     assert!(!full, "DVA_FULL=1 and {why}");
     println!("SKIP {why}");
