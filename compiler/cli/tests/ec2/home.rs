@@ -8,36 +8,82 @@ use std::process::{Child, Command, Output, Stdio};
 use dva_plan::RunReport;
 use dva_plan::document::read;
 
-use crate::cloud::{Boots, Cloud};
+use crate::cloud::{Boots, Cloud, xml};
 
-/// The region of all plans.
-pub const REGION: &str = "eu-west-1";
+/// The region of most plans.
+const REGION: &str = "eu-west-1";
+
+/// The partition of a region.
+fn partition(region: &str) -> &'static str {
+    match region {
+        _ if region.starts_with("cn-") => "aws-cn",
+        _ if region.starts_with("us-gov-") => "aws-us-gov",
+        _ => "aws",
+    }
+}
 
 /// A folder and its cloud.
 pub struct Home {
     /// What is called in place of EC2.
     pub cloud: Cloud,
     folder: tempfile::TempDir,
+    regions: Vec<String>,
     before: BTreeSet<String>,
 }
 
 impl Home {
     /// One with a plan; `None`, having said why, where there can be no cloud.
     pub fn with(plan: &str) -> Option<Self> {
+        Self::of(plan, &[REGION])
+    }
+
+    /// One with a plan and these regions.
+    pub fn of(plan: &str, regions: &[&str]) -> Option<Self> {
         let cloud = Cloud::up(Boots::Machines)?;
         let folder = tempfile::tempdir().expect("a folder");
         fs::write(folder.path().join("test.plan"), plan).expect("written");
-        let config = format!(
-            "ssh_from = [\"198.51.100.7/32\"]\nowner = \"tests\"\n\n[account.aws]\nregions = [\"{REGION}\"]\n\
-             endpoint_url = \"{}\"\n",
-            cloud.url()
-        );
+        let mut config = "ssh_from = [\"198.51.100.7/32\"]\nowner = \"tests\"\n".to_owned();
+        let partitions: BTreeSet<_> = regions.iter().map(|region| partition(region)).collect();
+        for partition in partitions {
+            let of_it = regions
+                .iter()
+                .filter(|region| self::partition(region) == partition);
+            let (of_it, url) = (of_it.collect::<Vec<_>>(), cloud.url());
+            config +=
+                &format!("[account.{partition}]\nregions = {of_it:?}\nendpoint_url = \"{url}\"\n");
+        }
         fs::write(folder.path().join("dva.toml"), config).expect("written");
-        Some(Self {
-            before: cloud.left(REGION),
+        let mut home = Self {
+            before: BTreeSet::new(),
+            regions: regions.iter().map(|region| (*region).to_owned()).collect(),
             cloud,
             folder,
-        })
+        };
+        home.before = home.there();
+        Some(home)
+    }
+
+    /// Says more in the configuration.
+    pub fn configure(&mut self, more: &str) {
+        let path = self.path().join("dva.toml");
+        let config = fs::read_to_string(&path).expect("it was written");
+        fs::write(path, config + more).expect("written");
+        // What was made for it is no remains of a run.
+        self.before = self.there();
+    }
+
+    /// Makes a subnet of IPv4 and IPv6 in a region's default network.
+    pub fn dual_subnet(&self, region: &str) -> String {
+        let networks = self.cloud.ask(region, "DescribeVpcs", &[]);
+        let network = xml::text(&networks, "vpcId").expect("there is one");
+        let subnet = [
+            ("VpcId", network),
+            ("CidrBlock", "172.31.128.0/20"),
+            ("Ipv6CidrBlock", "2001:db8:1:2::/64"),
+        ];
+        let made = self.cloud.ask(region, "CreateSubnet", &subnet);
+        let id = xml::text(&made, "subnetId");
+        id.unwrap_or_else(|| panic!("{made}")).to_owned()
     }
 
     /// The folder.
@@ -101,7 +147,11 @@ impl Home {
 
     /// What is in the cloud that was not there before.
     pub fn left(&self) -> Vec<String> {
-        let left = self.cloud.left(REGION);
-        left.difference(&self.before).cloned().collect()
+        self.there().difference(&self.before).cloned().collect()
+    }
+
+    fn there(&self) -> BTreeSet<String> {
+        let regions = self.regions.iter();
+        regions.flat_map(|region| self.cloud.left(region)).collect()
     }
 }

@@ -6,6 +6,7 @@
 mod cloud;
 mod home;
 mod kills;
+mod release;
 #[path = "../../../../runtime/local/tests/suite/runner.rs"]
 mod runner;
 mod whole;
@@ -14,6 +15,6 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     dva_local::enter_if_helper();
-    let all = [whole::TESTS, kills::TESTS].concat();
+    let all = [whole::TESTS, release::TESTS, kills::TESTS].concat();
     runner::run(&all, None)
 }

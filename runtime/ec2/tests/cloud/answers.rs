@@ -6,6 +6,7 @@ use base64ct::{Base64, Encoding};
 
 use super::call::Call;
 use super::http::Answer;
+use super::instance::Volume;
 use super::{Shared, fault, xml};
 
 /// Calls that had a client token, by region, action and token.
@@ -146,8 +147,8 @@ pub(super) fn detaching(call: &Call) -> Answer {
     )
 }
 
-/// The extra volumes that a call launches an instance with, as that instance is shown, and their sizes in GiB.
-pub(super) fn extra_volumes(call: &Call, shown: &str) -> Vec<(String, u64)> {
+/// The extra volumes that a call launches an instance with, as that instance is shown.
+pub(super) fn extra_volumes(call: &Call, shown: &str) -> Vec<Volume> {
     let mapping = |number: u32| format!("BlockDeviceMapping.{number}");
     // The first is the root disk.
     let asked = (2..).map_while(|number| {
@@ -164,7 +165,13 @@ pub(super) fn extra_volumes(call: &Call, shown: &str) -> Vec<(String, u64)> {
         xml::text(device, "volumeId").map(str::to_owned)
     };
     asked
-        .filter_map(|(name, size)| Some((volume_at(name)?, size)))
+        .filter_map(|(name, gibibytes)| {
+            Some(Volume {
+                id: volume_at(name)?,
+                name: name.clone(),
+                gibibytes,
+            })
+        })
         .collect()
 }
 

@@ -40,7 +40,7 @@ use answers::Tokens;
 use call::Call;
 use fault::{Deed, Fault};
 use http::{Answer, Request};
-use instance::{Instance, Order};
+use instance::{Instance, Order, Volume};
 
 /// A cloud of its own, which shares moto with those of other tests and nothing in it: each has an account of its own.
 pub struct Cloud {
@@ -90,6 +90,8 @@ struct Known {
     parameters: BTreeMap<String, String>,
     /// Of Service Quotas, by code.
     quotas: BTreeMap<String, u32>,
+    /// How many machines one call launches at most.
+    most_at_once: Option<usize>,
     /// What went wrong here, and nobody was told.
     troubles: Vec<String>,
 }
@@ -162,6 +164,11 @@ impl Cloud {
     /// Has all consoles say this, in place of the host key of their machine.
     pub fn console_says(&self, text: &str) {
         self.shared.known().console = Some(text.to_owned());
+    }
+
+    /// Has one call launch so many machines at most.
+    pub fn launches_at_most(&self, machines: usize) {
+        self.shared.known().most_at_once = Some(machines);
     }
 
     /// Gives Systems Manager a parameter.
@@ -350,12 +357,31 @@ impl Shared {
         let mut request = request.clone();
         let account = (ACCOUNT.to_owned(), self.account.clone());
         request.headers.push(account);
+        if call.action == "RunInstances" {
+            self.set_count(call, &mut request);
+        }
         let mut answer = request.send(self.moto).await?;
         if answer.is_ok() {
             self.follow(call, &answer.text()).await?;
             answer.body = self.rewritten(call, &answer.text()).await.into_bytes();
         }
         Ok(answer)
+    }
+
+    /// Asks for as many machines as there are to be: moto launches the least that is asked for, EC2 the most that it can.
+    fn set_count(&self, call: &Call, request: &mut Request) {
+        let count = |name: &str| call.parameter(name).parse::<usize>().unwrap_or(1);
+        let (least, most) = (count("MinCount"), count("MaxCount"));
+        let launched = most
+            .min(self.known().most_at_once.unwrap_or(most))
+            .max(least);
+        let body = String::from_utf8_lossy(&request.body);
+        let body = body.replace(
+            &format!("MinCount={least}"),
+            &format!("MinCount={launched}"),
+        );
+        let body = body.replace(&format!("MaxCount={most}"), &format!("MaxCount={launched}"));
+        request.body = body.into_bytes();
     }
 
     /// Does to local machines what was done in moto.
@@ -380,10 +406,14 @@ impl Shared {
                 }
             }
             "AttachVolume" => {
-                let volume = call.parameter("VolumeId");
-                let size = self.known().sizes.get(volume).copied().unwrap_or(1);
+                let id = call.parameter("VolumeId");
+                let volume = Volume {
+                    id: id.to_owned(),
+                    name: call.parameter("Device").to_owned(),
+                    gibibytes: self.known().sizes.get(id).copied().unwrap_or(1),
+                };
                 if let Some(instance) = self.instance(call.parameter("InstanceId")) {
-                    let attached = instance.attach(volume, size).await;
+                    let attached = instance.attach(volume).await;
                     self.note_trouble("attach", attached);
                 }
             }

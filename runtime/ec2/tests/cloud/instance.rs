@@ -37,8 +37,19 @@ pub(super) struct Order {
     pub memory_bytes: u64,
     /// Who may log in.
     pub public_key: Option<String>,
-    /// Its extra volumes and their sizes in GiB.
-    pub volumes: Vec<(String, u64)>,
+    /// Its extra volumes.
+    pub volumes: Vec<Volume>,
+}
+
+/// A volume that is attached.
+#[derive(Clone)]
+pub(super) struct Volume {
+    /// EC2's name for it.
+    pub id: String,
+    /// The name under which it is attached: `/dev/sdf`.
+    pub name: String,
+    /// Its size in GiB.
+    pub gibibytes: u64,
 }
 
 /// An instance.
@@ -66,7 +77,7 @@ struct State {
 #[derive(Clone)]
 struct Place {
     disk: DiskIx,
-    gibibytes: u64,
+    volume: Volume,
     /// Its node inside, while it is attached.
     device: Option<String>,
     /// Whether it goes once nobody uses it.
@@ -113,14 +124,14 @@ impl Instance {
         let provider = LocalProvider::new(config.clone()).admitting(self.order.public_key.clone());
         let acquired = provider.acquire(&request).await;
         let acquired = acquired.map_err(|error| error.to_string())?;
-        for ((volume, gibibytes), disk) in self.order.volumes.iter().zip(&acquired.disks) {
+        for (volume, disk) in self.order.volumes.iter().zip(&acquired.disks) {
             let place = Place {
                 disk: disk.disk,
-                gibibytes: *gibibytes,
+                volume: volume.clone(),
                 device: Some(disk.device.clone()),
                 is_leaving: false,
             };
-            state.volumes.insert(volume.clone(), place);
+            state.volumes.insert(volume.id.clone(), place);
         }
         state.machine = Some(Booted {
             provider,
@@ -149,7 +160,7 @@ impl Instance {
                 quote: None,
             },
             disks: disks
-                .map(|(number, (volume, gibibytes))| request_of(DiskIx(number), volume, *gibibytes))
+                .map(|(number, volume)| request_of(DiskIx(number), volume))
                 .collect(),
             boot: BootRequest::default(),
             network: Network::default(),
@@ -167,11 +178,9 @@ impl Instance {
         let dialer = match &state.machine {
             None => None,
             Some(machine) => {
-                let attached = state.volumes.iter();
-                let attached =
-                    attached.filter_map(|(volume, place)| Some((volume, place.device.as_ref()?)));
+                let attached = state.volumes.values();
                 let script: String = attached
-                    .map(|(volume, device)| links(volume, device))
+                    .filter_map(|place| Some(links(&place.volume, place.device.as_ref()?)))
                     .collect();
                 machine.run(&script).await?;
                 Some(Arc::clone(&machine.acquired.reach.dialer))
@@ -248,25 +257,25 @@ impl Instance {
     }
 
     /// Attaches a volume.
-    pub(super) async fn attach(&self, volume: &str, gibibytes: u64) -> Result<(), String> {
+    pub(super) async fn attach(&self, volume: Volume) -> Result<(), String> {
         let mut state = self.state.lock().await;
         let next = DiskIx(u32::try_from(state.volumes.len()).unwrap_or(u32::MAX));
-        let known = state.volumes.get(volume);
-        let (disk, gibibytes) = known.map_or((next, gibibytes), |it| (it.disk, it.gibibytes));
+        let disk = state.volumes.get(&volume.id).map_or(next, |it| it.disk);
         let Some(machine) = &state.machine else {
             return Ok(());
         };
-        let request = request_of(disk, volume, gibibytes);
+        let request = request_of(disk, &volume);
         let attached = machine.provider.attach(&machine.token, &request).await;
         let attached = attached.map_err(|error| error.to_string())?;
-        machine.run(&links(volume, &attached.device)).await?;
+        machine.run(&links(&volume, &attached.device)).await?;
+        let id = volume.id.clone();
         let place = Place {
             disk,
-            gibibytes,
+            volume,
             device: Some(attached.device),
             is_leaving: false,
         };
-        state.volumes.insert(volume.to_owned(), place);
+        state.volumes.insert(id, place);
         Ok(())
     }
 
@@ -285,7 +294,7 @@ impl Instance {
             .await;
         detached.map_err(|error| error.to_string())?;
         place.is_leaving = true;
-        machine.has_let_go(volume, place).await
+        machine.has_let_go(place).await
     }
 
     /// The volumes that were to go, each with whether it has gone by now.
@@ -297,7 +306,7 @@ impl Instance {
         let mut leaving = Vec::new();
         if let Some(machine) = machine {
             for (volume, place) in volumes.iter_mut().filter(|(_, place)| place.is_leaving) {
-                leaving.push((volume.clone(), machine.has_let_go(volume, place).await?));
+                leaving.push((volume.clone(), machine.has_let_go(place).await?));
             }
         }
         Ok(leaving)
@@ -336,38 +345,45 @@ impl Booted {
     }
 
     /// Whether a volume that was to go has gone; its links go with it.
-    async fn has_let_go(&self, volume: &str, place: &mut Place) -> Result<bool, String> {
+    async fn has_let_go(&self, place: &mut Place) -> Result<bool, String> {
         let is_attached = self.provider.is_attached(&self.token, place.disk).await;
         if is_attached.map_err(|error| error.to_string())? {
             return Ok(false);
         }
         place.is_leaving = false;
         place.device = None;
-        self.run(&format!("rm -f {}*\n", link(volume))).await?;
+        let [by_serial, by_name] = names(&place.volume);
+        self.run(&format!("rm -f {by_serial}* {by_name}*\n"))
+            .await?;
         Ok(true)
     }
 }
 
-fn request_of(disk: DiskIx, volume: &str, gibibytes: u64) -> DiskRequest {
+fn request_of(disk: DiskIx, volume: &Volume) -> DiskRequest {
     DiskRequest {
         disk,
-        name: volume.to_owned(),
-        size_bytes: gibibytes << 30,
+        name: volume.id.clone(),
+        size_bytes: volume.gibibytes << 30,
     }
 }
 
-/// The link that udev makes to a volume's device.
-fn link(volume: &str) -> String {
-    let serial = volume.replace('-', "");
-    format!("/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_{serial}")
+/// What its machine calls a volume: the link that udev makes where disks are NVMe, and the node that there is under Xen.
+fn names(volume: &Volume) -> [String; 2] {
+    let serial = volume.id.replace('-', "");
+    [
+        format!("/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_{serial}"),
+        volume.name.replace("/dev/sd", "/dev/xvd"),
+    ]
 }
 
-/// Makes it, and those of partitions, which may come later.
-fn links(volume: &str, device: &str) -> String {
-    let link = link(volume);
+/// Makes links of these names to a device, and to partitions of it, which may come later.
+fn links(volume: &Volume, device: &str) -> String {
+    let [by_serial, by_name] = names(volume);
     format!(
-        "mkdir -p /dev/disk/by-id && ln -sfn {device} {link} &&\n\
-         for part in 1 2 3 4; do ln -sfn {device}$part {link}-part$part; done\n"
+        "mkdir -p /dev/disk/by-id && ln -sfn {device} {by_serial} && ln -sfn {device} {by_name} &&\n\
+         for part in 1 2 3 4; do\n\
+         ln -sfn {device}$part {by_serial}-part$part && ln -sfn {device}$part {by_name}$part\n\
+         done\n"
     )
 }
 

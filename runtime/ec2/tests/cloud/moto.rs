@@ -12,13 +12,32 @@ use std::time::Duration;
 const VERSION: &str = "5.2.5";
 /// The image that every region has.
 pub const IMAGE: &str = "ami-0123456789abcdef0";
-const IMAGES: &str = r#"[{
-    "ami_id": "ami-0123456789abcdef0", "state": "available", "public": true,
-    "owner_id": "123456789012", "image_location": "test/image", "root_device_type": "ebs",
-    "root_device_name": "/dev/xvda", "description": "test", "image_type": "machine",
-    "architecture": "x86_64", "name": "test-2026-11", "virtualization_type": "hvm",
-    "hypervisor": "xen", "creation_date": "2026-11-01T00:00:00.000Z"
-}]"#;
+/// The image that no name finds: a parameter has to hold its id.
+pub const NAMELESS_IMAGE: &str = "ami-0123456789abcdef1";
+/// Red Hat's account in each partition.
+const RED_HAT: [&str; 3] = ["309956199498", "219670896067", "841258680906"];
+
+/// The images of every region: one of ours, one that is found by a parameter, and one of Red Hat's.
+fn images() -> String {
+    let image = |id: &str, owner: &str, name: &str| {
+        serde_json::json!({
+            "ami_id": id, "state": "available", "public": true, "owner_id": owner,
+            "image_location": "test/image", "root_device_type": "ebs", "root_device_name": "/dev/xvda",
+            "description": "test", "image_type": "machine", "architecture": "x86_64", "name": name,
+            "virtualization_type": "hvm", "hypervisor": "xen", "boot_mode": "uefi-preferred", "creation_date": "2026-11-01T00:00:00.000Z"
+        })
+    };
+    let mut images = vec![
+        image(IMAGE, "123456789012", "test-2026-11"),
+        image(NAMELESS_IMAGE, "137112412989", "nameless"),
+    ];
+    let name = "RHEL-9.7.0_HVM-20261101-x86_64-0-Hourly2-GP3";
+    for (number, owner) in RED_HAT.iter().enumerate() {
+        images.push(image(&format!("ami-0123456789abcde0{number}"), owner, name));
+    }
+    serde_json::Value::from(images).to_string()
+}
+
 /// Ends when nobody holds its standard input any more.
 const SERVER: &str = "\
 import os, sys, threading
@@ -55,7 +74,7 @@ fn start() -> Result<Server, String> {
     let python = environment()?;
     let text = |error: io::Error| format!("moto does not start: {error}");
     let images = Path::new(env!("CARGO_TARGET_TMPDIR")).join("moto-images.json");
-    fs::write(&images, IMAGES).map_err(text)?;
+    fs::write(&images, self::images()).map_err(text)?;
     let port = TcpListener::bind("127.0.0.1:0")
         .and_then(|listener| listener.local_addr())
         .map_err(text)?
