@@ -30,6 +30,11 @@ pub trait Provider: Send + Sync {
         BTreeSet::new()
     }
 
+    /// When consoles are worth a look.
+    fn console_use(&self) -> ConsoleUse {
+        ConsoleUse::Always
+    }
+
     /// How its machines can be bought. A plan that wants none of these is not run.
     fn markets(&self) -> &'static [Market] {
         &[Market::OnDemand]
@@ -172,6 +177,15 @@ pub trait Provider: Send + Sync {
         let _ = lifetime;
         Err(ControlError::unsupported(token, "keep a machine"))
     }
+}
+
+/// When consoles are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConsoleUse {
+    /// At the end of every machine, for something that somebody should look at.
+    Always,
+    /// Where something has failed, or could not be judged: a look takes a call of which there are few.
+    AfterFailures,
 }
 
 /// How a disk is detached.

@@ -227,7 +227,7 @@ async fn taken_over(
     config: &Ec2Config,
     request: &MachineRequest,
 ) -> Result<Launch, CallError> {
-    let machines = site.machines().await?;
+    let machines = site.machines_before().await?;
     let mut alive = machines.iter().filter(|machine| !machine.is_ending());
     let Some(mine) = alive.find(|machine| machine.token.as_ref() == Some(&request.token)) else {
         return Ok(Launch::Never);

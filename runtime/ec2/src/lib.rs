@@ -35,6 +35,7 @@ mod call;
 mod console;
 mod ending;
 mod gather;
+mod group;
 mod image;
 mod instance;
 mod launch;

@@ -10,8 +10,9 @@ use dva_plan::RunId;
 use dva_plan::plan::{Capability, DiskIx, ImageSource, Machine};
 use dva_plan::quote::Market;
 use dva_runtime::provider::{
-    AcquireError, AcquireErrorKind, AcquiredMachine, AttachedDisk, ControlError, ControlErrorKind,
-    DetachMode, DiskRequest, EndRunError, MachineRequest, MachineToken, Provider, ReleaseError,
+    AcquireError, AcquireErrorKind, AcquiredMachine, AttachedDisk, ConsoleUse, ControlError,
+    ControlErrorKind, DetachMode, DiskRequest, EndRunError, MachineRequest, MachineToken, Provider,
+    ReleaseError,
 };
 use thiserror::Error;
 use tokio::sync::Mutex as AsyncMutex;
@@ -325,6 +326,11 @@ impl Provider for Ec2Provider {
             Capability::RootSize,
             Capability::Console,
         ])
+    }
+
+    /// Reading them is among the calls that EC2 allows least: five a second in a region.
+    fn console_use(&self) -> ConsoleUse {
+        ConsoleUse::AfterFailures
     }
 
     fn markets(&self) -> &'static [Market] {

@@ -21,7 +21,7 @@ use crate::site::Site;
 /// How long the first of several waits for others, in time that nobody is charged for.
 const LAUNCH_WITH: Duration = Duration::from_millis(50);
 /// How long a machine waits for others to end with it.
-const END_WITH: Duration = Duration::from_millis(200);
+const END_WITH: Duration = Duration::from_millis(400);
 /// The most machines of one call that ends some. Source: EC2 API reference, *TerminateInstances*: 1,000, and fewer are
 /// advised.
 const ENDED_AT_ONCE: usize = 100;

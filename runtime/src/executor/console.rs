@@ -6,6 +6,7 @@ use tracing::warn;
 
 use super::{Executor, LastLook, Message};
 use crate::folder::ConsoleFile;
+use crate::provider::ConsoleUse;
 
 /// How long the look may take; the end of the machine waits for no longer.
 const LOOK: Duration = Duration::from_secs(5);
@@ -14,7 +15,8 @@ impl Executor {
     /// Says what somebody should look at, and keeps all of what the console has said.
     pub(super) async fn look_at_console(&self, look: LastLook) {
         let life = &self.life;
-        if look == LastLook::None {
+        let spares = life.backend.provider.console_use() == ConsoleUse::AfterFailures;
+        if look == LastLook::None || look == LastLook::ForSigns && spares {
             return;
         }
         let Some(said) = life.witness().console(LOOK).await else {

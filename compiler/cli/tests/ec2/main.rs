@@ -2,6 +2,7 @@
 //!
 //! They have a `main` of their own, because machines re-execute the program that starts them.
 
+mod choices;
 #[path = "../../../../runtime/ec2/tests/cloud/cloud.rs"]
 mod cloud;
 mod home;
@@ -15,6 +16,6 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     dva_local::enter_if_helper();
-    let all = [whole::TESTS, release::TESTS, kills::TESTS].concat();
+    let all = [whole::TESTS, choices::TESTS, release::TESTS, kills::TESTS].concat();
     runner::run(&all, None)
 }
