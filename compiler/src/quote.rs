@@ -63,7 +63,7 @@ pub fn quote(
             price.surcharge_nano_usd_per_hour,
             price.surcharge_quality,
             "the difference of two price lists, by type",
-            &price.as_of,
+            &price.surcharge_as_of,
         ));
     }
     if let Some(rates) = catalog.rates(region) {

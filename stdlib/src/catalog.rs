@@ -133,7 +133,8 @@ impl Catalog {
                 machine_quality: row.quality,
                 surcharge_quality: row.quality,
                 source: row.source.into(),
-                as_of: row.as_of.into(),
+                as_of: row.as_of.clone().into(),
+                surcharge_as_of: row.as_of.into(),
             };
             ((row.region, row.r#type, row.os), price)
         }));

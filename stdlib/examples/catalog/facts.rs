@@ -105,8 +105,16 @@ pub fn partition(region: &str) -> &'static str {
     }
 }
 
-/// Regions that neither package has types or prices for, and that can be named all the same.
-pub const WITHOUT_DATA: [&str; 2] = ["cn-north-1", "cn-northwest-1"];
+/// The region whose prices are in yuan. What it offers is what has a price there.
+pub const IN_YUAN: &str = "cn-north-1";
+
+/// What a yuan is taken for, in US cents: more than it cost on any day from July 2022 to the end of 2025,
+/// when a dollar was always worth more than 6.67 yuan. So a limit on cost holds too early rather than too
+/// late.
+pub const CENTS_PER_YUAN: i128 = 15;
+
+/// Regions that there are no types or prices for, and that can be named all the same.
+pub const WITHOUT_DATA: [&str; 1] = ["cn-northwest-1"];
 
 /// A local zone of us-west-2, which stands among the regions of libcloud.
 pub const NO_REGION: [&str; 1] = ["us-west-2-lax-1"];

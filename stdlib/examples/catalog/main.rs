@@ -1,4 +1,5 @@
-//! Makes the catalog's tables from two Python packages, the same bytes every time.
+//! Makes the catalog's tables from two Python packages and a list of prices in yuan, the same bytes every
+//! time.
 //!
 //! `cargo run --release -p dva-stdlib --example catalog -- MOTO.whl LIBCLOUD.whl` writes
 //! `stdlib/catalog/*.tsv` and prints what it repaired and dropped. `catalog/README.md` says where the
@@ -12,6 +13,7 @@ mod moto;
 mod prices;
 mod repair;
 mod wheel;
+mod yuan;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -64,13 +66,14 @@ fn make(moto: &Path, libcloud: &Path) -> Result<(), MakeError> {
     write("types.tsv", &table)?;
 
     let prices = libcloud::Prices::read(&mut Wheel::open(libcloud)?)?;
-    let offered = all_offerings(&types, &offerings, &prices);
+    let yuan = yuan::prices(&types)?;
+    let offered = all_offerings(&types, &offerings, &prices, &yuan);
     let mut regions: BTreeSet<&str> = offered.keys().map(String::as_str).collect();
     regions.extend(facts::WITHOUT_DATA);
     write("regions.tsv", &region_table(&regions, &offerings))?;
     write("offerings.tsv", &matrix(&types, &offered, OFFERINGS_ABOUT))?;
 
-    let book = Book::open(&types, &prices);
+    let book = Book::open(&types, &prices, &yuan);
     let younger = book.younger();
     let mut found: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
     let mut ways: BTreeMap<Option<Way>, usize> = BTreeMap::new();
@@ -113,13 +116,20 @@ fn print_errors(what: &str, errors: &[i128]) {
     );
 }
 
-/// Where types are offered: by moto, and in the regions that it has not by the cells of libcloud.
+/// Where types are offered: by moto, and in the regions that it has not by the cells of libcloud or by their
+/// prices in yuan.
 fn all_offerings(
     types: &BTreeMap<String, moto::Type>,
     offerings: &moto::Offerings,
     prices: &libcloud::Prices,
+    yuan: &BTreeMap<String, i128>,
 ) -> BTreeMap<String, BTreeMap<String, String>> {
+    let zoneless = |name: &String| (name.clone(), "*".to_owned());
     let mut offered = offerings.offered.clone();
+    offered.insert(
+        facts::IN_YUAN.to_owned(),
+        yuan.keys().map(zoneless).collect(),
+    );
     let mut dropped: BTreeSet<&str> = BTreeSet::new();
     for (region, names) in &prices.listed {
         if facts::NO_REGION.contains(&region.as_str()) {
@@ -138,7 +148,7 @@ fn all_offerings(
         let known: BTreeMap<String, String> = names
             .iter()
             .filter(|name| types.contains_key(*name))
-            .map(|name| (name.clone(), "*".to_owned()))
+            .map(zoneless)
             .collect();
         println!(
             "{region}: {} types by their prices alone, zones unknown",

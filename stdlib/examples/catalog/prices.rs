@@ -28,6 +28,8 @@ pub enum Way {
     Older,
     /// The share that a bare-metal machine has of its family.
     Metal,
+    /// A price list in yuan.
+    Yuan,
 }
 
 impl Way {
@@ -40,6 +42,7 @@ impl Way {
             Self::Region => "r",
             Self::Older => "o",
             Self::Metal => "m",
+            Self::Yuan => "y",
         }
     }
 }
@@ -68,6 +71,7 @@ pub fn dollars(nano: i128) -> String {
 pub struct Book<'a> {
     types: &'a BTreeMap<String, Type>,
     prices: &'a Prices,
+    yuan: &'a BTreeMap<String, i128>,
     families: BTreeMap<&'a str, Vec<&'a str>>,
     weights: BTreeMap<String, i128>,
     found: BTreeMap<(&'a str, &'a str), Unit>,
@@ -126,8 +130,12 @@ fn agreed_surcharge(differences: &[i128], rules: &[i128], may_bring_own: bool) -
 }
 
 impl<'a> Book<'a> {
-    /// Repairs the prices of all families in all regions.
-    pub fn open(types: &'a BTreeMap<String, Type>, prices: &'a Prices) -> Self {
+    /// Repairs the prices of all families in all regions but [`facts::IN_YUAN`], whose are `yuan`.
+    pub fn open(
+        types: &'a BTreeMap<String, Type>,
+        prices: &'a Prices,
+        yuan: &'a BTreeMap<String, i128>,
+    ) -> Self {
         let mut families: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for name in types.keys() {
             families.entry(family_of(name)).or_default().push(name);
@@ -142,6 +150,7 @@ impl<'a> Book<'a> {
         let mut book = Self {
             types,
             prices,
+            yuan,
             families,
             weights: BTreeMap::new(),
             found: BTreeMap::new(),
@@ -223,6 +232,11 @@ impl<'a> Book<'a> {
 
     /// The price of `name` in `region`, if there is any basis for one.
     pub fn price(&self, name: &str, region: &str, younger: &Younger<'_>) -> Option<Found> {
+        if region == facts::IN_YUAN {
+            let nano = self.yuan.get(name).copied()?;
+            let way = Way::Yuan;
+            return Some(Found { nano, way });
+        }
         let family = family_of(name);
         let of = self.types.get(name)?;
         let Some(weight) = self.weights.get(name).copied() else {
@@ -302,9 +316,38 @@ impl<'a> Book<'a> {
     /// machines cost in the region, to a tenth of a cent.
     pub fn ebs(&self, region: &str) -> (i128, bool) {
         const STEP: i128 = 1_000_000;
-        let level = self.units.level(region, BASE).unwrap_or(1_000_000_000);
+        let level = if region == facts::IN_YUAN {
+            self.level_in_yuan()
+        } else {
+            self.units.level(region, BASE)
+        };
+        let level = level.unwrap_or(1_000_000_000);
         let nano = facts::GP3_MONTH * level / 1_000_000_000;
         ((nano + STEP / 2) / STEP * STEP, region != BASE)
+    }
+
+    /// The level of [`facts::IN_YUAN`], whose unit prices stand apart: nothing else is learned from them.
+    fn level_in_yuan(&self) -> Option<i128> {
+        let mut units = Units::default();
+        for (family, sizes) in &self.families {
+            let seen = sizes.iter().filter_map(|name| {
+                let nano = *self.yuan.get(*name)?;
+                let seen = Seen {
+                    name,
+                    nano,
+                    // Half a thousandth of a yuan.
+                    rounding: 75_000,
+                    founds: true,
+                };
+                (!self.types.get(*name)?.bare_metal).then_some(seen)
+            });
+            let unit = repair::unit(&seen.collect::<Vec<_>>(), &self.weights);
+            if let (Some(unit), Some(base)) = (unit, self.units.get(family, BASE)) {
+                units.insert(family, facts::IN_YUAN, unit.nano);
+                units.insert(family, BASE, base);
+            }
+        }
+        units.level(facts::IN_YUAN, BASE)
     }
 
     /// What a class of operating systems adds to `name`, and whether that is a rule nothing showed of it;

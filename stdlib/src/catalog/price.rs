@@ -16,6 +16,9 @@ const SURCHARGES: &str = include_str!("../../catalog/surcharges.tsv");
 /// The day of the prices: the stamp of the package's price file.
 pub const PRICES_AS_OF: &str = "2025-03-02";
 
+/// The day of the prices in yuan, of which the package has none.
+const YUAN_AS_OF: &str = "2023-09-18";
+
 /// What an image's operating system means for its bill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -93,6 +96,8 @@ pub struct Price {
     pub source: Cow<'static, str>,
     /// The day it held, as `YYYY-MM-DD`.
     pub as_of: Cow<'static, str>,
+    /// The day on which the surcharge held.
+    pub surcharge_as_of: Cow<'static, str>,
 }
 
 impl Price {
@@ -109,6 +114,7 @@ struct Figure {
     nano: i64,
     quality: Quality,
     source: &'static str,
+    as_of: &'static str,
 }
 
 /// The price of an embedded type on demand; `None` where there is no basis for one, or where the
@@ -122,10 +128,18 @@ pub(super) fn embedded(region: &str, machine_type: &str, os: OsClass) -> Option<
             nano: 0,
             quality: Quality::Exact,
             source: "",
+            as_of: PRICES_AS_OF,
         },
         Some(column) => {
             let surcharges = index(&SURCHARGE_ROWS, SURCHARGES);
-            figure(surcharges.cell(machine_type, column)?, &SURCHARGE_WAYS)?
+            let found = figure(surcharges.cell(machine_type, column)?, &SURCHARGE_WAYS)?;
+            // The rules are those of the package's regions. Where it has none, they are a guess.
+            let quality = if machine.as_of == PRICES_AS_OF {
+                found.quality
+            } else {
+                Quality::Estimated
+            };
+            Figure { quality, ..found }
         }
     };
     Some(Price {
@@ -135,7 +149,8 @@ pub(super) fn embedded(region: &str, machine_type: &str, os: OsClass) -> Option<
         machine_quality: machine.quality,
         surcharge_quality: surcharge.quality,
         source: Cow::Borrowed(machine.source),
-        as_of: Cow::Borrowed(PRICES_AS_OF),
+        as_of: Cow::Borrowed(machine.as_of),
+        surcharge_as_of: Cow::Borrowed(surcharge.as_of),
     })
 }
 
@@ -150,7 +165,7 @@ pub(super) fn as_spot_ceiling(price: Price) -> Price {
 }
 
 /// What the letter behind a price says: the letter, the quality and the source in words.
-const MACHINE_WAYS: [(&str, Quality, &str); 7] = [
+const MACHINE_WAYS: [(&str, Quality, &str); 8] = [
     (
         "",
         Quality::Exact,
@@ -186,7 +201,15 @@ const MACHINE_WAYS: [(&str, Quality, &str); 7] = [
         Quality::Estimated,
         "bare metal, by its share of the family's processors",
     ),
+    (
+        IN_YUAN,
+        Quality::Estimated,
+        "AWS price list for cn-north-1 of 2023-09-18, in yuan, at $0.15 each",
+    ),
 ];
+
+/// The letter behind a price that stands in yuan where it comes from.
+const IN_YUAN: &str = "y";
 
 const SURCHARGE_WAYS: [(&str, Quality, &str); 2] =
     [("", Quality::Derived, ""), ("e", Quality::Estimated, "")];
@@ -202,6 +225,11 @@ fn figure(cell: &str, ways: &[(&str, Quality, &'static str)]) -> Option<Figure> 
         nano: nano_dollars(digits)?,
         quality: *quality,
         source,
+        as_of: if letter == IN_YUAN {
+            YUAN_AS_OF
+        } else {
+            PRICES_AS_OF
+        },
     })
 }
 

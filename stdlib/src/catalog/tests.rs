@@ -233,11 +233,48 @@ fn spot_is_the_price_on_demand_at_most() {
 #[test]
 fn what_has_no_basis_has_no_price() {
     assert_eq!(linux("us-east-1", "mac2.metal"), None);
-    assert_eq!(linux("cn-north-1", "m5.large"), None);
+    assert_eq!(linux("cn-northwest-1", "m5.large"), None);
+    assert_eq!(linux("cn-north-1", "m7i.large"), None);
     assert_eq!(linux("local", "local.small"), None);
     assert_eq!(linux("us-east-1", "nothing.large"), None);
     assert!(Catalog::embedded().rates("local").is_none());
-    assert!(Catalog::embedded().rates("cn-north-1").is_none());
+    assert!(Catalog::embedded().rates("cn-northwest-1").is_none());
+}
+
+/// 1.013 yuan at $0.15, of a day of its own. What RHEL adds there is no better known than that.
+#[test]
+fn prices_in_yuan_are_estimated_in_dollars() {
+    let catalog = Catalog::embedded();
+    let price = catalog.price("cn-north-1", "m5.large", OsClass::Rhel, Market::OnDemand);
+    let price = price.expect("it is offered there");
+    assert_eq!(price.nano_usd_per_hour, 151_950_000);
+    assert_eq!(price.surcharge_nano_usd_per_hour, 28_800_000);
+    assert_eq!(price.machine_quality, Quality::Estimated);
+    assert_eq!(price.surcharge_quality, Quality::Estimated);
+    assert_eq!(
+        (&*price.as_of, &*price.surcharge_as_of),
+        ("2023-09-18", "2025-03-02")
+    );
+    assert!(price.source.contains("in yuan"));
+    // The list is what the region offers, and nothing is known of its zones.
+    for machine in catalog.types_in("cn-north-1") {
+        assert!(linux("cn-north-1", &machine.name).is_some());
+        assert_eq!(
+            catalog.zones_offering("cn-north-1", &machine.name).count(),
+            0
+        );
+    }
+    let rates = catalog.rates("cn-north-1").expect("it has rates");
+    let qualities = [
+        rates.ebs_gib_month,
+        rates.ipv4_hour,
+        rates.credits_vcpu_hour,
+    ];
+    assert!(
+        qualities
+            .iter()
+            .all(|rate| rate.quality == Quality::Estimated)
+    );
 }
 
 #[test]
