@@ -1,5 +1,6 @@
 //! Runs on machines of EC2 whose process is killed at a call, and another one that ends them.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -82,7 +83,18 @@ fn cleared() -> Done {
     })
 }
 
-/// Kills a run at each of its calls that change something, and has `after` end it.
+/// Tells the calls at which runs are killed: all that change something, and the first of each kind that looks.
+#[derive(Default)]
+struct Points(Mutex<BTreeSet<String>>);
+
+impl Points {
+    fn are(&self, call: &Call) -> bool {
+        let mut seen = self.0.lock().expect("nobody panics");
+        seen.insert(call.action.clone()) || !call.is_look()
+    }
+}
+
+/// Kills a run at each of these calls, and has `after` end it.
 fn sweep(after: impl Fn(&Home) -> Result<(), String> + Sync) -> Done {
     let Some(home) = Home::with(PLAN) else {
         return Done::Passed;
@@ -91,8 +103,9 @@ fn sweep(after: impl Fn(&Home) -> Result<(), String> + Sync) -> Done {
     assert_eq!(code, Some(0), "{said}\n{:?}", home.cloud.troubles());
     assert_eq!(home.left(), Vec::<String>::new(), "{said}");
     let calls = home.cloud.calls();
-    let changing = calls.iter().filter(|call| !call.is_look()).count();
-    let worlds: Vec<_> = (0..changing)
+    let points = Points::default();
+    let count = calls.iter().filter(|call| points.are(call)).count();
+    let worlds: Vec<_> = (0..count)
         .flat_map(|at| [(at, true), (at, false)])
         .collect();
     let (next, killed) = (AtomicUsize::new(0), AtomicUsize::new(0));
@@ -141,7 +154,7 @@ enum Reached {
     ItsEnd,
 }
 
-/// Kills a run when its call `at` of those that change something has been carried out, after its answer or before.
+/// Kills a run when its call `at` of those has been carried out, after its answer or before.
 fn killed_at(
     at: usize,
     answered: bool,
@@ -169,12 +182,13 @@ fn killed_at(
     } else {
         Deed::Meanwhile(tell)
     };
-    let fault = Fault::any(deed).whose(|call| !call.is_look());
+    let points = Points::default();
+    let fault = Fault::any(deed).whose(move |call| points.are(call));
     home.cloud.fault(fault.after(at).times(1));
     let mut run = home.begun(&RUN);
     let action = hears.recv_timeout(Duration::from_secs(60));
-    run.kill().map_err(|error| error.to_string())?;
-    run.wait().map_err(|error| error.to_string())?;
+    let (killed, waited) = (run.kill(), run.wait());
+    killed.and(waited).map_err(|error| error.to_string())?;
     gone.store(1, Ordering::Release);
     let Ok(action) = action else {
         return Ok(Reached::ItsEnd);
