@@ -201,7 +201,7 @@ impl Look {
     }
 
     /// The subnets that there are.
-    async fn at_networks(&mut self) -> Vec<String> {
+    async fn at_networks(&mut self) -> Vec<Subnet> {
         let mut wanted = BTreeMap::new();
         for cell in self.cells() {
             let name = cell.axes.get("network").cloned();
@@ -232,8 +232,7 @@ impl Look {
                         ),
                         false => self.find(Grade::Good, what, message),
                     }
-                    let ids = subnets.iter().filter_map(|subnet| subnet.subnet_id());
-                    all.extend(ids.map(str::to_owned));
+                    all.extend(subnets);
                 }
                 Err(error) => self.find(Grade::Bad, what, error.message),
             }
@@ -298,34 +297,38 @@ impl Look {
     }
 
     /// Whether what a run makes may be made, as EC2 says to calls that are not carried out.
-    async fn at_permissions(&mut self, image: Option<&str>, subnet: Option<&String>) {
+    async fn at_permissions(&mut self, image: Option<&str>, subnet: Option<&Subnet>) {
         let client = self.site.line.client.clone();
+        let tags = [(RUN_TAG.to_owned(), NO_RUN.to_owned())];
         let key = client
             .import_key_pair()
             .dry_run(true)
             .key_name("dva-doctor")
-            .public_key_material(self.config.key.public.as_bytes().into());
+            .public_key_material(self.config.key.public.as_bytes().into())
+            .tag_specifications(tagged(ResourceType::KeyPair, &tags));
         let answer = self.site.line.once(Api::Expensive, 0, key.send()).await;
         self.permission("ImportKeyPair", answer.err());
         let group = client
             .create_security_group()
             .dry_run(true)
             .group_name("dva-doctor")
-            .description("of nobody");
+            .description("of nobody")
+            .set_vpc_id(subnet.and_then(|subnet| subnet.vpc_id().map(str::to_owned)))
+            .tag_specifications(tagged(ResourceType::SecurityGroup, &tags));
         let answer = self.site.line.once(Api::Expensive, 0, group.send()).await;
         self.permission("CreateSecurityGroup", answer.err());
         let machines = self.machines();
         if let (Some(image), Some(machine)) = (image, machines.first()) {
-            let tags = [(RUN_TAG.to_owned(), NO_RUN.to_owned())];
             let launch = client
                 .run_instances()
                 .dry_run(true)
                 .image_id(image)
                 .instance_type(InstanceType::from(machine.r#type.as_str()))
-                .set_subnet_id(subnet.cloned())
+                .set_subnet_id(subnet.and_then(|subnet| subnet.subnet_id().map(str::to_owned)))
                 .min_count(1)
                 .max_count(1)
-                .tag_specifications(tagged(ResourceType::Instance, &tags));
+                .tag_specifications(tagged(ResourceType::Instance, &tags))
+                .tag_specifications(tagged(ResourceType::Volume, &tags));
             let answer = self
                 .site
                 .line

@@ -45,6 +45,8 @@ pub(crate) enum Search {
     Shown,
     /// There may be one that EC2 does not show yet.
     MayCome,
+    /// The same, beside others of the token that have ended.
+    AnotherMayCome,
     /// There is this one.
     Known(String),
 }
@@ -73,6 +75,7 @@ pub(crate) async fn end_machines(
         let mut may_come = match search {
             Search::Shown => false,
             Search::MayCome => mine.is_empty(),
+            Search::AnotherMayCome => mine.iter().all(|machine| machine.has_ended()),
             Search::Known(id) => is_hidden(id),
         };
         if let Search::Known(id) = search
@@ -118,6 +121,8 @@ pub(crate) async fn end_volumes(
 
 /// Ends all that a run has here: machines, volumes, key pairs, security groups.
 pub(crate) async fn end_run(site: &Arc<Site>, patience: Patience) -> Result<(), CallError> {
+    // What is being launched for somebody who has gone is there by then, or was not asked for.
+    let _launches = site.launching.write().await;
     end_machines(site, &Whose::Run, &Search::Shown, patience).await?;
     end_volumes(site, &Whose::Run, patience).await?;
     delete_keys(site).await?;

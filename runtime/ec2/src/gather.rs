@@ -26,9 +26,9 @@ pub(crate) struct Member<M, R> {
 }
 
 impl<M, R> Member<M, R> {
-    /// Tells what came of it. Who does not wait any more misses nothing.
-    pub(crate) fn answer(self, answer: R) {
-        let _ = self.answer.send(answer);
+    /// Tells what came of it; gives it back where nobody waits for it any more.
+    pub(crate) fn answer(self, answer: R) -> Option<R> {
+        self.answer.send(answer).err()
     }
 }
 
@@ -88,7 +88,8 @@ impl<K: PartialEq + Clone, M, R> Gather<K, M, R> {
         groups.iter().any(|group| group.key == *key)
     }
 
-    /// Takes those for the next call, the least first: as many as `fit` together, and one at least where there is any.
+    /// Takes those for the next call who still wait, the least first: as many as `fit` together, and one at least where
+    /// there is any.
     pub(crate) fn take(&self, key: &K, fit: impl Fn(&[M]) -> bool) -> Vec<Member<M, R>>
     where
         M: Ord + Clone,
@@ -97,6 +98,7 @@ impl<K: PartialEq + Clone, M, R> Gather<K, M, R> {
         let Some(group) = groups.iter_mut().find(|group| group.key == *key) else {
             return Vec::new();
         };
+        group.members.retain(|member| !member.answer.is_closed());
         group
             .members
             .sort_by(|one, other| one.wanted.cmp(&other.wanted));
@@ -131,7 +133,7 @@ mod tests {
             taken.push(members.iter().map(|of| of.wanted).collect::<Vec<_>>());
             for member in members {
                 let answer = member.wanted * 10;
-                member.answer(answer);
+                assert_eq!(member.answer(answer), None);
             }
         }
         assert_eq!(taken, [vec![1, 2], vec![3]]);
@@ -144,6 +146,20 @@ mod tests {
         }
         assert!(!gather.join(&"one", 5).is_first);
         assert!(gather.is_wanted(&"other"));
+    }
+
+    #[test]
+    fn who_does_not_wait_any_more_is_asked_for_no_more() {
+        let gather: Gather<(), u32, u32> = Gather::default();
+        let (stays, goes) = (gather.join(&(), 1), gather.join(&(), 2));
+        let later = gather.join(&(), 3);
+        drop(goes);
+        let mut members = gather.take(&(), |_| true);
+        assert_eq!(members.len(), 2);
+        drop(later);
+        let last = members.pop().expect("it was there");
+        assert_eq!(last.answer(30), Some(30));
+        drop(stays);
     }
 
     #[test]

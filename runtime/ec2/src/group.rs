@@ -2,9 +2,14 @@
 //! machines of the run, when the first of them needs it, and found by its tags when the run ends, whoever made it.
 
 use std::collections::BTreeMap;
+use std::error::Error;
+use std::fmt::Debug;
+use std::time::Duration;
 
+use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_ec2::types::{IpPermission, IpRange, Ipv6Range, ResourceType};
 use dva_runtime::provider::MachineRequest;
+use tokio::time::sleep;
 
 use crate::bucket::Api;
 use crate::call::CallError;
@@ -20,16 +25,44 @@ pub(crate) struct Groups {
     /// By the ids of their networks and their names.
     ids: BTreeMap<(String, String), String>,
     /// The networks that subnets are of.
-    networks: BTreeMap<Option<String>, String>,
+    networks: BTreeMap<String, String>,
 }
 
 impl Site {
-    /// The security groups of a machine in a subnet; of the region's usual network where none is named.
+    /// The subnets of the region's default network, one a zone.
+    ///
+    /// # Errors
+    /// Of [`Meaning::Parameters`] where there is no such network.
+    pub(crate) async fn default_subnets(&self) -> Result<&[String], CallError> {
+        let looked = self.default_subnets.get_or_try_init(async || {
+            let call = self.line.client.describe_subnets();
+            let call = call.filters(filter("default-for-az", "true"));
+            let send = || call.clone().send();
+            let answer = self.line.call(Api::Describe, 0, send).await?;
+            let ids = answer.subnets().iter();
+            let ids: Vec<_> = ids
+                .filter_map(|subnet| subnet.subnet_id().map(str::to_owned))
+                .collect();
+            match ids.is_empty() {
+                false => Ok(ids),
+                true => Err(CallError::told(
+                    Meaning::Parameters,
+                    format!(
+                        "there is no default network in {0}; name subnets in dva.toml: [network.default.region.{0}]",
+                        self.line.region
+                    ),
+                )),
+            }
+        });
+        looked.await.map(Vec::as_slice)
+    }
+
+    /// The security groups of a machine in a subnet.
     pub(crate) async fn security_groups(
         &self,
         config: &Ec2Config,
         request: &MachineRequest,
-        subnet: Option<&str>,
+        subnet: &str,
     ) -> Result<Vec<String>, CallError> {
         let network = config.network(request.network_name.as_deref());
         let place = network.place(&self.line.region);
@@ -38,12 +71,12 @@ impl Site {
         }
         // Held while a group is made: two machines that come at once want the same one.
         let mut groups = self.groups.lock().await;
-        let subnet = subnet.map(str::to_owned);
-        let network = match groups.networks.get(&subnet) {
+        let network = match groups.networks.get(subnet) {
             Some(known) => known.clone(),
             None => {
-                let found = self.network_of(subnet.as_deref()).await?;
-                groups.networks.entry(subnet).or_insert(found).clone()
+                let found = self.network_of(subnet).await?;
+                groups.networks.insert(subnet.to_owned(), found.clone());
+                found
             }
         };
         let name = match request.network.closed {
@@ -66,40 +99,52 @@ impl Site {
     /// Takes away the rule that EC2 gives every group, by which machines reach whatever they like. Answers to those who
     /// were let in still go out.
     async fn let_nothing_out(&self, group: &str) -> Result<(), CallError> {
-        let anywhere = IpPermission::builder()
+        let ipv4 = IpPermission::builder()
             .ip_protocol("-1")
             .ip_ranges(IpRange::builder().cidr_ip("0.0.0.0/0").build());
-        let call = self
-            .line
-            .client
-            .revoke_security_group_egress()
-            .group_id(group)
-            .ip_permissions(anywhere.build());
-        let done = self
-            .line
-            .call(Api::Expensive, 0, || call.clone().send())
-            .await;
-        unless(Meaning::Gone, done.map(drop))
+        let ipv6 = IpPermission::builder()
+            .ip_protocol("-1")
+            .ipv6_ranges(Ipv6Range::builder().cidr_ipv6("::/0").build());
+        // One after the other: a network without IPv6 has no such rule, and would keep the other one.
+        for anywhere in [ipv4.build(), ipv6.build()] {
+            let call = self.line.client.revoke_security_group_egress();
+            let call = call.group_id(group).ip_permissions(anywhere);
+            let done = self.once_known(|| call.clone().send()).await.map(drop);
+            match done {
+                Err(error) if error.code.as_deref() == Some("InvalidPermission.NotFound") => {}
+                done => done?,
+            }
+        }
+        Ok(())
     }
 
-    /// The network that a subnet is of; the region's usual one where none is named.
-    async fn network_of(&self, subnet: Option<&str>) -> Result<String, CallError> {
-        let call = self.line.client.describe_subnets();
-        let call = match subnet {
-            Some(subnet) => call.subnet_ids(subnet),
-            None => call.filters(filter("default-for-az", "true")),
-        };
-        let answer = self
-            .line
-            .call(Api::Describe, 0, || call.clone().send())
-            .await?;
+    /// Makes a call about a group that was made a moment ago: EC2 may not know it everywhere yet.
+    async fn once_known<T, E, R, F>(&self, send: impl Fn() -> F) -> Result<T, CallError>
+    where
+        F: Future<Output = Result<T, SdkError<E, R>>>,
+        E: ProvideErrorMetadata + Error + 'static,
+        R: Debug + 'static,
+    {
+        const TRIES: u32 = 10;
+        for _ in 1..TRIES {
+            match self.line.call(Api::Expensive, 0, &send).await {
+                Err(error) if error.code.as_deref() == Some("InvalidGroup.NotFound") => {
+                    sleep(Duration::from_secs(1)).await;
+                }
+                answer => return answer,
+            }
+        }
+        self.line.call(Api::Expensive, 0, &send).await
+    }
+
+    /// The network that a subnet is of.
+    async fn network_of(&self, subnet: &str) -> Result<String, CallError> {
+        let call = self.line.client.describe_subnets().subnet_ids(subnet);
+        let send = || call.clone().send();
+        let answer = self.line.call(Api::Describe, 0, send).await?;
         let network = answer.subnets().first().and_then(|subnet| subnet.vpc_id());
         network.map(str::to_owned).ok_or_else(|| {
-            let what = match subnet {
-                Some(subnet) => format!("no subnet {subnet}"),
-                None => "no default network".to_owned(),
-            };
-            let message = format!("there is {what} in {}", self.line.region);
+            let message = format!("there is no subnet {subnet} in {}", self.line.region);
             CallError::told(Meaning::Parameters, message)
         })
     }
@@ -179,10 +224,7 @@ impl Site {
             .authorize_security_group_ingress()
             .group_id(group)
             .ip_permissions(rule.build());
-        let done = self
-            .line
-            .call(Api::Expensive, 0, || call.clone().send())
-            .await;
+        let done = self.once_known(|| call.clone().send()).await;
         unless(Meaning::Exists, done.map(drop))
     }
 }

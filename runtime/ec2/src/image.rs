@@ -19,6 +19,8 @@ pub(crate) struct FoundImage {
     pub(crate) root_device: String,
     /// The size of its root disk where the image says it, in GiB.
     pub(crate) root_gibibytes: Option<i32>,
+    /// The names of the other volumes that it comes with.
+    pub(crate) other_devices: Vec<String>,
     arch: Option<String>,
     is_paravirtual: bool,
     has_ena: Option<bool>,
@@ -96,6 +98,7 @@ fn reduced(image: &Image) -> Result<FoundImage, String> {
         id: id.to_owned(),
         root_device: root_device.to_owned(),
         root_gibibytes: root_gibibytes(image, root_device),
+        other_devices: other_devices(image, root_device),
         arch: image.architecture().map(|arch| arch.as_str().to_owned()),
         is_paravirtual: virtualization == Some(&VirtualizationType::Paravirtual),
         has_ena: image.ena_support(),
@@ -108,6 +111,14 @@ fn root_gibibytes(image: &Image, root_device: &str) -> Option<i32> {
     let mut mappings = image.block_device_mappings().iter();
     let root = mappings.find(|mapping| mapping.device_name() == Some(root_device))?;
     root.ebs()?.volume_size()
+}
+
+fn other_devices(image: &Image, root_device: &str) -> Vec<String> {
+    let volumes = image.block_device_mappings().iter();
+    let volumes = volumes.filter(|mapping| mapping.ebs().is_some());
+    let names = volumes.filter_map(|mapping| mapping.device_name());
+    let others = names.filter(|name| *name != root_device);
+    others.map(str::to_owned).collect()
 }
 
 impl FoundImage {

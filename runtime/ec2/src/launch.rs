@@ -4,9 +4,9 @@
 //! What was asked for is noted before each call, so that whoever ends a machine later knows whether one may be there
 //! although nobody ever saw it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use aws_sdk_ec2::types::InstanceStateName;
 use dva_plan::features::Hypervisor;
@@ -35,6 +35,8 @@ pub(crate) struct Held {
     pub(crate) launch: Launch,
     /// Its extra disks, the detached ones as well.
     pub(crate) volumes: BTreeMap<DiskIx, Volume>,
+    /// Those of them that were detached, which do not end with the machine.
+    pub(crate) detached: BTreeSet<DiskIx>,
     /// Whether it is one of EC2's newer machines: their consoles are shown as they are, and their disks are NVMe.
     pub(crate) is_nitro: bool,
     /// Which of its addresses it is reached at.
@@ -43,8 +45,10 @@ pub(crate) struct Held {
     pub(crate) dialer: Option<Arc<MachineDialer>>,
     /// What was given out.
     pub(crate) acquired: Option<AcquiredMachine>,
+    /// When nobody needs it any more.
+    pub(crate) expires: Option<SystemTime>,
     /// How many client tokens are used up.
-    attempts: u8,
+    pub(crate) attempts: u8,
 }
 
 impl Held {
@@ -53,6 +57,7 @@ impl Held {
         *self = Self {
             region: self.region.take(),
             launch: Launch::Never,
+            expires: self.expires,
             attempts: self.attempts,
             ..Self::default()
         };
@@ -133,8 +138,8 @@ async fn run(
         return until(site, id, &InstanceStateName::Running).await;
     }
     let mut refused: Option<CallError> = None;
-    for (market, subnet) in choices(config, request) {
-        match run_so(site, config, request, held, market, subnet).await {
+    for (market, subnet) in choices(site, config, request).await? {
+        match run_so(site, config, request, held, market, &subnet).await {
             Ok(machine) => return Ok(machine),
             Err(error) => {
                 if !another_may_do(error.meaning) {
@@ -156,17 +161,21 @@ async fn run(
     }))
 }
 
-/// The ways to ask for a machine: every market that is wanted, and in it every subnet, from another one on for each
-/// machine, so that not all of them ask the same zone first.
-fn choices<'c>(config: &'c Ec2Config, request: &MachineRequest) -> Vec<(Market, Option<&'c str>)> {
+/// The ways to ask for a machine: every market that is wanted, and in it every subnet, those of the default network where
+/// none is named. From another one on for each cell, so that not all of them ask the same zone first, and all machines
+/// of a cell do, which come by one call then.
+async fn choices(
+    site: &Site,
+    config: &Ec2Config,
+    request: &MachineRequest,
+) -> Result<Vec<(Market, String)>, CallError> {
     let network = config.network(request.network_name.as_deref());
-    let subnets = network.subnets(&request.machine.region).iter();
-    let mut subnets: Vec<_> = subnets.map(|subnet| Some(subnet.as_str())).collect();
-    if subnets.is_empty() {
-        subnets.push(None);
-    }
-    let bytes = request.token.as_str().bytes();
-    let first = bytes.map(usize::from).sum::<usize>() % subnets.len();
+    let mut subnets = match network.subnets(&request.machine.region) {
+        [] => site.default_subnets().await?.to_vec(),
+        subnets => subnets.to_vec(),
+    };
+    let bytes = request.cell.as_str().bytes();
+    let first = bytes.map(usize::from).sum::<usize>() % subnets.len().max(1);
     subnets.rotate_left(first);
     let markets = match &request.market[..] {
         [] => &[Market::OnDemand],
@@ -179,7 +188,7 @@ fn choices<'c>(config: &'c Ec2Config, request: &MachineRequest) -> Vec<(Market, 
             .into_iter()
             .map(move |subnet| (market, subnet))
     };
-    markets.iter().flat_map(of_market).collect()
+    Ok(markets.iter().flat_map(of_market).collect())
 }
 
 /// Whether the next way to ask may do where this one did not.
@@ -193,10 +202,19 @@ async fn run_so(
     request: &MachineRequest,
     held: &mut Held,
     market: Market,
-    subnet: Option<&str>,
+    subnet: &str,
 ) -> Result<InstanceView, CallError> {
     let ground = site.ground(config, request, subnet).await?;
-    let shape = shape(request, &ground, subnet, market)
+    // Counted once for a life: a second machine that it needs ends itself no later.
+    let expires = *held
+        .expires
+        .get_or_insert_with(|| SystemTime::now() + request.lifetime);
+    let left = expires.duration_since(SystemTime::now());
+    let lifetime = match held.attempts {
+        0 => request.lifetime,
+        _ => left.unwrap_or_default().min(request.lifetime),
+    };
+    let shape = shape(request, &ground, subnet, market, lifetime)
         .map_err(|error| CallError::told(Meaning::Parameters, error.to_string()))?;
     let wanted = Wanted {
         life: request.token.life(),
@@ -204,10 +222,13 @@ async fn run_so(
         attempt: held.attempts,
     };
     let before = std::mem::replace(&mut held.launch, Launch::Asked);
-    // No two calls have one client token, unless they are the same.
+    // No two calls have one client token, unless they are the same: where nobody hears of it, this one is used up.
     held.attempts = held.attempts.saturating_add(1);
     let id = match site.launch(&shape, wanted).await {
-        Ok(id) => id,
+        Ok(launched) => {
+            held.attempts = launched.attempt.saturating_add(1);
+            launched.id
+        }
         Err(refused) => {
             held.attempts = refused.attempt.saturating_add(1);
             if !refused.may_be_there {

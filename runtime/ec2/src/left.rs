@@ -14,6 +14,7 @@ use crate::call::CallError;
 use crate::provider::Ec2Provider;
 use crate::request::{EXPIRES_TAG, RUN_TAG};
 use crate::site::Site;
+use crate::volume;
 
 /// What a run has, in all regions that were looked at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -140,10 +141,7 @@ impl OfRegion {
     }
 
     async fn at_volumes(&mut self, site: &Site) -> Result<(), CallError> {
-        let call = site.line.client.describe_volumes().filters(of_any_run());
-        let send = || call.clone().send();
-        let answer = site.line.call(Api::Describe, 0, send).await?;
-        for volume in answer.volumes() {
+        for volume in volume::all(&site.line, vec![of_any_run()]).await? {
             let is_gone = [VolumeState::Deleting, VolumeState::Deleted];
             let goes = volume.state().is_some_and(|state| is_gone.contains(state));
             if let Some(run) = self.of(volume.tags()).filter(|_| !goes) {

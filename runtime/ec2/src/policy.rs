@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use dva_plan::plan::{Capability, ExecutionPlan, ImageSource};
+use dva_plan::quote::Market;
 use serde_json::{Value, json};
 
 use crate::request::RUN_TAG;
@@ -19,8 +20,9 @@ pub fn policy(plan: &ExecutionPlan) -> Value {
     let mut statements = vec![
         statement("Look", &look(), &ANY, None),
         statement("Launch", &launch, &["instance", "volume"], Some(&gives_tag)),
-        statement("LaunchWith", &launch, &LAUNCHED_WITH, None),
-        statement("Make", &make(plan), &ANY, Some(&gives_tag)),
+        statement("LaunchWith", &launch, &launched_with(plan), None),
+        statement("Make", &make(plan), &MADE, Some(&gives_tag)),
+        statement("MakeIn", &["ec2:CreateSecurityGroup"], &["vpc"], None),
         statement("TagWhatIsMade", &["ec2:CreateTags"], &ANY, Some(&of_launch)),
         statement("ChangeAndEnd", &change(plan), &ANY, Some(&has_tag)),
     ];
@@ -34,14 +36,24 @@ pub fn policy(plan: &ExecutionPlan) -> Value {
 /// Everything.
 const ANY: [&str; 0] = [];
 
-/// What a machine is launched with that is not made by the launch.
-const LAUNCHED_WITH: [&str; 5] = [
-    "image",
-    "key-pair",
-    "network-interface",
-    "security-group",
-    "subnet",
-];
+/// What is made by itself.
+const MADE: [&str; 3] = ["key-pair", "security-group", "volume"];
+
+/// What a machine is launched with that is not made by the launch. A spot machine also needs the role
+/// `AWSServiceRoleForEC2Spot`, which an account gets with its first one.
+fn launched_with(plan: &ExecutionPlan) -> Vec<&'static str> {
+    let mut with = vec![
+        "image",
+        "key-pair",
+        "network-interface",
+        "security-group",
+        "subnet",
+    ];
+    if plan.policy.market.contains(&Market::Spot) {
+        with.push("spot-instances-request");
+    }
+    with
+}
 
 /// Allows `actions` on resources of EC2 of these kinds; on any where there are none.
 fn statement(id: &str, actions: &[&str], kinds: &[&str], condition: Option<&Value>) -> Value {
@@ -101,7 +113,11 @@ fn change(plan: &ExecutionPlan) -> Vec<&'static str> {
         change.extend(["ec2:StartInstances", "ec2:StopInstances"]);
     }
     if needs.contains(&Capability::Hotplug) {
-        change.extend(["ec2:AttachVolume", "ec2:DetachVolume"]);
+        change.extend([
+            "ec2:AttachVolume",
+            "ec2:DetachVolume",
+            "ec2:ModifyInstanceAttribute",
+        ]);
     }
     if plan.cells.iter().any(|cell| cell.network.closed) {
         change.push("ec2:RevokeSecurityGroupEgress");

@@ -31,7 +31,7 @@ use crate::launch::{self, Held, Launch};
 use crate::reach::MachineDialer;
 use crate::request::Addressing;
 use crate::site::Site;
-use crate::volume::{self, Volume};
+use crate::volume::{self, Making, Volume};
 
 /// Starts machines of EC2, and ends them.
 ///
@@ -148,6 +148,7 @@ impl Ec2Provider {
     async fn end(&self, token: &MachineToken, held: &mut Held) -> Result<(), ReleaseError> {
         let search = match &held.launch {
             Launch::Never => Search::Shown,
+            Launch::Asked if held.attempts > 1 => Search::AnotherMayCome,
             Launch::Unknown | Launch::Asked => Search::MayCome,
             Launch::Is(id) => Search::Known(id.clone()),
         };
@@ -169,6 +170,15 @@ impl Ec2Provider {
         }
         for ended in ends.join_all().await {
             ended.map_err(|(region, error)| release_error(token, &region, held, &error))?;
+        }
+        // One that came with machines which were launched together has the tags of all of these.
+        if let Some(region) = &held.region {
+            let line = &self.site(region, &run).line;
+            let detached = held.detached.iter();
+            for volume in detached.filter_map(|disk| held.volumes.get(disk)) {
+                let deleted = volume::delete(line, &volume.id, self.config.patience).await;
+                deleted.map_err(|error| release_error(token, region, held, &error))?;
+            }
         }
         held.forget();
         Ok(())
@@ -232,8 +242,12 @@ impl Ec2Provider {
             Some(id) => id,
             None => {
                 let zone = machine.zone.as_deref().unwrap_or_default();
-                let tags = self.config.tags(&site.line.region);
-                volume::create(site, token, zone, disk, tags).await?
+                let making = Making {
+                    tags: self.config.tags(&site.line.region),
+                    expires: held.expires,
+                    process: format!("{}.{}", held.attempts, self.config.key.process()),
+                };
+                volume::create(site, token, zone, disk, making).await?
             }
         };
         let mut taken: BTreeSet<_> = machine.volumes.keys().map(String::as_str).collect();
@@ -246,6 +260,7 @@ impl Ec2Provider {
         let device_name = volume::free_name(&taken)?;
         let volume = Volume { id, device_name };
         held.volumes.insert(disk.disk, volume.clone());
+        held.detached.remove(&disk.disk);
         Ok(volume)
     }
 
@@ -501,6 +516,7 @@ impl Provider for Ec2Provider {
         let Some(volume) = self.known_volume(token, disk).await else {
             return Ok(());
         };
+        self.held(token).lock().await.detached.insert(disk);
         let (line, patience) = (&running.site.line, self.config.patience);
         let detached = volume::detach(line, &running.id, &volume, mode, patience).await;
         detached.map_err(|error| control_error(token, &error))

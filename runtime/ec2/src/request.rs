@@ -62,6 +62,8 @@ pub struct Ground {
     pub root_device: String,
     /// The size of its root disk where the image says it, in GiB.
     pub root_gibibytes: Option<i32>,
+    /// The names of the other disks that the image comes with, which end with the machine as well.
+    pub other_devices: Vec<String>,
     /// The key pair to log in with.
     pub key_name: String,
     /// The security groups of its network interface.
@@ -135,16 +137,16 @@ pub fn device_name(position: usize) -> Option<String> {
     Some(format!("/dev/sd{letter}"))
 }
 
-/// What is asked for of the machine of `request`, bought so and in this subnet; the region's usual one where there is
-/// none.
+/// What is asked for of the machine of `request`, bought so, in this subnet and for so long.
 ///
 /// # Errors
 /// [`RequestError`]: no call could be right.
 pub fn shape(
     request: &MachineRequest,
     ground: &Ground,
-    subnet: Option<&str>,
+    subnet: &str,
     market: Market,
+    lifetime: Duration,
 ) -> Result<Shape, RequestError> {
     let mut call = RunInstancesInputBuilder::default()
         .image_id(&ground.image)
@@ -165,12 +167,12 @@ pub fn shape(
     // Said now: when the call is made nobody is there who could do something about it.
     user_data::user_data(
         user_data.as_deref(),
-        timer(ground.timer, request.lifetime, UNIX_EPOCH),
+        timer(ground.timer, lifetime, UNIX_EPOCH),
     )?;
     Ok(Shape {
         call,
         user_data,
-        lifetime: request.lifetime,
+        lifetime,
         timer: ground.timer,
         run: request.run.clone(),
         tags: ground.tags.clone(),
@@ -257,15 +259,12 @@ fn cells_text(wanted: &[Wanted]) -> String {
     cells.into_iter().collect::<Vec<_>>().join(",")
 }
 
-fn network_interface(
-    ground: &Ground,
-    subnet: Option<&str>,
-) -> InstanceNetworkInterfaceSpecification {
+fn network_interface(ground: &Ground, subnet: &str) -> InstanceNetworkInterfaceSpecification {
     let interface = InstanceNetworkInterfaceSpecification::builder()
         .device_index(0)
         .delete_on_termination(true)
         .set_groups(Some(ground.security_groups.clone()))
-        .set_subnet_id(subnet.map(str::to_owned))
+        .subnet_id(subnet)
         .associate_public_ip_address(ground.addressing == Addressing::Public);
     let has_ipv6 = ground.network.ipv6 || ground.addressing == Addressing::Ipv6;
     interface
@@ -306,6 +305,10 @@ fn block_devices(
         .set_volume_size(root_size.or(ground.root_gibibytes))
         .build();
     let mut devices = vec![mapping(&ground.root_device, root)];
+    for name in &ground.other_devices {
+        let volume = EbsBlockDevice::builder().delete_on_termination(true);
+        devices.push(mapping(name, volume.build()));
+    }
     for (position, disk) in request.disks.iter().enumerate() {
         let too_many = RequestError::TooManyDisks(request.disks.len());
         let name = device_name(position).ok_or(too_many)?;

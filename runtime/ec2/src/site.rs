@@ -10,7 +10,7 @@ use aws_sdk_ec2::types::ResourceType;
 use dva_plan::RunId;
 use dva_plan::plan::{ImageSource, Machine};
 use dva_runtime::provider::MachineRequest;
-use tokio::sync::{Mutex, OnceCell};
+use tokio::sync::{Mutex, OnceCell, RwLock};
 
 use crate::bucket::Api;
 use crate::call::{CallError, Line};
@@ -22,7 +22,7 @@ use crate::image::{self, FoundImage, filter};
 use crate::instance::InstanceView;
 use crate::poll::Poll;
 use crate::request::{Ground, RUN_TAG, Shape, Wanted, tagged};
-use crate::together::NotLaunched;
+use crate::together::{Launched, NotLaunched};
 
 /// The port of a machine's SSH server.
 pub(crate) const SSH_PORT: u16 = 22;
@@ -35,12 +35,15 @@ pub(crate) struct Site {
     pub(crate) run: RunId,
     poll: Poll<Vec<InstanceView>>,
     before: OnceCell<Vec<InstanceView>>,
+    pub(crate) default_subnets: OnceCell<Vec<String>>,
     key_name: OnceCell<String>,
     /// The security groups that were made for the run.
     pub(crate) groups: Mutex<Groups>,
     images: Mutex<BTreeMap<(ImageSourceKey, String), FoundImage>>,
     /// Those who wait to be launched, by what they want.
-    pub(crate) launches: Gather<Shape, Wanted, Result<String, NotLaunched>>,
+    pub(crate) launches: Gather<Shape, Wanted, Result<Launched, NotLaunched>>,
+    /// Read by whoever launches, and written by whoever ends the run: nothing is launched meanwhile.
+    pub(crate) launching: RwLock<()>,
     /// Those who wait to be ended.
     pub(crate) ends: Gather<(), String, Result<bool, CallError>>,
 }
@@ -55,10 +58,12 @@ impl Site {
             run: run.clone(),
             poll: Poll::new(config.patience.poll),
             before: OnceCell::new(),
+            default_subnets: OnceCell::new(),
             key_name: OnceCell::new(),
             groups: Mutex::default(),
             images: Mutex::default(),
             launches: Gather::default(),
+            launching: RwLock::default(),
             ends: Gather::default(),
         }
     }
@@ -107,7 +112,7 @@ impl Site {
         &self,
         config: &Ec2Config,
         request: &MachineRequest,
-        subnet: Option<&str>,
+        subnet: &str,
     ) -> Result<Ground, CallError> {
         let image = self.image(&request.image, &request.machine).await?;
         image.fits(&request.machine)?;
@@ -116,6 +121,7 @@ impl Site {
             image: image.id,
             root_device: image.root_device,
             root_gibibytes: image.root_gibibytes,
+            other_devices: image.other_devices,
             key_name: self.key_name(config).await?.to_owned(),
             security_groups: self.security_groups(config, request, subnet).await?,
             addressing: network.addressing,

@@ -50,19 +50,28 @@ impl NotLaunched {
     }
 }
 
+/// A machine that was launched.
+#[derive(Clone, Debug)]
+pub(crate) struct Launched {
+    /// Its name.
+    pub(crate) id: String,
+    /// The try that brought it.
+    pub(crate) attempt: u8,
+}
+
 /// Those who wait for a machine.
-type Waiting = Vec<Member<Wanted, Result<String, NotLaunched>>>;
+type Waiting = Vec<Member<Wanted, Result<Launched, NotLaunched>>>;
 
 impl Site {
-    /// Launches a machine, with others of its shape that are wanted now. Its name.
+    /// Launches a machine, with others of its shape that are wanted now.
     ///
     /// # Cancellation
-    /// Dropping the future does not take the call back.
+    /// A machine that comes when nobody waits for it any more is ended.
     pub(crate) async fn launch(
         self: &Arc<Self>,
         shape: &Shape,
         wanted: Wanted,
-    ) -> Result<String, NotLaunched> {
+    ) -> Result<Launched, NotLaunched> {
         let attempt = wanted.attempt;
         let joined = self.launches.join(shape, wanted);
         if joined.is_first {
@@ -71,6 +80,8 @@ impl Site {
                 sleep(LAUNCH_WITH).await;
                 while site.launches.is_wanted(&shape) {
                     site.line.turn(Api::RunInstances).await;
+                    // Whoever ends the run waits for it.
+                    let _calls = site.launching.read().await;
                     site.launch_together(&shape).await;
                 }
             });
@@ -85,17 +96,25 @@ impl Site {
     }
 
     /// Launches as many as one call is good for; its turn has come.
-    async fn launch_together(&self, shape: &Shape) {
+    async fn launch_together(self: &Arc<Self>, shape: &Shape) {
         let most = LaunchRate::of_run_instances().instances_a_request;
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         let fit = |wanted: &[Wanted]| wanted.len() <= most && fit_together(wanted);
         let members = self.launches.take(shape, fit);
         let wanted: Vec<_> = members.iter().map(|of| of.wanted.clone()).collect();
+        if wanted.is_empty() {
+            return;
+        }
         match run_instances(shape, &wanted, SystemTime::now()) {
             Ok(call) => match self.ask(&call, wanted.len()).await {
                 Ok(launched) => {
-                    for member in hand_out(members, launched) {
+                    let (left, unwanted) = hand_out(members, launched);
+                    for member in left {
                         self.launches.put_back(shape, member);
+                    }
+                    for launched in unwanted {
+                        // Whoever ends the run finds it as well.
+                        let _ = self.terminate(&launched.id).await;
                     }
                 }
                 Err(refused) => refuse(members, &refused),
@@ -165,8 +184,8 @@ impl Site {
         let members = self.ends.take(&(), |ids| ids.len() <= ENDED_AT_ONCE);
         let ids: Vec<_> = members.iter().map(|of| of.wanted.clone()).collect();
         match self.end_all(ids).await {
-            // Which of them EC2 does not know it says of one alone.
-            Ok(false) if members.len() > 1 => {
+            // What is wrong with one of them keeps all others alive.
+            Ok(false) | Err(_) if members.len() > 1 => {
                 for member in members {
                     let known = self.end_all(vec![member.wanted.clone()]).await;
                     member.answer(known);
@@ -199,8 +218,8 @@ impl Site {
 }
 
 /// Gives each its machine, by the launch index, which is what tells them apart later as well. Those for whom there is
-/// none are to ask again.
-fn hand_out(members: Waiting, launched: Vec<Instance>) -> Waiting {
+/// none are to ask again, and machines that nobody waits for any more are to end.
+fn hand_out(members: Waiting, launched: Vec<Instance>) -> (Waiting, Vec<Launched>) {
     let mut ids: Vec<_> = launched
         .into_iter()
         .filter_map(|machine| {
@@ -210,10 +229,14 @@ fn hand_out(members: Waiting, launched: Vec<Instance>) -> Waiting {
         .collect();
     ids.sort();
     let mut ids = ids.into_iter().map(|(_, id)| id);
-    let mut left = Waiting::new();
+    let (mut left, mut unwanted) = (Waiting::new(), Vec::new());
     for mut member in members {
         match ids.next() {
-            Some(id) => member.answer(Ok(id)),
+            Some(id) => {
+                let attempt = member.wanted.attempt;
+                let answer = member.answer(Ok(Launched { id, attempt }));
+                unwanted.extend(answer.and_then(Result::ok));
+            }
             None => {
                 // Another call, so another token.
                 member.wanted.attempt = member.wanted.attempt.saturating_add(1);
@@ -221,7 +244,7 @@ fn hand_out(members: Waiting, launched: Vec<Instance>) -> Waiting {
             }
         }
     }
-    left
+    (left, unwanted)
 }
 
 fn refuse(members: Waiting, refused: &NotLaunched) {

@@ -71,7 +71,11 @@ pub fn user_data(
     Ok(Some(bytes))
 }
 
-/// The script that sets the timer. It counts by a clock that nobody can set, from what is left at each boot.
+/// Where the script says that the timer runs.
+const TIMER_FILE: &str = "/run/dva-timer";
+
+/// The script that sets the timer. It counts by a clock that nobody can set, from what is left at each boot; who ends its
+/// `sleep` alone does not end the machine.
 fn boothook(timer: Timer) -> String {
     let at = timer
         .at
@@ -86,8 +90,18 @@ fn boothook(timer: Timer) -> String {
          left=$(({at} - $(date +%s)))\n\
          [ \"$left\" -le {lifetime} ] || left={lifetime}\n\
          [ \"$left\" -ge 1 ] || left=1\n\
-         (trap '' HUP; sleep \"$left\"; poweroff -f || echo o >/proc/sysrq-trigger) \
-         </dev/null >/dev/null 2>&1 &\n"
+         read -r up _ </proc/uptime\n\
+         end=$((${{up%%.*}} + left))\n\
+         (\n\
+         trap '' HUP\n\
+         while read -r up _ </proc/uptime && rest=$((end - ${{up%%.*}})) && [ \"$rest\" -gt 0 ]; do\n\
+         [ \"$rest\" -le 30 ] || rest=30\n\
+         sleep \"$rest\"\n\
+         done\n\
+         timeout 30 poweroff -f\n\
+         echo o >/proc/sysrq-trigger\n\
+         ) </dev/null >/dev/null 2>&1 &\n\
+         echo $! >{TIMER_FILE}\n"
     )
 }
 
@@ -272,7 +286,16 @@ mod tests {
             std::fs::set_permissions(&path, mode).expect("a program");
         };
         let said = folder.path().join("said");
-        program("sleep", &format!("echo sleep $* >>{}", said.display()));
+        // Time passes by as much as is slept.
+        let uptime = folder.path().join("uptime");
+        program(
+            "sleep",
+            &format!(
+                "echo sleep $* >>{}; read -r up _ <{1}; echo $((${{up%%.*}} + $1)).25 1 >{1}",
+                said.display(),
+                uptime.display()
+            ),
+        );
         program(
             "poweroff",
             &format!("echo poweroff $* >>{}", said.display()),
@@ -286,8 +309,16 @@ mod tests {
         ] {
             let _ = std::fs::remove_file(&said);
             program("date", &format!("echo {now}"));
+            let uptime = folder.path().join("uptime");
+            std::fs::write(&uptime, "7.25 1.00\n").expect("a file");
             // Never the real switch, whatever else goes wrong here.
-            let script = boothook(timer()).replace("/proc/sysrq-trigger", "/dev/null");
+            let script = boothook(timer())
+                .replace("/proc/sysrq-trigger", "/dev/null")
+                .replace("/proc/uptime", &uptime.display().to_string())
+                .replace(
+                    TIMER_FILE,
+                    &folder.path().join("timer").display().to_string(),
+                );
             program("script", &script);
             let path = format!("{}:/usr/bin:/bin", folder.path().display());
             let ended = std::process::Command::new("/bin/sh")
@@ -296,16 +327,20 @@ mod tests {
                 .output()
                 .expect("a shell");
             assert!(ended.status.success(), "{ended:?}");
-            let wanted = format!("sleep {left}\npoweroff -f\n");
+            // It sleeps in parts; what was slept is what was left.
+            let mut slept = 0;
             let mut text = String::new();
-            for _ in 0..500 {
+            for _ in 0..1_000 {
                 text = std::fs::read_to_string(&said).unwrap_or_default();
-                if text == wanted {
+                let parts = text.lines().filter_map(|line| line.strip_prefix("sleep "));
+                slept = parts.filter_map(|part| part.parse::<u64>().ok()).sum();
+                if text.ends_with("poweroff -f\n") {
                     break;
                 }
                 std::thread::sleep(Duration::from_millis(10));
             }
-            assert_eq!(text, wanted, "at {now}");
+            assert!(text.ends_with("poweroff -f\n"), "{text}");
+            assert_eq!(slept, left, "at {now}");
         }
     }
 }

@@ -1,8 +1,12 @@
 //! Extra disks: volumes that come to a machine while it runs, and go again.
 
 use std::collections::BTreeSet;
+use std::time::SystemTime;
 
-use aws_sdk_ec2::types::{ResourceType, VolumeAttachmentState, VolumeState, VolumeType};
+use aws_sdk_ec2::types::{
+    EbsInstanceBlockDeviceSpecification, Filter, InstanceBlockDeviceMappingSpecification,
+    ResourceType, VolumeAttachmentState, VolumeState, VolumeType,
+};
 use dva_plan::plan::DiskIx;
 use dva_runtime::provider::{AttachedDisk, DetachMode, DiskRequest, MachineToken};
 use tokio::time::{Instant, sleep};
@@ -12,7 +16,7 @@ use crate::call::{CallError, Line};
 use crate::config::Patience;
 use crate::error::Meaning;
 use crate::image::filter;
-use crate::request::{LIVES_TAG, RUN_TAG, device_name, gibibytes, tagged};
+use crate::request::{EXPIRES_TAG, LIVES_TAG, RUN_TAG, device_name, gibibytes, tagged, timestamp};
 use crate::site::{Site, unless};
 
 /// A volume of a machine.
@@ -52,13 +56,23 @@ pub(crate) fn device(volume: &Volume, is_nvme: bool) -> String {
     }
 }
 
+/// What is said of a volume that is made, beside whose it is.
+pub(crate) struct Making {
+    /// Tags that everything has.
+    pub(crate) tags: Vec<(String, String)>,
+    /// When nobody needs it any more.
+    pub(crate) expires: Option<SystemTime>,
+    /// What no two processes have alike, nor two machines of one token.
+    pub(crate) process: String,
+}
+
 /// Makes a blank volume where a machine is.
 pub(crate) async fn create(
     site: &Site,
     token: &MachineToken,
     zone: &str,
     disk: &DiskRequest,
-    tags: Vec<(String, String)>,
+    making: Making,
 ) -> Result<String, CallError> {
     let size = gibibytes(disk.size_bytes)
         .map_err(|error| CallError::told(Meaning::Parameters, error.to_string()))?;
@@ -67,7 +81,10 @@ pub(crate) async fn create(
         (LIVES_TAG, token.life().to_string()),
     ];
     let own = own.map(|(key, value)| (key.to_owned(), value));
-    let tags: Vec<_> = own.into_iter().chain(tags).collect();
+    let expires = making
+        .expires
+        .map(|expires| (EXPIRES_TAG.to_owned(), timestamp(expires)));
+    let tags: Vec<_> = own.into_iter().chain(expires).chain(making.tags).collect();
     let call = site
         .line
         .client
@@ -76,7 +93,7 @@ pub(crate) async fn create(
         .size(size)
         .volume_type(VolumeType::Gp3)
         // A machine has one volume of a disk, however often it is asked for.
-        .client_token(format!("{token}.d{}", disk.disk.0))
+        .client_token(format!("{token}.d{}.{}", disk.disk.0, making.process))
         .tag_specifications(tagged(ResourceType::Volume, &tags));
     let made = site
         .line
@@ -117,7 +134,22 @@ pub(crate) async fn attach(
     while attachment(line, volume).await? != Some(VolumeAttachmentState::Attached) {
         wait(until, patience, volume, "is not attached").await?;
     }
-    Ok(())
+    ends_with_machine(line, machine, volume).await
+}
+
+/// Has a volume that came later end with its machine, as those do that it was launched with: nobody may be there to
+/// delete it.
+async fn ends_with_machine(line: &Line, machine: &str, volume: &Volume) -> Result<(), CallError> {
+    let ends = EbsInstanceBlockDeviceSpecification::builder().delete_on_termination(true);
+    let device = InstanceBlockDeviceMappingSpecification::builder()
+        .device_name(&volume.device_name)
+        .ebs(ends.build());
+    let call = line.client.modify_instance_attribute();
+    let call = call
+        .instance_id(machine)
+        .block_device_mappings(device.build());
+    let done = line.call(Api::Mutating, 0, || call.clone().send()).await;
+    done.map(drop)
 }
 
 /// Detaches a volume; unless that is to wait for nothing, waits until it has gone.
@@ -221,12 +253,7 @@ pub(crate) async fn delete_tagged(
     let filters = tags
         .iter()
         .map(|(key, value)| filter(&format!("tag:{key}"), value));
-    let call = line
-        .client
-        .describe_volumes()
-        .set_filters(Some(filters.collect()));
-    let answer = line.call(Api::Describe, 0, || call.clone().send()).await?;
-    for volume in answer.volumes() {
+    for volume in all(line, filters.collect()).await? {
         let is_going = [VolumeState::Deleting, VolumeState::Deleted];
         if volume.state().is_some_and(|state| is_going.contains(state)) {
             continue;
@@ -238,7 +265,26 @@ pub(crate) async fn delete_tagged(
     Ok(())
 }
 
-async fn delete(line: &Line, id: &str, patience: Patience) -> Result<(), CallError> {
+/// All volumes that these filters let through.
+pub(crate) async fn all(
+    line: &Line,
+    filters: Vec<Filter>,
+) -> Result<Vec<aws_sdk_ec2::types::Volume>, CallError> {
+    let (mut volumes, mut next) = (Vec::new(), None);
+    loop {
+        let call = line.client.describe_volumes();
+        let call = call.set_filters(Some(filters.clone())).set_next_token(next);
+        let answer = line.call(Api::Describe, 0, || call.clone().send()).await?;
+        volumes.extend(answer.volumes.unwrap_or_default());
+        next = answer.next_token.filter(|token| !token.is_empty());
+        if next.is_none() {
+            return Ok(volumes);
+        }
+    }
+}
+
+/// Deletes a volume; one that is still attached is waited for.
+pub(crate) async fn delete(line: &Line, id: &str, patience: Patience) -> Result<(), CallError> {
     let until = Instant::now() + patience.volume;
     loop {
         let call = line.client.delete_volume().volume_id(id);

@@ -159,6 +159,15 @@ async fn ssh_from(config: &Config, callers: Callers) -> Result<Vec<SourceRange>,
     if callers == Callers::Nobody {
         return Ok(Vec::new());
     }
+    let is_public = |network: &Network| matches!(network.connect, Connect::Public);
+    let is_straight = config.ssh.jump.is_none() && config.ssh.proxy_command.is_none();
+    if !is_straight || !config.network.values().all(is_public) {
+        return Err(wrong(
+            "Machines are not reached straight at public addresses, so it is not known from where. Say in dva.toml from \
+             where they may be reached by SSH: ssh_from = [\"10.0.0.0/8\"]. Nothing was started."
+                .to_owned(),
+        ));
+    }
     let address = own_address().await.map_err(|error| {
         wrong(format!(
             "It is not known at which address AWS sees this host: {error}.\nSay in dva.toml from where machines may \

@@ -10,6 +10,8 @@ use dva_runtime::provider::{BootRequest, DiskRequest, MachineToken};
 
 use super::*;
 
+const SUBNET: &str = "subnet-0123456789abcdef0";
+
 fn request() -> MachineRequest {
     let run = RunId::new("20261128-150000-4f2a");
     MachineRequest {
@@ -44,6 +46,7 @@ fn ground() -> Ground {
         image: "ami-0123456789abcdef0".to_owned(),
         root_device: "/dev/xvda".to_owned(),
         root_gibibytes: Some(8),
+        other_devices: Vec::new(),
         key_name: "dva-20261128-150000-4f2a".to_owned(),
         security_groups: vec!["sg-0123456789abcdef0".to_owned()],
         addressing: Addressing::Public,
@@ -64,8 +67,12 @@ fn wanted(life: u32, attempt: u8) -> Wanted {
 
 /// The call for one machine.
 fn call(request: &MachineRequest, ground: &Ground) -> RunInstancesInputBuilder {
-    let shape = shape(request, ground, None, Market::OnDemand).expect("it can be asked for");
+    let shape = shape_of(request, ground).expect("it can be asked for");
     made(&shape, &[wanted(7, 0)])
+}
+
+fn shape_of(request: &MachineRequest, ground: &Ground) -> Result<Shape, RequestError> {
+    shape(request, ground, SUBNET, Market::OnDemand, request.lifetime)
 }
 
 fn made(shape: &Shape, wanted: &[Wanted]) -> RunInstancesInputBuilder {
@@ -120,8 +127,8 @@ fn a_machine_with_all_there_is() {
         addressing: Addressing::Ipv6,
         ..ground()
     };
-    let subnet = Some("subnet-0123456789abcdef0");
-    let shape = shape(&request, &ground, subnet, Market::Spot).expect("it can be asked for");
+    let shape = shape(&request, &ground, SUBNET, Market::Spot, request.lifetime);
+    let shape = shape.expect("it can be asked for");
     insta::assert_snapshot!(shown(&made(&shape, &[wanted(7, 3)])));
 }
 
@@ -132,13 +139,13 @@ fn alike_machines_come_by_one_call_and_are_told_apart_by_their_lives() {
         cell: CellId::new(format!("{life:020x}")),
         ..request()
     };
-    let shape_of = |life| shape(&alike(life), &ground(), None, Market::OnDemand);
+    let shape_of = |life| super::tests::shape_of(&alike(life), &ground());
     assert_eq!(shape_of(3), shape_of(4));
     let other = MachineRequest {
         lifetime: Duration::from_secs(60),
         ..request()
     };
-    let other = shape(&other, &ground(), None, Market::OnDemand);
+    let other = super::tests::shape_of(&other, &ground());
     assert_ne!(shape_of(3), other, "its timer is another one");
     let lives = [3, 4, 5, 9];
     let shape = shape_of(3).expect("it can be asked for");
@@ -205,7 +212,7 @@ fn without_a_timer_nothing_is_put_onto_the_machine() {
 fn a_client_token_is_short_enough_for_ec2_and_differs_by_attempt_and_number() {
     let run = RunId::new("20261128-150000-4f2a");
     let request = MachineRequest { run, ..request() };
-    let shape = shape(&request, &ground(), None, Market::OnDemand).expect("it can be asked for");
+    let shape = shape_of(&request, &ground()).expect("it can be asked for");
     let token = |wanted: &[Wanted]| {
         let call = made(&shape, wanted);
         call.get_client_token().clone().expect("there is one")
@@ -223,7 +230,7 @@ fn disks_have_names_until_there_are_no_more() {
     assert_eq!(device_name(MOST_DISKS), None);
     let mut request = request();
     request.disks = (0..12).map(|row| disk(row, 1 << 30)).collect();
-    let refused = shape(&request, &ground(), None, Market::OnDemand);
+    let refused = shape_of(&request, &ground());
     assert_eq!(refused, Err(RequestError::TooManyDisks(12)));
 }
 

@@ -26,8 +26,8 @@ const HOMES: [(&str, &str); 3] = [
     ("aws-us-gov", "us-gov-west-1"),
 ];
 
-/// What a run that has no machine may be busy with for so long before it has one.
-const PREPARING_MS: u64 = 3_600_000;
+/// How long a run that has no machine now may be about to have one: it waits for others, or for a quota.
+const PREPARING_MS: u64 = 24 * 3_600_000;
 
 /// Lists what is left; with `--yes` ends it.
 pub fn run(
@@ -46,7 +46,15 @@ pub fn run(
             .filter(|(run, _)| meant.is(run.as_str()))
             .collect();
         for (run, what) in &runs {
-            let fate = match spared(run.as_str(), what, meant) {
+            // What is in a region that nobody saw may be at work.
+            let unseen = left.unseen.keys().next().filter(|_| meant.run.is_none());
+            let why = match unseen {
+                Some(region) => Some(format!(
+                    "may be in use in {region}, which was not looked at"
+                )),
+                None => spared(run.as_str(), what, meant),
+            };
+            let fate = match why {
                 Some(why) => format!("{} {why}", described(what)),
                 None if !arguments.yes => {
                     remaining += 1;
