@@ -219,6 +219,13 @@ impl MachineToken {
         life.parse::<u32>().ok().map(|life| Self::new(run, life))
     }
 
+    /// The run.
+    #[must_use]
+    pub fn run(&self) -> RunId {
+        let run = self.0.rsplit_once('-').map(|(run, _)| run);
+        RunId::new(run.unwrap_or(&self.0))
+    }
+
     /// The number of the life.
     #[must_use]
     pub fn life(&self) -> u32 {
@@ -453,6 +460,13 @@ pub struct Backend {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_token_tells_its_run_and_its_life() {
+        let run = RunId::new("20261128-150000-4f2a");
+        let token = MachineToken::new(&run, 7);
+        assert_eq!((token.run(), token.life()), (run, 7));
+    }
 
     #[test]
     fn partitions_are_named_as_the_kernel_names_them() {

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use aws_sdk_ec2::types::{Filter, InstanceType, ResourceType, Subnet};
-use dva_plan::RunId;
 use dva_plan::plan::{Cell, ExecutionPlan, ImageSource, Machine};
 use dva_schedule::QuotaClass;
 use serde_json::{Value, json};
@@ -15,7 +14,6 @@ use crate::bucket::Api;
 use crate::call::CallError;
 use crate::config::Ec2Config;
 use crate::error::Meaning;
-use crate::image::filter;
 use crate::provider::Ec2Provider;
 use crate::request::{RUN_TAG, tagged};
 use crate::service::QUOTAS;
@@ -54,9 +52,6 @@ pub enum Grade {
     Bad,
 }
 
-/// No run of anybody's.
-const NO_RUN: &str = "00000000-000000-0000";
-
 impl Ec2Provider {
     /// Looks at all regions of `plan`, whose machines have so many virtual processors at once at most, by region and
     /// class.
@@ -68,7 +63,7 @@ impl Ec2Provider {
         let mut regions = JoinSet::new();
         for (region, partition) in &self.config().regions {
             let look = Look {
-                site: self.site(region, &RunId::new(NO_RUN)),
+                site: self.site_of_nobody(region),
                 config: self.config().clone(),
                 plan: Arc::clone(plan),
                 peaks: peaks
@@ -212,8 +207,7 @@ impl Look {
         for (name, wants_ipv6) in wanted {
             let what = format!("network {}", name.as_deref().unwrap_or("default"));
             let network = self.config.network(name.as_deref());
-            let ids = network.subnets(self.region()).to_vec();
-            match self.subnets(&ids).await {
+            match self.site.subnets(network.subnets(self.region())).await {
                 Ok(subnets) if subnets.is_empty() => {
                     let message = format!(
                         "there is no default network; name subnets in dva.toml: [network.{}.region.{}] subnets = [\"subnet-…\"]",
@@ -238,18 +232,6 @@ impl Look {
             }
         }
         all
-    }
-
-    /// These subnets; those of the default network where none is named.
-    async fn subnets(&self, ids: &[String]) -> Result<Vec<Subnet>, CallError> {
-        let call = self.site.line.client.describe_subnets();
-        let call = match ids {
-            [] => call.filters(filter("default-for-az", "true")),
-            ids => call.set_subnet_ids(Some(ids.to_vec())),
-        };
-        let send = || call.clone().send();
-        let answer = self.site.line.call(Api::Describe, 0, send).await?;
-        Ok(answer.subnets.unwrap_or_default())
     }
 
     /// Whether the types are to be had here.
@@ -299,7 +281,7 @@ impl Look {
     /// Whether what a run makes may be made, as EC2 says to calls that are not carried out.
     async fn at_permissions(&mut self, image: Option<&str>, subnet: Option<&Subnet>) {
         let client = self.site.line.client.clone();
-        let tags = [(RUN_TAG.to_owned(), NO_RUN.to_owned())];
+        let tags = [(RUN_TAG.to_owned(), self.site.run.to_string())];
         let key = client
             .import_key_pair()
             .dry_run(true)

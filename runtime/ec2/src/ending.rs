@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use dva_runtime::provider::MachineToken;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use crate::bucket::Api;
 use crate::call::CallError;
@@ -17,12 +17,12 @@ use crate::error::Meaning;
 use crate::image::filter;
 use crate::instance::InstanceView;
 use crate::request::{LIVES_TAG, RUN_TAG};
-use crate::site::{Site, unless};
+use crate::site::{Site, once_free, unless};
 use crate::volume;
 
 /// What is to be ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Whose {
+enum Whose {
     /// The machine of a token.
     Token(MachineToken),
     /// All machines of the site's run.
@@ -51,8 +51,37 @@ pub(crate) enum Search {
     Known(String),
 }
 
+/// The volumes of a machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Volumes {
+    /// All go with it.
+    WithMachine,
+    /// There may be others, these among them: one that came with machines which were launched together has the tags of
+    /// all of these, and is found by its name alone.
+    Besides(Vec<String>),
+}
+
+/// Ends the machine of a token and its volumes.
+pub(crate) async fn end_life(
+    site: &Arc<Site>,
+    token: MachineToken,
+    search: &Search,
+    volumes: &Volumes,
+    patience: Patience,
+) -> Result<(), CallError> {
+    let whose = Whose::Token(token);
+    end_machines(site, &whose, search, patience).await?;
+    let Volumes::Besides(ids) = volumes else {
+        return Ok(());
+    };
+    for id in ids {
+        volume::delete(&site.line, id, patience).await?;
+    }
+    end_volumes(site, &whose, patience).await
+}
+
 /// Ends machines and returns when EC2 shows none of them any more but as ended.
-pub(crate) async fn end_machines(
+async fn end_machines(
     site: &Arc<Site>,
     whose: &Whose,
     search: &Search,
@@ -104,11 +133,7 @@ async fn terminate(site: &Arc<Site>, ids: BTreeSet<String>) -> Result<BTreeSet<S
 }
 
 /// Deletes the volumes that were made for a machine. Those that came with it have gone with it.
-pub(crate) async fn end_volumes(
-    site: &Site,
-    whose: &Whose,
-    patience: Patience,
-) -> Result<(), CallError> {
+async fn end_volumes(site: &Site, whose: &Whose, patience: Patience) -> Result<(), CallError> {
     let run = (RUN_TAG, site.run.as_str());
     let life = match whose {
         Whose::Token(token) => Some(token.life().to_string()),
@@ -167,18 +192,6 @@ async fn delete_groups(site: &Site, patience: Patience) -> Result<(), CallError>
 
 /// Deletes a group, which EC2 allows when the last network interface has gone, some time after its machine.
 async fn delete_group(site: &Site, id: &str, patience: Patience) -> Result<(), CallError> {
-    let until = Instant::now() + patience.volume;
-    loop {
-        let call = site.line.client.delete_security_group().group_id(id);
-        let done = site
-            .line
-            .call(Api::Mutating, 0, || call.clone().send())
-            .await;
-        match unless(Meaning::Gone, done.map(drop)) {
-            Err(error) if error.meaning == Meaning::Busy && Instant::now() < until => {
-                sleep(patience.poll).await;
-            }
-            done => return done,
-        }
-    }
+    let call = site.line.client.delete_security_group().group_id(id);
+    once_free(&site.line, patience, || call.clone().send()).await
 }

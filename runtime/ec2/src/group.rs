@@ -29,34 +29,6 @@ pub(crate) struct Groups {
 }
 
 impl Site {
-    /// The subnets of the region's default network, one a zone.
-    ///
-    /// # Errors
-    /// Of [`Meaning::Parameters`] where there is no such network.
-    pub(crate) async fn default_subnets(&self) -> Result<&[String], CallError> {
-        let looked = self.default_subnets.get_or_try_init(async || {
-            let call = self.line.client.describe_subnets();
-            let call = call.filters(filter("default-for-az", "true"));
-            let send = || call.clone().send();
-            let answer = self.line.call(Api::Describe, 0, send).await?;
-            let ids = answer.subnets().iter();
-            let ids: Vec<_> = ids
-                .filter_map(|subnet| subnet.subnet_id().map(str::to_owned))
-                .collect();
-            match ids.is_empty() {
-                false => Ok(ids),
-                true => Err(CallError::told(
-                    Meaning::Parameters,
-                    format!(
-                        "there is no default network in {0}; name subnets in dva.toml: [network.default.region.{0}]",
-                        self.line.region
-                    ),
-                )),
-            }
-        });
-        looked.await.map(Vec::as_slice)
-    }
-
     /// The security groups of a machine in a subnet.
     pub(crate) async fn security_groups(
         &self,
@@ -135,18 +107,6 @@ impl Site {
             }
         }
         self.line.call(Api::Expensive, 0, &send).await
-    }
-
-    /// The network that a subnet is of.
-    async fn network_of(&self, subnet: &str) -> Result<String, CallError> {
-        let call = self.line.client.describe_subnets().subnet_ids(subnet);
-        let send = || call.clone().send();
-        let answer = self.line.call(Api::Describe, 0, send).await?;
-        let network = answer.subnets().first().and_then(|subnet| subnet.vpc_id());
-        network.map(str::to_owned).ok_or_else(|| {
-            let message = format!("there is no subnet {subnet} in {}", self.line.region);
-            CallError::told(Meaning::Parameters, message)
-        })
     }
 
     async fn make_group(

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use aws_sdk_ec2::types::{Instance, InstanceStateName};
+use aws_sdk_ec2::types::{Filter, Instance, InstanceStateName};
 use dva_plan::RunId;
 use dva_runtime::provider::MachineToken;
 
-use crate::call::CallError;
+use crate::bucket::Api;
+use crate::call::{CallError, Line};
 use crate::error::Meaning;
-use crate::request::{Addressing, LIVES_TAG, RUN_TAG, life_of};
+use crate::request::{Addressing, LIVES_TAG, RUN_TAG, life_of, tag_value};
 
 /// A machine.
 #[derive(Clone, Debug)]
@@ -31,6 +32,24 @@ pub(crate) struct InstanceView {
     public: Option<IpAddr>,
     private: Option<IpAddr>,
     ipv6: Option<IpAddr>,
+}
+
+/// All machines that a filter lets through.
+pub(crate) async fn all(line: &Line, of: Filter) -> Result<Vec<Instance>, CallError> {
+    /// The most machines of one page of an answer.
+    const PAGE: i32 = 1_000;
+    let (mut machines, mut next) = (Vec::new(), None);
+    loop {
+        let call = line.client.describe_instances().filters(of.clone());
+        let call = call.max_results(PAGE).set_next_token(next);
+        let answer = line.call(Api::Describe, 0, || call.clone().send()).await?;
+        let reservations = answer.reservations.unwrap_or_default().into_iter();
+        machines.extend(reservations.flat_map(|some| some.instances.unwrap_or_default()));
+        next = answer.next_token.filter(|token| !token.is_empty());
+        if next.is_none() {
+            return Ok(machines);
+        }
+    }
 }
 
 impl InstanceView {
@@ -95,10 +114,7 @@ impl InstanceView {
 
 /// The token of a machine: its tags are those of all that were launched with it.
 fn token(instance: &Instance) -> Option<MachineToken> {
-    let tag = |key: &str| {
-        let mut tags = instance.tags().iter();
-        tags.find(|tag| tag.key() == Some(key))?.value()
-    };
+    let tag = |key: &str| tag_value(instance.tags(), key);
     let index = instance.ami_launch_index().unwrap_or_default();
     let life = life_of(tag(LIVES_TAG)?, u32::try_from(index).ok()?)?;
     Some(MachineToken::new(&RunId::new(tag(RUN_TAG)?), life))

@@ -171,7 +171,7 @@ async fn choices(
 ) -> Result<Vec<(Market, String)>, CallError> {
     let network = config.network(request.network_name.as_deref());
     let mut subnets = match network.subnets(&request.machine.region) {
-        [] => site.default_subnets().await?.to_vec(),
+        [] => site.default_subnets().await?,
         subnets => subnets.to_vec(),
     };
     let bytes = request.cell.as_str().bytes();

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use aws_sdk_ec2::primitives::{DateTime, DateTimeFormat};
-use aws_sdk_ec2::types::{Filter, InstanceStateName, Tag, VolumeState};
+use aws_sdk_ec2::types::{Filter, InstanceStateName, Tag};
 use dva_plan::RunId;
 use tokio::task::JoinSet;
 
 use crate::bucket::Api;
 use crate::call::CallError;
+use crate::instance;
 use crate::provider::Ec2Provider;
-use crate::request::{EXPIRES_TAG, RUN_TAG};
+use crate::request::{EXPIRES_TAG, RUN_TAG, tag_value};
 use crate::site::Site;
 use crate::volume;
 
@@ -42,15 +43,12 @@ pub struct Left {
     pub unseen: BTreeMap<String, CallError>,
 }
 
-/// No run of anybody's: what is looked for has others.
-const NO_RUN: &str = "00000000-000000-0000";
-
 impl Ec2Provider {
     /// Looks in all regions for what any run of dva has there.
     pub async fn left(&self) -> Left {
         let mut looks = JoinSet::new();
         for region in self.config().regions.keys() {
-            let site = self.site(region, &RunId::new(NO_RUN));
+            let site = self.site_of_nobody(region);
             looks.spawn(async move {
                 let mut of_region = OfRegion::default();
                 let looked = of_region.look(&site).await;
@@ -72,7 +70,7 @@ impl Ec2Provider {
     /// # Errors
     /// [`CallError`].
     pub async fn enabled_regions(&self, home: &str) -> Result<Vec<String>, CallError> {
-        let line = &self.site(home, &RunId::new(NO_RUN)).line;
+        let line = &self.site_of_nobody(home).line;
         let call = line.client.describe_regions();
         let answer = line.call(Api::Describe, 0, || call.clone().send()).await?;
         let regions = answer.regions().iter();
@@ -110,41 +108,28 @@ impl OfRegion {
 
     /// What the run of these tags has here; `None` where they name none.
     fn of(&mut self, tags: &[Tag]) -> Option<&mut LeftRun> {
-        let run = value(tags, RUN_TAG)?;
+        let run = tag_value(tags, RUN_TAG)?;
         Some(self.runs.entry(RunId::new(run)).or_default())
     }
 
     async fn at_machines(&mut self, site: &Site) -> Result<(), CallError> {
-        let mut next = None;
-        loop {
-            let call = site.line.client.describe_instances();
-            let call = call.filters(of_any_run()).set_next_token(next);
-            let send = || call.clone().send();
-            let answer = site.line.call(Api::Describe, 0, send).await?;
-            let machines = answer.reservations().iter();
-            for machine in machines.flat_map(|some| some.instances()) {
-                let state = machine.state().and_then(|state| state.name());
-                if state == Some(&InstanceStateName::Terminated) {
-                    continue;
-                }
-                let expires = value(machine.tags(), EXPIRES_TAG).and_then(time);
-                if let Some(run) = self.of(machine.tags()) {
-                    run.machines += 1;
-                    run.expires = run.expires.max(expires);
-                }
+        for machine in instance::all(&site.line, of_any_run()).await? {
+            let state = machine.state().and_then(|state| state.name());
+            if state == Some(&InstanceStateName::Terminated) {
+                continue;
             }
-            next = answer.next_token.filter(|token| !token.is_empty());
-            if next.is_none() {
-                return Ok(());
+            let expires = tag_value(machine.tags(), EXPIRES_TAG).and_then(time);
+            if let Some(run) = self.of(machine.tags()) {
+                run.machines += 1;
+                run.expires = run.expires.max(expires);
             }
         }
+        Ok(())
     }
 
     async fn at_volumes(&mut self, site: &Site) -> Result<(), CallError> {
         for volume in volume::all(&site.line, vec![of_any_run()]).await? {
-            let is_gone = [VolumeState::Deleting, VolumeState::Deleted];
-            let goes = volume.state().is_some_and(|state| is_gone.contains(state));
-            if let Some(run) = self.of(volume.tags()).filter(|_| !goes) {
+            if let Some(run) = self.of(volume.tags()) {
                 run.volumes += 1;
             }
         }
@@ -179,10 +164,6 @@ impl OfRegion {
 
 fn of_any_run() -> Filter {
     Filter::builder().name("tag-key").values(RUN_TAG).build()
-}
-
-fn value<'t>(tags: &'t [Tag], key: &str) -> Option<&'t str> {
-    tags.iter().find(|tag| tag.key() == Some(key))?.value()
 }
 
 /// The time that a tag has, as [`crate::request::timestamp`] writes it.

@@ -43,6 +43,7 @@ mod poll;
 mod reach;
 mod service;
 mod site;
+mod subnet;
 mod together;
 mod volume;
 

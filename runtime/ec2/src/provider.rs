@@ -24,7 +24,7 @@ use crate::bucket::{Api, Buckets};
 use crate::call::{AccountOf, CallError, Line};
 use crate::config::Ec2Config;
 use crate::console;
-use crate::ending::{self, Search, Whose};
+use crate::ending::{self, Search, Volumes};
 use crate::error::Meaning;
 use crate::instance::InstanceView;
 use crate::launch::{self, Held, Launch};
@@ -132,6 +132,11 @@ impl Ec2Provider {
         Arc::clone(site)
     }
 
+    /// A region, for looks that are no run's.
+    pub(crate) fn site_of_nobody(&self, region: &str) -> Arc<Site> {
+        self.site(region, &RunId::new("00000000-000000-0000"))
+    }
+
     /// The account of a region. One of a region that is not configured can do nothing.
     fn account(&self, region: &str) -> Arc<AccountOf> {
         let partition = self.config.regions.get(region);
@@ -156,29 +161,27 @@ impl Ec2Provider {
             Some(region) => vec![region],
             None => self.config.regions.keys().collect(),
         };
-        // Volumes that came with a machine go with it; there are others where somebody attached one.
-        let has_volumes = held.launch == Launch::Unknown || !held.volumes.is_empty();
-        let run = run_of(token);
+        let detached = held
+            .detached
+            .iter()
+            .filter_map(|disk| held.volumes.get(disk));
+        let detached: Vec<_> = detached.map(|volume| volume.id.clone()).collect();
+        let volumes = match held.launch == Launch::Unknown || !held.volumes.is_empty() {
+            true => Volumes::Besides(detached),
+            false => Volumes::WithMachine,
+        };
+        let run = token.run();
         let mut ends = JoinSet::new();
         for region in regions {
             let (site, patience) = (self.site(region, &run), self.config.patience);
-            let (whose, search) = (Whose::Token(token.clone()), search.clone());
+            let (token, search, volumes) = (token.clone(), search.clone(), volumes.clone());
             ends.spawn(async move {
-                let ended = end_in(&site, &whose, &search, has_volumes, patience).await;
+                let ended = ending::end_life(&site, token, &search, &volumes, patience).await;
                 ended.map_err(|error| (site.line.region.clone(), error))
             });
         }
         for ended in ends.join_all().await {
             ended.map_err(|(region, error)| release_error(token, &region, held, &error))?;
-        }
-        // One that came with machines which were launched together has the tags of all of these.
-        if let Some(region) = &held.region {
-            let line = &self.site(region, &run).line;
-            let detached = held.detached.iter();
-            for volume in detached.filter_map(|disk| held.volumes.get(disk)) {
-                let deleted = volume::delete(line, &volume.id, self.config.patience).await;
-                deleted.map_err(|error| release_error(token, region, held, &error))?;
-            }
         }
         held.forget();
         Ok(())
@@ -190,7 +193,7 @@ impl Ec2Provider {
         let held = held.lock().await;
         match (&held.launch, &held.region, &held.dialer) {
             (Launch::Is(id), Some(region), Some(dialer)) => Ok(Running {
-                site: self.site(region, &run_of(token)),
+                site: self.site(region, &token.run()),
                 id: id.clone(),
                 dialer: Arc::clone(dialer),
                 addressing: held.addressing,
@@ -270,26 +273,6 @@ impl Ec2Provider {
     }
 }
 
-async fn end_in(
-    site: &Arc<Site>,
-    whose: &Whose,
-    search: &Search,
-    has_volumes: bool,
-    patience: crate::config::Patience,
-) -> Result<(), CallError> {
-    ending::end_machines(site, whose, search, patience).await?;
-    if has_volumes {
-        ending::end_volumes(site, whose, patience).await?;
-    }
-    Ok(())
-}
-
-/// The run of a token: all of its text before the last hyphen.
-fn run_of(token: &MachineToken) -> RunId {
-    let text = token.as_str();
-    RunId::new(text.rsplit_once('-').map_or(text, |(run, _)| run))
-}
-
 fn release_error(
     token: &MachineToken,
     region: &str,
@@ -302,7 +285,7 @@ fn release_error(
         }
         Launch::Unknown | Launch::Never | Launch::Asked => format!(
             "`aws ec2 describe-instances --region {region} --filters Name=tag:dva:run,Values={}` shows it",
-            run_of(token)
+            token.run()
         ),
     };
     ReleaseError {
@@ -556,16 +539,5 @@ fn interruption(machine: &InstanceView) -> Option<String> {
         "Server.SpotInstanceTermination" => Some("EC2 took the spot machine back".to_owned()),
         "Server.SpotInstanceShutdown" => Some("EC2 stopped the spot machine".to_owned()),
         _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_token_tells_its_run() {
-        let run = RunId::new("20261128-150000-4f2a");
-        assert_eq!(run_of(&MachineToken::new(&run, 7)), run);
     }
 }

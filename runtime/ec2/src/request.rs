@@ -369,6 +369,11 @@ pub(crate) fn tagged(resource: ResourceType, tags: &[(String, String)]) -> TagSp
         .build()
 }
 
+/// The value of a tag, where it is there.
+pub(crate) fn tag_value<'t>(tags: &'t [Tag], key: &str) -> Option<&'t str> {
+    tags.iter().find(|tag| tag.key() == Some(key))?.value()
+}
+
 /// A time as its tag has it, in whole seconds of UTC.
 #[must_use]
 pub fn timestamp(time: SystemTime) -> String {

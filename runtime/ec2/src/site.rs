@@ -3,31 +3,33 @@
 //! it.
 
 use std::collections::BTreeMap;
+use std::error::Error;
+use std::fmt::Debug;
 use std::sync::Arc;
 
+use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_ec2::primitives::Blob;
-use aws_sdk_ec2::types::ResourceType;
+use aws_sdk_ec2::types::{ResourceType, Subnet};
 use dva_plan::RunId;
 use dva_plan::plan::{ImageSource, Machine};
 use dva_runtime::provider::MachineRequest;
 use tokio::sync::{Mutex, OnceCell, RwLock};
+use tokio::time::{Instant, sleep};
 
 use crate::bucket::Api;
 use crate::call::{CallError, Line};
-use crate::config::Ec2Config;
+use crate::config::{Ec2Config, Patience};
 use crate::error::Meaning;
 use crate::gather::Gather;
 use crate::group::Groups;
 use crate::image::{self, FoundImage, filter};
-use crate::instance::InstanceView;
+use crate::instance::{self, InstanceView};
 use crate::poll::Poll;
 use crate::request::{Ground, RUN_TAG, Shape, Wanted, tagged};
 use crate::together::{Launched, NotLaunched};
 
 /// The port of a machine's SSH server.
 pub(crate) const SSH_PORT: u16 = 22;
-/// The most machines of one page of an answer.
-const PAGE: i32 = 1_000;
 
 /// A run in a region.
 pub(crate) struct Site {
@@ -35,7 +37,8 @@ pub(crate) struct Site {
     pub(crate) run: RunId,
     poll: Poll<Vec<InstanceView>>,
     before: OnceCell<Vec<InstanceView>>,
-    pub(crate) default_subnets: OnceCell<Vec<String>>,
+    /// Those of the default network.
+    pub(crate) default_subnets: OnceCell<Vec<Subnet>>,
     key_name: OnceCell<String>,
     /// The security groups that were made for the run.
     pub(crate) groups: Mutex<Groups>,
@@ -81,30 +84,9 @@ impl Site {
     }
 
     async fn look(&self) -> Result<Vec<InstanceView>, CallError> {
-        let mut machines = Vec::new();
-        let mut next = None;
-        loop {
-            let call = self
-                .line
-                .client
-                .describe_instances()
-                .filters(filter(&format!("tag:{RUN_TAG}"), self.run.as_str()))
-                .max_results(PAGE)
-                .set_next_token(next);
-            let answer = self
-                .line
-                .call(Api::Describe, 0, || call.clone().send())
-                .await?;
-            let seen = answer
-                .reservations()
-                .iter()
-                .flat_map(|reservation| reservation.instances());
-            machines.extend(seen.filter_map(InstanceView::of));
-            next = answer.next_token.filter(|token| !token.is_empty());
-            if next.is_none() {
-                return Ok(machines);
-            }
-        }
+        let of_run = filter(&format!("tag:{RUN_TAG}"), self.run.as_str());
+        let machines = instance::all(&self.line, of_run).await?;
+        Ok(machines.iter().filter_map(InstanceView::of).collect())
     }
 
     /// What a machine is launched from and into.
@@ -183,6 +165,30 @@ impl Site {
         // It is there after a call whose answer was lost.
         unless(Meaning::Exists, made.map(drop))?;
         Ok(name)
+    }
+}
+
+/// Makes a call that deletes something, again for as long as that is in use, and may be for a while; what has gone already
+/// is no error.
+pub(crate) async fn once_free<T, E, R, F>(
+    line: &Line,
+    patience: Patience,
+    send: impl Fn() -> F,
+) -> Result<(), CallError>
+where
+    F: Future<Output = Result<T, SdkError<E, R>>>,
+    E: ProvideErrorMetadata + Error + 'static,
+    R: Debug + 'static,
+{
+    let until = Instant::now() + patience.volume;
+    loop {
+        let done = line.call(Api::Mutating, 0, &send).await;
+        match unless(Meaning::Gone, done.map(drop)) {
+            Err(error) if error.meaning == Meaning::Busy && Instant::now() < until => {
+                sleep(patience.poll).await;
+            }
+            done => return done,
+        }
     }
 }
 

@@ -17,7 +17,7 @@ use crate::config::Patience;
 use crate::error::Meaning;
 use crate::image::filter;
 use crate::request::{EXPIRES_TAG, LIVES_TAG, RUN_TAG, device_name, gibibytes, tagged, timestamp};
-use crate::site::{Site, unless};
+use crate::site::{Site, once_free, unless};
 
 /// A volume of a machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -254,10 +254,6 @@ pub(crate) async fn delete_tagged(
         .iter()
         .map(|(key, value)| filter(&format!("tag:{key}"), value));
     for volume in all(line, filters.collect()).await? {
-        let is_going = [VolumeState::Deleting, VolumeState::Deleted];
-        if volume.state().is_some_and(|state| is_going.contains(state)) {
-            continue;
-        }
         if let Some(id) = volume.volume_id() {
             delete(line, id, patience).await?;
         }
@@ -265,7 +261,7 @@ pub(crate) async fn delete_tagged(
     Ok(())
 }
 
-/// All volumes that these filters let through.
+/// All volumes that these filters let through, but for those that are about to go.
 pub(crate) async fn all(
     line: &Line,
     filters: Vec<Filter>,
@@ -275,7 +271,11 @@ pub(crate) async fn all(
         let call = line.client.describe_volumes();
         let call = call.set_filters(Some(filters.clone())).set_next_token(next);
         let answer = line.call(Api::Describe, 0, || call.clone().send()).await?;
-        volumes.extend(answer.volumes.unwrap_or_default());
+        let seen = answer.volumes.unwrap_or_default().into_iter();
+        volumes.extend(seen.filter(|volume| {
+            let going = [VolumeState::Deleting, VolumeState::Deleted];
+            !volume.state().is_some_and(|state| going.contains(state))
+        }));
         next = answer.next_token.filter(|token| !token.is_empty());
         if next.is_none() {
             return Ok(volumes);
@@ -285,17 +285,8 @@ pub(crate) async fn all(
 
 /// Deletes a volume; one that is still attached is waited for.
 pub(crate) async fn delete(line: &Line, id: &str, patience: Patience) -> Result<(), CallError> {
-    let until = Instant::now() + patience.volume;
-    loop {
-        let call = line.client.delete_volume().volume_id(id);
-        let done = line.call(Api::Mutating, 0, || call.clone().send()).await;
-        match unless(Meaning::Gone, done.map(drop)) {
-            Err(error) if error.meaning == Meaning::Busy && Instant::now() < until => {
-                sleep(patience.poll).await;
-            }
-            done => return done,
-        }
-    }
+    let call = line.client.delete_volume().volume_id(id);
+    once_free(line, patience, || call.clone().send()).await
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use dva_plan::ExitCode;
 use crate::cloud::call::Call;
 use crate::cloud::fault::{Deed, Fault};
 use crate::cloud::xml;
-use crate::home::Home;
+use crate::home::{Home, RUN};
 use crate::runner::{Done, Test};
 
 pub const TESTS: &[Test] = &[
@@ -24,18 +24,9 @@ pub const TESTS: &[Test] = &[
     ("choices::gc_leaves_alone_what_may_be_in_use", gc),
 ];
 
-const RUN: [&str; 6] = [
-    "run",
-    "test.plan",
-    "--provider",
-    "ec2",
-    "--json",
-    "report.json",
-];
 const REGION: &str = "eu-west-1";
 
 const TWO: &str = r#"
-image host { os = linux  arch = x86_64  login = "root"  ec2 = ami(name = "test-*", owner = "123456789012") }
 matrix two { image = each host  region = each eu-west-1  instance = each m5.large, m5.xlarge }
 test plain { takes 1s  run `true` }
 plan p { matrix two  tests plain }
@@ -82,7 +73,6 @@ fn zones() -> Done {
 }
 
 const ANY: &str = r#"
-image host { os = linux  arch = x86_64  login = "root"  ec2 = ami(name = "test-*", owner = "123456789012") }
 matrix one {
   image    = each host
   region   = each eu-west-1
@@ -135,7 +125,6 @@ fn types() -> Done {
 }
 
 const THREE: &str = r#"
-image host { os = linux  arch = x86_64  login = "root"  ec2 = ami(name = "test-*", owner = "123456789012") }
 matrix m { image = each host  region = each eu-west-1  instance = each m5.large }
 test one { takes 1s  run `true` }
 test two { takes 1s  run `true` }
@@ -189,7 +178,6 @@ fn doctor() -> Done {
 }
 
 const SLOW: &str = r#"
-image host { os = linux  arch = x86_64  login = "root"  ec2 = ami(name = "test-*", owner = "123456789012") }
 matrix one { image = each host  region = each eu-west-1  instance = each m5.large }
 test slow { takes 1h  within 2h  run `sleep 3600` }
 plan p { matrix one  tests slow }

@@ -10,6 +10,18 @@ use dva_plan::document::read;
 
 use crate::cloud::{Boots, Cloud, xml};
 
+/// Runs the plan.
+pub const RUN: [&str; 6] = [
+    "run",
+    "test.plan",
+    "--provider",
+    "ec2",
+    "--json",
+    "report.json",
+];
+
+/// The image of most plans.
+const IMAGE: &str = r#"image host { os = linux  arch = x86_64  login = "root"  ec2 = ami(name = "test-*", owner = "123456789012") }"#;
 /// The region of most plans.
 const REGION: &str = "eu-west-1";
 
@@ -32,12 +44,12 @@ pub struct Home {
 }
 
 impl Home {
-    /// One with a plan; `None`, having said why, where there can be no cloud.
+    /// One with a plan of [`IMAGE`], which is put before it, in [`REGION`].
     pub fn with(plan: &str) -> Option<Self> {
-        Self::of(plan, &[REGION])
+        Self::of(&format!("{IMAGE}\n{plan}"), &[REGION])
     }
 
-    /// One with a plan and these regions.
+    /// One with a plan and these regions; `None`, having said why, where there can be no cloud.
     pub fn of(plan: &str, regions: &[&str]) -> Option<Self> {
         let cloud = Cloud::up(Boots::Machines)?;
         let folder = tempfile::tempdir().expect("a folder");

@@ -10,7 +10,7 @@ use dva_plan::Verdict;
 
 use crate::cloud::call::Call;
 use crate::cloud::fault::{Deed, Fault};
-use crate::home::Home;
+use crate::home::{Home, RUN};
 use crate::runner::{Done, Test};
 
 pub const TESTS: &[Test] = &[
@@ -20,7 +20,6 @@ pub const TESTS: &[Test] = &[
 
 /// Two machines, each of which gets a disk while it runs.
 const PLAN: &str = r#"
-image host { os = linux  arch = x86_64  login = "root"  ec2 = ami(name = "test-*", owner = "123456789012") }
 matrix two { image = each host  region = each eu-west-1  instance = each m5.large, m5.xlarge }
 disk late { size = 1GiB  attached = false }
 test plain { takes 1s  run `true` }
@@ -36,15 +35,6 @@ plan p { matrix two  tests plain, hotplug }
 
 /// How many worlds there are at one time.
 const AT_ONCE: usize = 6;
-
-const RUN: [&str; 6] = [
-    "run",
-    "test.plan",
-    "--provider",
-    "ec2",
-    "--json",
-    "report.json",
-];
 
 fn resumed() -> Done {
     sweep(|home| {

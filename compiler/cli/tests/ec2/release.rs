@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use dva_plan::{ExitCode, Verdict};
 
 use crate::cloud::moto::NAMELESS_IMAGE;
-use crate::home::Home;
+use crate::home::{Home, RUN};
 use crate::runner::{Done, Test};
 
 pub const TESTS: &[Test] = &[("release::all_of_it_passes_and_leaves_nothing", passes)];
@@ -48,16 +48,7 @@ fn passes() -> Done {
         .collect();
     assert_eq!(missing, Vec::<&str>::new(), "{said}");
     home.cloud.forget_calls();
-    let (code, said) = home.said(&[
-        "run",
-        "test.plan",
-        "--provider",
-        "ec2",
-        "--max-cost",
-        "1.00",
-        "--json",
-        "report.json",
-    ]);
+    let (code, said) = home.said(&[&RUN[..], &["--max-cost", "1.00"]].concat());
     assert_eq!(code, Some(0), "{said}\n{:?}", home.cloud.troubles());
     let report = home.report();
     assert_eq!(report.exit, ExitCode::Ok);

@@ -7,7 +7,7 @@ use dva_plan::{ExitCode, Verdict};
 
 use crate::cloud::call::Call;
 use crate::cloud::fault::{Deed, Fault};
-use crate::home::Home;
+use crate::home::{Home, RUN};
 use crate::runner::{Done, Test};
 
 pub const TESTS: &[Test] = &[
@@ -17,7 +17,6 @@ pub const TESTS: &[Test] = &[
 
 /// A chain on a disk, what the type promises, and a machine that comes back.
 const PLAN: &str = r#"
-image host { os = linux  arch = x86_64  login = "root"  ec2 = ami(name = "test-*", owner = "123456789012") }
 matrix two { image = each host  region = each eu-west-1  instance = each m5.large, m5.xlarge }
 disk data { size = 1GiB }
 disk late { size = 1GiB  attached = false }
@@ -61,14 +60,7 @@ fn passes() -> Done {
     let Some(home) = Home::with(PLAN) else {
         return Done::Passed;
     };
-    let (code, said) = home.said(&[
-        "run",
-        "test.plan",
-        "--provider",
-        "ec2",
-        "--json",
-        "report.json",
-    ]);
+    let (code, said) = home.said(&RUN);
     assert_eq!(code, Some(0), "{said}\n{:?}", home.cloud.troubles());
     let report = home.report();
     for run in &report.test_runs {
@@ -98,7 +90,6 @@ fn passes() -> Done {
 }
 
 const SMALL: &str = r#"
-image host { os = linux  arch = x86_64  login = "root"  ec2 = ami(name = "test-*", owner = "123456789012") }
 matrix one { image = each host  region = each eu-west-1  instance = each m5.large }
 test plain { takes 1s  run `true` }
 plan p { matrix one  tests plain }
@@ -108,11 +99,10 @@ fn honest() -> Done {
     let Some(home) = Home::with(SMALL) else {
         return Done::Passed;
     };
-    let run = ["run", "test.plan", "--provider", "ec2"];
     for code in ["InsufficientInstanceCapacity", "UnauthorizedOperation"] {
         let refuses = Fault::on("RunInstances", Deed::Refuse(code));
         home.cloud.fault(refuses);
-        let (ended, said) = home.said(&run);
+        let (ended, said) = home.said(&RUN);
         let infrastructure = Some(ExitCode::Infrastructure.number().into());
         assert_eq!(ended, infrastructure, "{code}: {said}");
         assert!(said.contains(code), "{said}");
@@ -125,7 +115,7 @@ fn honest() -> Done {
     let lost = Fault::any(Deed::LoseAnswer)
         .whose(move |call| !call.is_look() && (first.lock().expect("nobody panics"))(call));
     home.cloud.fault(lost);
-    let (ended, said) = home.said(&run);
+    let (ended, said) = home.said(&RUN);
     assert_eq!(ended, Some(0), "{said}");
     assert_eq!(home.left(), Vec::<String>::new(), "{said}");
     Done::Passed

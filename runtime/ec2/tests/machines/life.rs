@@ -5,7 +5,8 @@ use std::sync::Arc;
 use dva_plan::RunId;
 use dva_plan::plan::DiskIx;
 use dva_runtime::provider::{
-    AcquiredMachine, AttachedDisk, ControlErrorKind, DetachMode, DiskRequest, Provider,
+    AcquiredMachine, AttachedDisk, ControlErrorKind, DetachMode, DiskRequest, MachineRequest,
+    Provider,
 };
 use dva_runtime::transport::{
     ExecRequest, ExecStatus, HostKeyCheck, Purpose, Session, StreamPlan, Transport,
@@ -55,13 +56,19 @@ fn disk(row: u32) -> DiskRequest {
     }
 }
 
+/// A cloud, and what is asked of it: a machine that is logged in to as root, with these disks.
+fn asked(region: &'static str, disks: Vec<DiskRequest>) -> Option<(Stand, MachineRequest)> {
+    let stand = Stand::up(region, Boots::Machines)?;
+    let mut request = ground::request(region, &RunId::new("20261128-150000-0001"), 1);
+    request.logins = vec!["root".to_owned()];
+    request.disks = disks;
+    Some((stand, request))
+}
+
 fn promises() -> Done {
-    let Some(stand) = Stand::up("eu-west-1", Boots::Machines) else {
+    let Some((stand, request)) = asked("eu-west-1", Vec::new()) else {
         return Done::Passed;
     };
-    let run = RunId::new("20261128-150000-0001");
-    let mut request = ground::request(stand.region, &run, 1);
-    request.logins = vec!["root".to_owned()];
     stand.runtime.block_on(async {
         let machine = stand.provider.acquire(&request).await.expect("a machine");
         assert!(
@@ -76,20 +83,20 @@ fn promises() -> Done {
         let ended = stand.provider.release_token(&request.token).await;
         ended.expect("it ends");
         assert_eq!(stand.cloud.machines(), 0);
-        stand.provider.end_run(&run).await.expect("nothing is left");
+        stand
+            .provider
+            .end_run(&request.run)
+            .await
+            .expect("nothing is left");
     });
     stand.nothing_is_left();
     Done::Passed
 }
 
 fn disks() -> Done {
-    let Some(stand) = Stand::up("eu-west-2", Boots::Machines) else {
+    let Some((stand, request)) = asked("eu-west-2", vec![disk(0)]) else {
         return Done::Passed;
     };
-    let run = RunId::new("20261128-150000-0002");
-    let mut request = ground::request(stand.region, &run, 1);
-    request.logins = vec!["root".to_owned()];
-    request.disks = vec![disk(0)];
     let (provider, token) = (&stand.provider, &request.token);
     stand.runtime.block_on(async {
         let machine = provider.acquire(&request).await.expect("a machine");
@@ -114,7 +121,10 @@ fn disks() -> Done {
         assert_eq!(guest.ok("cat /mnt/second/probe").await, "second");
 
         provider.release_token(token).await.expect("it ends");
-        provider.end_run(&run).await.expect("nothing is left");
+        provider
+            .end_run(&request.run)
+            .await
+            .expect("nothing is left");
     });
     stand.nothing_is_left();
     Done::Passed
@@ -136,13 +146,9 @@ async fn use_disk(guest: &Guest, disk: &AttachedDisk, name: &str) {
 }
 
 fn comes_back() -> Done {
-    let Some(stand) = Stand::up("eu-west-3", Boots::Machines) else {
+    let Some((stand, request)) = asked("eu-west-3", vec![disk(0)]) else {
         return Done::Passed;
     };
-    let run = RunId::new("20261128-150000-0003");
-    let mut request = ground::request(stand.region, &run, 1);
-    request.logins = vec!["root".to_owned()];
-    request.disks = vec![disk(0)];
     let (provider, token) = (&stand.provider, &request.token);
     stand.runtime.block_on(async {
         let machine = provider.acquire(&request).await.expect("a machine");
@@ -162,7 +168,10 @@ fn comes_back() -> Done {
         assert_ne!(guest.ok(boot_id).await, second);
         guest.ok(&format!("test -b {device}")).await;
         provider.release_token(token).await.expect("it ends");
-        provider.end_run(&run).await.expect("nothing is left");
+        provider
+            .end_run(&request.run)
+            .await
+            .expect("nothing is left");
     });
     stand.nothing_is_left();
     Done::Passed
